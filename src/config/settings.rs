@@ -1,0 +1,322 @@
+//! The parsed settings that the rooms are given.
+//!
+//! Must not: be read from anywhere but through [`super`]'s loader, or hold a
+//! secret in a type that prints it.
+
+use std::collections::BTreeSet;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use secrecy::SecretString;
+use url::Url;
+
+use crate::model::ids::ServicePrincipalId;
+use crate::model::policy::{GroupFilter, Policy};
+
+/// Everything, validated.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// Where and how the directory is read.
+    pub entra: EntraSettings,
+    /// LiteLLM's database and what is written there.
+    pub litellm: LitellmSettings,
+    /// When passes run.
+    pub schedule: ScheduleSettings,
+    /// What happens to what Entra no longer wants.
+    pub deprovision: DeprovisionSettings,
+    /// When removals are held back.
+    pub guard: GuardSettings,
+    /// How long the change log is kept.
+    pub history: HistorySettings,
+    /// The HTTP interface.
+    pub server: ServerSettings,
+    /// Outgoing notifications.
+    pub notify: NotifySettings,
+    /// Logs and traces.
+    pub telemetry: TelemetrySettings,
+    /// What is allowed but worth a line at start, without secrets.
+    pub warnings: Vec<String>,
+}
+
+/// A secret, and where to read it again when it was rotated.
+#[derive(Debug, Clone)]
+pub enum Secret {
+    /// Given in the settings or the environment.
+    Value(SecretString),
+    /// Read from a file, again on SIGHUP and on authentication failure.
+    File {
+        /// Where.
+        path: PathBuf,
+        /// What it held when it was last read, without the final line break.
+        value: SecretString,
+    },
+}
+
+/// `entra.*`.
+#[derive(Debug, Clone)]
+pub struct EntraSettings {
+    /// Tenant id (GUID) or verified domain.
+    pub tenant: String,
+    /// Application (client) id.
+    pub client_id: String,
+    /// Client secret.
+    pub client_secret: Secret,
+    /// Object id of the Enterprise Application.
+    pub service_principal_id: ServicePrincipalId,
+    /// Root of the Graph API with its version, without a final slash, for
+    /// example `https://graph.microsoft.com/v1.0`.
+    pub graph_endpoint: Url,
+    /// The token endpoint, tenant filled in.
+    pub token_endpoint: Url,
+    /// OAuth scope, for example `https://graph.microsoft.com/.default`.
+    pub scope: String,
+    /// How a group's members are expanded.
+    pub membership: Membership,
+    /// Which assigned groups count.
+    pub groups: GroupFilter,
+    /// Requests in flight at most.
+    pub concurrency: usize,
+    /// For one whole request with its body.
+    pub request_timeout: Duration,
+    /// How often one request is tried in all.
+    pub attempts: u32,
+    /// Which Graph properties LiteLLM's login reads.
+    pub attributes: AttributeNames,
+}
+
+/// `entra.membership`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Membership {
+    /// `/members`: who Entra itself lets in.
+    Direct,
+    /// `/transitiveMembers`: nested groups expanded.
+    Transitive,
+}
+
+/// `MICROSOFT_USER_*_ATTRIBUTE` (litellm-contract 2c).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AttributeNames {
+    /// Default `id`.
+    pub id: String,
+    /// Default `userPrincipalName`; falls back to `mail`.
+    pub email: String,
+    /// Default `displayName`.
+    pub display_name: String,
+    /// Default `givenName`.
+    pub first_name: String,
+    /// Default `surname`.
+    pub last_name: String,
+}
+
+impl Default for AttributeNames {
+    fn default() -> Self {
+        Self {
+            id: "id".into(),
+            email: "userPrincipalName".into(),
+            display_name: "displayName".into(),
+            first_name: "givenName".into(),
+            last_name: "surname".into(),
+        }
+    }
+}
+
+/// `litellm.*`.
+#[derive(Debug, Clone)]
+pub struct LitellmSettings {
+    /// LiteLLM's database.
+    pub database: DatabaseTarget,
+    /// What decisions depend on.
+    pub policy: Policy,
+    /// Calendar that `budget_reset_at` is aligned to.
+    pub calendar: BudgetCalendar,
+}
+
+/// Where LiteLLM's tables are, parsed from a libpq or Prisma URL.
+#[derive(Debug, Clone)]
+pub struct DatabaseTarget {
+    /// Hosts, user, database, timeouts; the password inside is not printed by
+    /// tokio-postgres's own `Debug`.
+    pub connection: tokio_postgres::Config,
+    /// How the server's certificate is checked.
+    pub tls: DatabaseTls,
+    /// The PostgreSQL schema of LiteLLM's tables (Prisma's `schema`).
+    pub schema: String,
+    /// Connections at most.
+    pub pool_size: usize,
+}
+
+/// libpq's `sslmode` with its root certificate.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum DatabaseTls {
+    /// `disable`.
+    Disable,
+    /// `prefer`: encrypted if the server offers it, unchecked.
+    Prefer,
+    /// `require` without a root certificate: encrypted, unchecked.
+    Require,
+    /// `verify-ca`, or `require` with a root certificate: chain checked.
+    VerifyCa {
+        /// PEM file; `None` is the system's store.
+        root: Option<PathBuf>,
+    },
+    /// `verify-full`: chain and host name checked.
+    VerifyFull {
+        /// PEM file; `None` is the system's store.
+        root: Option<PathBuf>,
+    },
+}
+
+/// `litellm.timezone` and `litellm.budget_reset_time`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct BudgetCalendar {
+    /// IANA zone; LiteLLM takes UTC for one it does not know, and so do we.
+    pub zone: chrono_tz::Tz,
+    /// When a day begins for budgets.
+    pub reset_time: chrono::NaiveTime,
+}
+
+/// `schedule.*`.
+#[derive(Debug, Clone)]
+pub struct ScheduleSettings {
+    /// Cron line with 5 or 6 fields.
+    pub cron: String,
+    /// Cron line of the full reading.
+    pub full_cron: String,
+    /// How often all rows are compared without Graph.
+    pub drift_every: Duration,
+    /// Zone of both cron lines.
+    pub timezone: chrono_tz::Tz,
+    /// A tick is delayed by up to this.
+    pub jitter: Duration,
+    /// Whether a pass runs at start.
+    pub on_start: OnStart,
+    /// Life of the lease; renewed well before.
+    pub lease: Duration,
+}
+
+/// `schedule.on_start`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum OnStart {
+    /// A pass runs as soon as the daemon is up.
+    Pass,
+    /// The first pass waits for the schedule.
+    Wait,
+}
+
+/// `deprovision.*`.
+#[derive(Debug, Clone)]
+pub struct DeprovisionSettings {
+    /// `membership`.
+    pub membership: MembershipPolicy,
+    /// `unassigned_group`.
+    pub unassigned_group: UnassignedGroupPolicy,
+    /// `disabled_user`.
+    pub disabled_user: GonePersonPolicy,
+    /// `deleted_user`.
+    pub deleted_user: GonePersonPolicy,
+    /// `grace`: how long a removal waits.
+    pub grace: Duration,
+}
+
+/// `deprovision.membership`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum MembershipPolicy {
+    /// LiteLLM's own member removal.
+    Remove,
+    /// Members stay.
+    Keep,
+}
+
+/// `deprovision.unassigned_group`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum UnassignedGroupPolicy {
+    /// Managed members go, the team stays.
+    Detach,
+    /// Everything stays.
+    Keep,
+    /// The team is blocked.
+    Block,
+    /// The team is deleted with a tombstone.
+    Delete,
+}
+
+/// `deprovision.disabled_user` and `deprovision.deleted_user`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum GonePersonPolicy {
+    /// LiteLLM's SCIM deactivation.
+    Deactivate,
+    /// Nothing happens.
+    Keep,
+}
+
+/// `guard.*`.
+#[derive(Debug, Clone)]
+pub struct GuardSettings {
+    /// More removals than this are held.
+    pub max_removals: u64,
+    /// More than this share of what is managed is held, 0 to 100.
+    pub max_removal_percent: u8,
+    /// Below so many managed members the share does not count.
+    pub min_managed: u64,
+    /// Removals applied unapproved within this time count too.
+    pub window: Duration,
+}
+
+/// `history.*`.
+#[derive(Debug, Clone)]
+pub struct HistorySettings {
+    /// Older runs and changes are pruned.
+    pub keep: Duration,
+}
+
+/// `server.*`.
+#[derive(Debug, Clone)]
+pub struct ServerSettings {
+    /// Where to listen.
+    pub listen: SocketAddr,
+    /// Bearer token for anything that changes something.
+    pub token: Option<Secret>,
+}
+
+/// `notify.*`.
+#[derive(Debug, Clone)]
+pub struct NotifySettings {
+    /// Where alerts go.
+    pub webhook_url: Option<Secret>,
+    /// Which alerts go there.
+    pub when: BTreeSet<NotifyWhen>,
+}
+
+/// `notify.when`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum NotifyWhen {
+    /// A pass failed.
+    Failure,
+    /// Removals are held.
+    Held,
+    /// A source is in quarantine.
+    Quarantine,
+    /// A trouble is over.
+    Recovery,
+}
+
+/// `telemetry.*`.
+#[derive(Debug, Clone)]
+pub struct TelemetrySettings {
+    /// `text` or `json`, on standard error.
+    pub log_format: LogFormat,
+    /// A filter as tracing-subscriber reads it, for example `info`.
+    pub log_level: String,
+    /// Where traces go.
+    pub otlp_endpoint: Option<Url>,
+}
+
+/// `telemetry.log_format`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LogFormat {
+    /// For people.
+    Text,
+    /// One object a line.
+    Json,
+}

@@ -1,0 +1,12 @@
+//! Keeps LiteLLM's organizations, teams, users and memberships equal to what
+//! Microsoft Entra ID says about one Enterprise Application.
+//!
+//! `docs/ARCHITECTURE.md` is the map. Direction of knowledge:
+//! `model ← plan ← sync → {entra, litellm, ledger}`; `daemon`, `cli` and
+//! `server` sit on top.
+
+#![forbid(unsafe_code)]
+#![warn(missing_docs)]
+
+pub mod config;
+pub mod model;

@@ -1,0 +1,118 @@
+//! What we own in LiteLLM and what we last wrote there.
+//!
+//! Invariant: ownership is kept here, never inferred from LiteLLM's rows; a
+//! thing that is not in the ledger is a person's and is left alone.
+
+use std::collections::{BTreeMap, HashMap};
+
+use serde::{Deserialize, Serialize};
+
+use super::ids::{GroupId, PersonId, UserId};
+use super::role::Role;
+
+/// Everything owned for one source.
+#[derive(Debug, Clone, Default)]
+pub struct Owned {
+    /// Teams that stand for a group.
+    pub teams: BTreeMap<GroupId, OwnedTeam>,
+    /// Organizations that stand for a group.
+    pub organizations: BTreeMap<GroupId, OwnedOrganization>,
+    /// People bound to a LiteLLM user.
+    pub people: HashMap<PersonId, OwnedUser>,
+    /// Managed team members per group, sorted.
+    pub team_members: BTreeMap<GroupId, Vec<PersonId>>,
+    /// Managed organization members per group, sorted.
+    pub organization_members: BTreeMap<GroupId, Vec<PersonId>>,
+}
+
+/// How something came to be ours.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Origin {
+    /// We inserted the row.
+    Created,
+    /// It was there and Entra wants it too.
+    Adopted,
+}
+
+impl Origin {
+    /// The word the ledger stores.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Created => "created",
+            Self::Adopted => "adopted",
+        }
+    }
+}
+
+/// A team in the ledger.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OwnedTeam {
+    /// Whether we made it.
+    pub origin: Origin,
+    /// The alias we last wrote, or found equal to Entra's; `None` when the
+    /// alias is a person's.
+    pub alias: LastWritten<String>,
+    /// The mirrored model list we last wrote.
+    pub models: LastWritten<Vec<String>>,
+    /// Whether the team waits for its organization.
+    pub placement: Placement,
+}
+
+/// Where a team that we made stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Placement {
+    /// As it should be.
+    Settled,
+    /// Made standalone because its organization could not be made; attached
+    /// once the organization exists.
+    AwaitsOrganization,
+}
+
+/// An organization in the ledger.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OwnedOrganization {
+    /// Whether we made it.
+    pub origin: Origin,
+    /// The alias we last wrote, or found equal to Entra's.
+    pub alias: LastWritten<String>,
+}
+
+/// A person in the ledger.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OwnedUser {
+    /// The LiteLLM row this person was matched to or inserted as.
+    pub user: UserId,
+    /// Whether we inserted the row.
+    pub origin: Origin,
+    /// The alias we last wrote, or found equal to Entra's.
+    pub alias: LastWritten<Box<str>>,
+    /// The e-mail we last wrote, or found equal to Entra's.
+    pub email: LastWritten<Box<str>>,
+    /// The role we last wrote, whether from an app role or as default.
+    pub role: Option<Role>,
+}
+
+/// The value of a column when we last wrote it. While the column still holds
+/// it, Entra's changes are followed; once it differs, a person changed it.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub enum LastWritten<T> {
+    /// We never wrote the column: its value is a person's.
+    #[default]
+    Never,
+    /// We wrote NULL.
+    Null,
+    /// We wrote this.
+    Value(T),
+}
+
+impl<T> LastWritten<T> {
+    /// From a value that was written, where `None` is NULL.
+    pub fn wrote(value: Option<T>) -> Self {
+        match value {
+            Some(value) => Self::Value(value),
+            None => Self::Null,
+        }
+    }
+}

@@ -9,4 +9,6 @@
 #![warn(missing_docs)]
 
 pub mod config;
+pub mod db;
+pub mod ledger;
 pub mod model;

@@ -12,3 +12,4 @@ pub mod config;
 pub mod db;
 pub mod ledger;
 pub mod model;
+pub mod plan;

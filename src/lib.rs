@@ -11,5 +11,6 @@
 pub mod config;
 pub mod db;
 pub mod ledger;
+pub mod litellm;
 pub mod model;
 pub mod plan;

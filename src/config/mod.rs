@@ -3,6 +3,7 @@
 //! Invariant: whoever holds a [`Settings`] holds validated values; every error
 //! names source, key and remedy; no secret is ever printed.
 
+pub mod litellm;
 mod settings;
 
 pub use settings::*;

@@ -159,11 +159,18 @@ fn url_of(role: &str, database: &str) -> String {
 async fn drop_leftovers(cluster: &Client) {
     let pattern = format!("{PREFIX}%");
     let names = cluster
-        .query("SELECT datname FROM pg_database WHERE datname LIKE $1", &[&pattern])
+        .query(
+            "SELECT datname FROM pg_database WHERE datname LIKE $1",
+            &[&pattern],
+        )
         .await
         .expect("the list of databases");
     for name in names.iter().map(|row| row.get::<_, String>(0)) {
-        let owner = name.trim_start_matches(PREFIX).split('_').next().unwrap_or_default();
+        let owner = name
+            .trim_start_matches(PREFIX)
+            .split('_')
+            .next()
+            .unwrap_or_default();
         if !Path::new("/proc").join(owner).exists() {
             drop_database(cluster, &name).await;
         }

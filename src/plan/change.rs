@@ -2,7 +2,7 @@
 //! decide.
 
 use crate::model::defaults::DefaultTeam;
-use crate::model::ids::{GroupId, OrganizationId, PersonId, TeamId, UserId};
+use crate::model::ids::{GroupId, OrganizationId, PersonId, UserId};
 use crate::model::ledger::{Origin, OwnedOrganization, OwnedTeam, OwnedUser};
 use crate::model::report::{Counts, ObjectError, Skipped};
 use crate::model::role::Role;

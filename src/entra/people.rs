@@ -44,6 +44,10 @@ impl Register {
         self.lock().contains_key(&id)
     }
 
+    pub(super) fn is_empty(&self) -> bool {
+        self.lock().is_empty()
+    }
+
     pub(super) fn into_people(self) -> HashMap<PersonId, Person> {
         self.0.into_inner().unwrap_or_else(PoisonError::into_inner)
     }

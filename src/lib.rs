@@ -10,7 +10,9 @@
 
 pub mod config;
 pub mod db;
+pub mod entra;
 pub mod ledger;
 pub mod litellm;
 pub mod model;
 pub mod plan;
+pub mod sync;

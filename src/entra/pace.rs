@@ -27,6 +27,9 @@ pub(super) struct Pace {
     pub(super) refusal_pause: Duration,
     /// Upper bound of that, and how long a failed token endpoint rests at most.
     pub(super) longest_refusal_pause: Duration,
+    /// A token that claims a shorter life is used this long all the same, or
+    /// every call would ask for a token of its own.
+    pub(super) shortest_token_life: Duration,
     /// How often a collection is begun again after a lost page token.
     pub(super) restarts: u32,
     /// More pages than any collection has.
@@ -45,6 +48,7 @@ impl Pace {
             longest_pause: Duration::from_secs(300),
             refusal_pause: Duration::from_secs(60),
             longest_refusal_pause: Duration::from_secs(300),
+            shortest_token_life: Duration::from_secs(30),
             restarts: 3,
             page_cap: 20_000,
         }

@@ -23,10 +23,6 @@ use super::pace::Pace;
 use super::sts::{Issued, Next, Refusal, Sts};
 use crate::config::EntraSettings;
 
-/// A tenant may set ten minutes at least; whatever claims less is used this
-/// long all the same, or every call would ask for a token of its own.
-const SHORTEST_LIFE: Duration = Duration::from_secs(30);
-
 /// A token in use.
 pub(super) struct Token {
     value: SecretString,
@@ -37,8 +33,8 @@ pub(super) struct Token {
 }
 
 impl Token {
-    fn new(Issued { token, life }: Issued, asked_at: Instant) -> Self {
-        let life = life.max(SHORTEST_LIFE);
+    fn new(Issued { token, life }: Issued, asked_at: Instant, shortest: Duration) -> Self {
+        let life = life.max(shortest);
         Self {
             value: token,
             renew_at: asked_at + renewal_age(life),
@@ -217,7 +213,9 @@ impl Tokens {
         loop {
             let asked_at = Instant::now();
             let refusal = match self.0.sts.ask(credential).await {
-                Ok(issued) => return Ok(Token::new(issued, asked_at)),
+                Ok(issued) => {
+                    return Ok(Token::new(issued, asked_at, pace.shortest_token_life));
+                }
                 Err(refusal) => refusal,
             };
             match refusal.next {

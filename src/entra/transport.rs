@@ -90,11 +90,11 @@ fn classify(source: &(dyn StdError + 'static), text: &str) -> Option<NetworkCaus
         return Some(NetworkCause::Tls);
     }
     let io = source.downcast_ref::<io::Error>()?;
-    if io
-        .get_ref()
-        .is_some_and(|inner| inner.downcast_ref::<rustls::Error>().is_some())
+    // An io::Error hides what it wraps from `source`, also one of its own kind.
+    if let Some(inner) = io.get_ref()
+        && let Some(cause) = classify(inner, "")
     {
-        return Some(NetworkCause::Tls);
+        return Some(cause);
     }
     match io.kind() {
         io::ErrorKind::ConnectionRefused => Some(NetworkCause::Refused),

@@ -144,7 +144,7 @@ async fn without_removals_nothing_can_be_taken_away() {
 
 #[tokio::test]
 async fn the_role_is_made_in_whatever_schema_litellm_uses() {
-    let database = seeded().await;
+    let database = seeded().await.unexported();
     let owner = connect(&database.url_as("postgres")).await;
     owner
         .batch_execute("ALTER SCHEMA public RENAME TO \"Lite LLM\"; CREATE SCHEMA public")

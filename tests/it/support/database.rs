@@ -26,6 +26,7 @@ static SWEEP: Once = Once::new();
 pub struct TestDatabase {
     name: String,
     admin: Client,
+    exported: bool,
 }
 
 impl TestDatabase {
@@ -49,7 +50,19 @@ impl TestDatabase {
         })
         .await;
         let admin = connect(&url_of("litellm", &name)).await;
-        Self { name, admin }
+        Self {
+            name,
+            admin,
+            exported: true,
+        }
+    }
+
+    /// Keeps the rows of this test from LiteLLM's models: for a test that leaves
+    /// rows which LiteLLM would not have written, or not in their place.
+    pub fn unexported(self) -> Self {
+        let mut database = self;
+        database.exported = false;
+        database
     }
 
     /// A connection as the role that owns LiteLLM's tables: to seed and inspect.
@@ -84,6 +97,7 @@ impl Drop for TestDatabase {
     fn drop(&mut self) {
         let name = self.name.clone();
         let failed = std::thread::panicking();
+        let exported = self.exported && !failed;
         // A test's own runtime cannot be waited for from inside it.
         let cleaning = std::thread::spawn(move || {
             let runtime = tokio::runtime::Builder::new_current_thread()
@@ -91,7 +105,7 @@ impl Drop for TestDatabase {
                 .build()
                 .expect("a runtime for cleaning up");
             runtime.block_on(async {
-                if !failed {
+                if exported {
                     let client = connect(&url_of("postgres", &name)).await;
                     export::written_rows(&client).await;
                 }

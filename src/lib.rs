@@ -10,3 +10,5 @@
 
 pub mod config;
 pub mod model;
+#[cfg(feature = "simulator")]
+pub mod simulator;

@@ -15,4 +15,6 @@ pub mod ledger;
 pub mod litellm;
 pub mod model;
 pub mod plan;
+#[cfg(feature = "simulator")]
+pub mod simulator;
 pub mod sync;

@@ -355,5 +355,4 @@ fn milliseconds(moment: NaiveDateTime) -> NaiveDateTime {
 }
 
 #[cfg(test)]
-#[path = "budget_reset/tests.rs"]
 mod tests;

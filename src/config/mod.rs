@@ -19,7 +19,7 @@ mod settings;
 mod shown;
 mod values;
 
-pub use database::RereadError;
+pub use database::{RereadError, UrlError};
 pub use dialect::{LicenceLimits, LitellmDialect};
 pub use endpoint::Cloud;
 pub use error::{Error, Problem};

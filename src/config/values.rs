@@ -127,20 +127,31 @@ pub(super) fn duration(value: &Value, least: Duration, most: Duration) -> Result
     };
     let duration = humantime::parse_duration(text)
         .map_err(|error| Wrong::new(format!("is no duration: `{text}` ({error})"), form))?;
-    let show = |duration| humantime::format_duration(duration).to_string();
     if duration < least {
         return Err(Wrong::new(
             format!("is too short: `{text}`"),
-            format!("give at least {}", show(least)),
+            format!("give at least {}", in_one_unit(least)),
         ));
     }
     if duration > most {
         return Err(Wrong::new(
             format!("is too long: `{text}`"),
-            format!("give at most {}", show(most)),
+            format!("give at most {}", in_one_unit(most)),
         ));
     }
     Ok(duration)
+}
+
+/// A bound as people write it: 90d, not two months and some days.
+fn in_one_unit(duration: Duration) -> String {
+    let seconds = duration.as_secs();
+    [(86_400, "d"), (3_600, "h"), (60, "m")]
+        .into_iter()
+        .find(|(unit, _)| seconds >= *unit && seconds % unit == 0)
+        .map_or_else(
+            || format!("{seconds}s"),
+            |(unit, name)| format!("{}{name}", seconds / unit),
+        )
 }
 
 /// Texts as a list, or separated by commas; blanks around them do not count.
@@ -282,7 +293,7 @@ mod tests {
         );
         assert_eq!(
             said(read(json!("1y"))),
-            "is too long: `1y`; give at most 2months 29days 3h 16m 48s"
+            "is too long: `1y`; give at most 90d"
         );
     }
 

@@ -84,27 +84,40 @@ pub enum RereadError {
     #[error(transparent)]
     File(#[from] SecretFileError),
     /// What it holds is no database URL.
-    #[error("the database URL {what}; {remedy}")]
-    Url {
-        /// What is wrong.
-        what: String,
-        /// What to do about it.
-        remedy: String,
-    },
+    #[error(transparent)]
+    Url(#[from] UrlError),
+}
+
+/// The URL is of no use; the text holds no part of a password.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("the database URL {what}; {remedy}")]
+pub struct UrlError {
+    /// What is wrong.
+    pub what: String,
+    /// What to do about it.
+    pub remedy: String,
 }
 
 impl DatabaseTarget {
+    /// Parses a database URL in either dialect.
+    ///
+    /// # Errors
+    /// When the URL is malformed, incomplete, contradicts itself or asks for
+    /// what cannot be honoured.
+    pub fn parse(url: Secret) -> Result<Self, UrlError> {
+        match parse(url) {
+            Ok((target, _)) => Ok(target),
+            Err(Wrong { what, remedy }) => Err(UrlError { what, remedy }),
+        }
+    }
+
     /// The same target with the password that is in its file now; unchanged
     /// when the URL was given directly.
     ///
     /// # Errors
     /// When the file cannot be read or holds no usable URL.
     pub fn reread(&self) -> Result<Self, RereadError> {
-        let url = self.url.reread()?;
-        match parse(url) {
-            Ok((target, _)) => Ok(target),
-            Err(Wrong { what, remedy }) => Err(RereadError::Url { what, remedy }),
-        }
+        Ok(Self::parse(self.url.reread()?)?)
     }
 }
 
@@ -114,7 +127,11 @@ pub(super) fn parse(secret: Secret) -> Result<(DatabaseTarget, Vec<String>), Wro
     let mut connection = tokio_postgres::Config::new();
     connection
         .connect_timeout(CONNECT_TIMEOUT)
-        .application_name("entra-sync");
+        .application_name("entra-sync")
+        // Without them a server that vanished is noticed after two hours.
+        .keepalives_idle(Duration::from_secs(15))
+        .keepalives_interval(Duration::from_secs(5))
+        .keepalives_retries(3);
     let mut target = DatabaseTarget {
         connection,
         tls: DatabaseTls::Prefer,

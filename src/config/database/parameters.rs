@@ -129,8 +129,8 @@ pub(super) fn apply(mut parts: Parts, target: &mut DatabaseTarget) -> Result<Vec
             _ => one(target, &name, &value)?,
         }
     }
-    let local = identity(parts, ports, target)?;
-    tls(wishes, local, target)
+    let reach = identity(parts, ports, target)?;
+    tls(wishes, reach, target)
 }
 
 /// A parameter that stands for itself.
@@ -255,10 +255,14 @@ fn one(target: &mut DatabaseTarget, name: &str, value: &str) -> Result<(), Wrong
     Ok(())
 }
 
-/// Whether the server is on this machine.
-#[derive(Clone, Copy, PartialEq, Eq)]
+/// How far away the farthest host is.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Reach {
-    Local,
+    /// A socket of this machine.
+    Socket,
+    /// This machine, over TCP.
+    Loopback,
+    /// The network.
     Remote,
 }
 
@@ -291,31 +295,37 @@ fn identity(parts: Parts, ports: Vec<u16>, target: &mut DatabaseTarget) -> Resul
             "give one port for all, or one for each host",
         ));
     }
-    let mut local = Reach::Local;
+    let addresses = connection.get_hostaddrs().len();
+    if addresses > 0 && !parts.hosts.is_empty() && addresses != parts.hosts.len() {
+        return Err(Wrong::new(
+            "gives more or fewer addresses in hostaddr than hosts",
+            "give one address for each host",
+        ));
+    }
+    let mut reach = Reach::Socket;
     for (at, (host, own_port)) in parts.hosts.iter().enumerate() {
         // tokio-postgres takes a leading slash for a socket directory too.
         connection.host(host);
         let port = ports.get(at).or(ports.first()).copied();
         connection.port(own_port.or(port).unwrap_or(5432));
-        let loopback = host == "localhost"
+        let is_socket = matches!(connection.get_hosts().last(), Some(Host::Unix(_)));
+        let is_loopback = host == "localhost"
             || host
                 .parse::<std::net::IpAddr>()
                 .is_ok_and(|address| address.is_loopback());
-        let socket = connection
-            .get_hosts()
-            .last()
-            .is_some_and(|host| matches!(host, Host::Unix(_)));
-        if !loopback && !socket {
-            local = Reach::Remote;
-        }
+        reach = reach.max(match (is_socket, is_loopback) {
+            (true, _) => Reach::Socket,
+            (false, true) => Reach::Loopback,
+            (false, false) => Reach::Remote,
+        });
     }
     if parts.hosts.is_empty() {
-        local = Reach::Remote;
-        if let Some(port) = ports.first() {
-            connection.port(*port);
+        reach = Reach::Remote;
+        for port in ports {
+            connection.port(port);
         }
     }
-    Ok(local)
+    Ok(reach)
 }
 
 /// Decides about TLS as libpq would, with Prisma's words translated.
@@ -381,6 +391,10 @@ fn tls(wishes: TlsWishes, reach: Reach, target: &mut DatabaseTarget) -> Result<V
             DatabaseTls::Prefer
         }
     };
+    if reach == Reach::Socket {
+        // As libpq does: PostgreSQL offers no TLS on a socket.
+        target.tls = DatabaseTls::Disable;
+    }
     target.connection.ssl_mode(match target.tls {
         DatabaseTls::Disable => SslMode::Disable,
         DatabaseTls::Prefer => SslMode::Prefer,

@@ -8,19 +8,20 @@
 //! future harmless: an unfinished transaction takes its connection with it.
 //! Must not: know any table.
 
+mod connect_error;
 mod error;
+mod tls;
 mod transaction;
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use deadpool::Runtime;
-use diesel::connection::CacheSize;
 use diesel_async::pooled_connection::deadpool::{Object, Pool};
 use diesel_async::pooled_connection::{
     AsyncDieselConnectionManager, ManagerConfig, RecyclingMethod,
 };
-use diesel_async::{AsyncConnection, AsyncPgConnection, SimpleAsyncConnection};
+use diesel_async::{AsyncPgConnection, SimpleAsyncConnection};
 use futures::FutureExt;
 
 use crate::config::DatabaseTarget;
@@ -50,10 +51,9 @@ impl Database {
         config.custom_setup = Box::new(move |_| {
             let target = Arc::clone(&shared);
             async move {
-                let mut connection = connect(&target).await?;
-                // Named statements do not survive a transaction-mode pooler.
-                connection.set_prepared_statement_cache_size(CacheSize::Disabled);
-                Ok(connection)
+                tls::establish(&target)
+                    .await
+                    .map_err(|error| diesel::ConnectionError::BadConnection(error.to_string()))
             }
             .boxed()
         });
@@ -97,14 +97,4 @@ impl Database {
     pub async fn checkout(&self) -> Result<Object<AsyncPgConnection>> {
         self.pool.get().await.map_err(Error::from_pool)
     }
-}
-
-async fn connect(target: &DatabaseTarget) -> diesel::ConnectionResult<AsyncPgConnection> {
-    let (client, connection) = target
-        .connection
-        .connect(tokio_postgres::NoTls)
-        .await
-        .map_err(|e| diesel::ConnectionError::BadConnection(e.to_string()))?;
-    tokio::spawn(connection);
-    AsyncPgConnection::try_from(client).await
 }

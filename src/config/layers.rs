@@ -1,0 +1,279 @@
+//! Gathers the sources and lays the stronger ones over the weaker ones.
+//!
+//! Invariant: pure but for reading the files it is given; the process
+//! environment is an input. A key's value is replaced as a whole, so that
+//! LiteLLM's maps are never mixed from two sources (LiteLLM does the same).
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use serde_json::Value;
+
+use super::error::{Problem, Wrong};
+use super::origin::Origin;
+use super::schema::{self, PREFIX, Place, Schema};
+use super::settings::LogFormat;
+use super::{dialect::LitellmDialect, litellm_environment};
+
+/// The process environment, or what a test puts in its place.
+pub type Environment = BTreeMap<String, String>;
+
+/// Everything that settings are made from.
+pub struct Sources<'a> {
+    /// `--config` files, the stronger ones later.
+    pub files: Vec<PathBuf>,
+    /// The environment; empty variables count as absent.
+    pub environment: Environment,
+    /// Flags.
+    pub overrides: Overrides,
+    /// How LiteLLM's own settings are read.
+    pub litellm: &'a dyn LitellmDialect,
+}
+
+/// Flags that override every other source.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Overrides {
+    /// `--log-format`.
+    pub log_format: Option<LogFormat>,
+    /// How often `-v` was given: 1 is `debug`, more is `trace`.
+    pub verbosity: u8,
+}
+
+/// The environment of this process; variables that are not UTF-8 are left out.
+#[must_use]
+pub fn process_environment() -> Environment {
+    std::env::vars_os()
+        .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
+        .collect()
+}
+
+/// One value and who gave it.
+#[derive(Clone)]
+pub(super) struct Entry {
+    pub value: Value,
+    pub origin: Origin,
+}
+
+/// The strongest value of every key.
+pub(super) type Merged = BTreeMap<String, Entry>;
+
+/// Lays all sources over each other; problems do not stop it.
+pub(super) fn merge(schema: &Schema, sources: &Sources<'_>) -> (Merged, Vec<Problem>) {
+    let mut gathering = Gathering {
+        schema,
+        problems: Vec::new(),
+        merged: Merged::new(),
+    };
+    for path in files(sources) {
+        gathering.file(&path);
+    }
+    for (key, name, text) in litellm_environment::values(&sources.environment) {
+        gathering.give(key, Value::String(text), Origin::Environment(name));
+    }
+    gathering.environment(&sources.environment);
+    gathering.flags(sources.overrides);
+    gathering.database_parts(&sources.environment);
+    gathering.litellm_file(sources);
+    for (key, default) in schema.keys() {
+        gathering.give_weakly(key, default.clone(), Origin::Default);
+    }
+    (gathering.merged, gathering.problems)
+}
+
+/// `ENTRA_SYNC_CONFIG` counts only when there is no `--config`, as a flag is
+/// the stronger wish; several paths are separated as in `PATH`.
+fn files(sources: &Sources<'_>) -> Vec<PathBuf> {
+    if !sources.files.is_empty() {
+        return sources.files.clone();
+    }
+    sources
+        .environment
+        .get("ENTRA_SYNC_CONFIG")
+        .filter(|list| !list.is_empty())
+        .map(|list| {
+            std::env::split_paths(list)
+                .filter(|path| !path.as_os_str().is_empty())
+                .collect()
+        })
+        .unwrap_or_default()
+}
+
+struct Gathering<'a> {
+    schema: &'a Schema,
+    problems: Vec<Problem>,
+    merged: Merged,
+}
+
+impl Gathering<'_> {
+    fn give(&mut self, key: &str, value: Value, origin: Origin) {
+        self.merged.insert(key.to_owned(), Entry { value, origin });
+    }
+
+    fn give_weakly(&mut self, key: &str, value: Value, origin: Origin) {
+        self.merged
+            .entry(key.to_owned())
+            .or_insert(Entry { value, origin });
+    }
+
+    fn file(&mut self, path: &Path) {
+        let origin = Origin::File(path.to_owned());
+        match schema::read_yaml(path) {
+            Ok(tree) => self.tree("", tree.into_iter(), &origin),
+            Err(wrong) => self.problem(origin, None, wrong),
+        }
+    }
+
+    fn tree(&mut self, path: &str, tree: impl Iterator<Item = (String, Value)>, origin: &Origin) {
+        for (name, value) in tree {
+            let path = schema::join(path, &name);
+            match (self.schema.place(&path), value) {
+                (Place::Key, value) => self.give(&path, value, origin.clone()),
+                (Place::Section, Value::Object(inner)) => {
+                    self.tree(&path, Box::new(inner.into_iter()) as Branches, origin);
+                }
+                // A section whose keys are all commented out.
+                (Place::Section, Value::Null) => {}
+                (Place::Section, _) => self.problem(
+                    origin.clone(),
+                    Some(path),
+                    Wrong::new("is a section", "put its keys below it, indented"),
+                ),
+                (Place::Unknown, _) => {
+                    let remedy = match self.schema.nearest(&path) {
+                        Some(nearest) => format!("did you mean `{nearest}`?"),
+                        None => "remove it; `entra-sync config --defaults` lists every key".into(),
+                    };
+                    self.problem(
+                        origin.clone(),
+                        Some(path),
+                        Wrong::new("is not a known key", remedy),
+                    );
+                }
+            }
+        }
+    }
+
+    fn environment(&mut self, environment: &Environment) {
+        for (name, text) in environment {
+            let Some(rest) = name.strip_prefix(PREFIX) else {
+                continue;
+            };
+            if text.is_empty() {
+                continue;
+            }
+            let key = rest.to_lowercase().replace("__", ".");
+            let origin = Origin::Environment(name.clone());
+            if matches!(self.schema.place(&key), Place::Key) {
+                self.give(&key, Value::String(text.clone()), origin);
+                continue;
+            }
+            let map = [
+                "litellm.default_team_params",
+                "litellm.default_internal_user_params",
+            ]
+            .into_iter()
+            .find(|map| key.starts_with(&format!("{map}.")));
+            let remedy = match (map, self.schema.nearest(&key)) {
+                (Some(map), _) => format!(
+                    "give the whole map as a JSON object in {}",
+                    schema::environment_name(map)
+                ),
+                (None, Some(nearest)) => {
+                    format!("did you mean {}?", schema::environment_name(nearest))
+                }
+                (None, None) => "unset it; `entra-sync config --defaults` lists every key".into(),
+            };
+            self.problem(origin, None, Wrong::new("names no known key", remedy));
+        }
+    }
+
+    fn flags(&mut self, overrides: Overrides) {
+        if let Some(format) = overrides.log_format {
+            let name = match format {
+                LogFormat::Text => "text",
+                LogFormat::Json => "json",
+            };
+            self.give(
+                "telemetry.log_format",
+                name.into(),
+                Origin::Flag("--log-format"),
+            );
+        }
+        let level = match overrides.verbosity {
+            0 => return,
+            1 => "debug",
+            _ => "trace",
+        };
+        self.give("telemetry.log_level", level.into(), Origin::Flag("-v"));
+    }
+
+    /// `DATABASE_HOST` and friends count only when nobody gave a URL.
+    fn database_parts(&mut self, environment: &Environment) {
+        let given = ["litellm.database_url", "litellm.database_url_file"]
+            .into_iter()
+            .any(|key| {
+                self.merged
+                    .get(key)
+                    .is_some_and(|entry| !entry.value.is_null())
+            });
+        if given {
+            return;
+        }
+        match litellm_environment::database_url(environment) {
+            Some(Ok((names, url))) => self.give(
+                "litellm.database_url",
+                Value::String(url),
+                Origin::Environment(names),
+            ),
+            Some(Err((names, wrong))) => self.problem(Origin::Environment(names), None, wrong),
+            None => {}
+        }
+    }
+
+    /// LiteLLM's own file is weaker than all but the defaults, but any source
+    /// may name it, so it comes after the others and fills gaps only.
+    fn litellm_file(&mut self, sources: &Sources<'_>) {
+        let Some(path) = self
+            .merged
+            .get("litellm.config_file")
+            .and_then(|entry| entry.value.as_str())
+            .map(PathBuf::from)
+        else {
+            return;
+        };
+        match sources.litellm.config_file(&path, &sources.environment) {
+            Ok(values) => {
+                for (name, value) in values {
+                    let key = match name.as_str() {
+                        "entra_groups_also_create_orgs" => "litellm.create_organizations".into(),
+                        _ => format!("litellm.{name}"),
+                    };
+                    if matches!(self.schema.place(&key), Place::Key) && !value.is_null() {
+                        self.give_weakly(&key, value, Origin::LitellmFile(path.clone()));
+                    }
+                }
+            }
+            Err(reasons) => {
+                for reason in reasons {
+                    self.problem(
+                        Origin::LitellmFile(path.clone()),
+                        None,
+                        Wrong::new(reason, "correct the file or unset `litellm.config_file`"),
+                    );
+                }
+            }
+        }
+    }
+
+    fn problem(&mut self, origin: Origin, key: Option<String>, wrong: Wrong) {
+        self.problems.push(Problem {
+            origin: Some(origin),
+            key,
+            what: wrong.what,
+            remedy: wrong.remedy,
+        });
+    }
+}
+
+/// Lets [`Gathering::tree`] call itself without a type that grows with depth.
+type Branches = Box<dyn Iterator<Item = (String, Value)>>;

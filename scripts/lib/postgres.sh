@@ -92,6 +92,7 @@ postgres_stop() {
 }
 
 # How fast tests want it: nothing in this cluster survives them.
+# shellcheck disable=SC2034 # read by the scripts that source this file
 POSTGRES_TEST_SETTINGS=(fsync=off synchronous_commit=off full_page_writes=off max_connections=200 shared_buffers=256MB)
 
 # Puts LiteLLM's released migrations into the cache; prints their folder.

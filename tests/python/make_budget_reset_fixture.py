@@ -7,10 +7,9 @@ hours, days, Mondays and months in a configured zone, with quirks of its own
 answers here are LiteLLM's, so the Rust port is compared with the original and
 not with our reading of it.
 
-How: needs litellm from tests/python/requirements.txt, which `scripts/test`
-installs into .cache/python:
+How: needs requirements.txt, which `scripts/test` installs into .cache:
 
-    .cache/python/bin/python tests/python/make_budget_reset_fixture.py
+    PYTHONPATH=$(echo .cache/python-*) python3 tests/python/make_budget_reset_fixture.py
 
 Leaves behind: the fixture, the same bytes every time.
 """

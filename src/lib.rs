@@ -9,6 +9,8 @@
 #![warn(missing_docs)]
 
 pub mod config;
+#[cfg(feature = "simulator")]
+pub mod demo;
 pub mod model;
 #[cfg(feature = "simulator")]
 pub mod simulator;

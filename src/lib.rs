@@ -10,6 +10,8 @@
 
 pub mod config;
 pub mod db;
+#[cfg(feature = "simulator")]
+pub mod demo;
 pub mod entra;
 pub mod ledger;
 pub mod litellm;

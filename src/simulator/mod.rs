@@ -29,6 +29,7 @@ mod query;
 mod random;
 mod refusal;
 mod render;
+mod reply;
 mod route;
 mod server;
 mod tenant;

@@ -2,16 +2,14 @@
 //!
 //! Invariant: every request is counted once, whatever became of it.
 
-use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use std::time::Duration;
 
 use axum::Router;
-use axum::body::Body;
 use axum::extract::{ConnectInfo, Request, State};
 use axum::response::{IntoResponse, Response};
-use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
+use http::{HeaderMap, Method, StatusCode, header};
 use uuid::Uuid;
 
 use super::control;
@@ -21,6 +19,7 @@ use super::journal::{LoggedRequest, RequestIds, Requests};
 use super::page::Mark;
 use super::permission::Rights;
 use super::refusal::Refusal;
+use super::reply::{GRAPH_JSON, Reply, replaced, respond};
 use super::route::Route;
 use super::tenant::Tenant;
 use super::token::{self, TokenAsk, Tokens};
@@ -28,9 +27,6 @@ use super::wire::Line;
 
 /// Larger than any request that makes sense here.
 const BODY_LIMIT: usize = 4 << 20;
-
-const GRAPH_JSON: &str = "application/json;odata.metadata=minimal;odata.streaming=true;\
-                          IEEE754Compatible=false;charset=utf-8";
 
 /// What all connections share.
 #[derive(Debug)]
@@ -80,40 +76,6 @@ impl Shared {
 /// Everything that is served.
 pub(super) fn router(shared: Arc<Shared>) -> Router {
     control::router().fallback(serve).with_state(shared)
-}
-
-/// An answer on its way out.
-#[derive(Debug)]
-struct Reply {
-    status: StatusCode,
-    headers: BTreeMap<&'static str, String>,
-    body: Vec<u8>,
-    resource_units: u32,
-}
-
-impl Reply {
-    fn new(status: StatusCode, content_type: &str, body: Vec<u8>) -> Self {
-        let headers = BTreeMap::from([("content-type", content_type.to_owned())]);
-        Self {
-            status,
-            headers,
-            body,
-            resource_units: 0,
-        }
-    }
-
-    fn refusal(refusal: &Refusal, ids: &RequestIds) -> Self {
-        let body = refusal.body(ids).to_string().into_bytes();
-        let mut reply = Self::new(refusal.status, GRAPH_JSON, body);
-        if refusal.status == StatusCode::UNAUTHORIZED {
-            let challenge = "Bearer realm=\"\", authorization_uri=\
-                             \"https://login.microsoftonline.com/common/oauth2/authorize\"";
-            reply
-                .headers
-                .insert("www-authenticate", challenge.to_owned());
-        }
-        reply
-    }
 }
 
 /// A request with its body, as it came.
@@ -220,30 +182,6 @@ async fn serve(
         .requests()
         .add(incoming.log(endpoint, reply.status.as_u16(), reply.resource_units));
     respond(reply, &incoming.ids)
-}
-
-fn respond(reply: Reply, ids: &RequestIds) -> Response {
-    let mut response = Response::new(Body::from(reply.body));
-    *response.status_mut() = reply.status;
-    let headers = response.headers_mut();
-    let mut insert = |name: &'static str, value: &str| {
-        if let Ok(value) = HeaderValue::from_str(value) {
-            headers.insert(name, value);
-        }
-    };
-    insert("request-id", &ids.request.to_string());
-    insert("client-request-id", &ids.client);
-    insert("cache-control", "no-cache");
-    insert("odata-version", "4.0");
-    insert("x-ms-resource-unit", &reply.resource_units.to_string());
-    insert(
-        "x-ms-ags-diagnostic",
-        r#"{"ServerInfo":{"DataCenter":"Simulator","Slice":"E","Ring":"0","RoleInstance":"0"}}"#,
-    );
-    for (name, value) in &reply.headers {
-        insert(name, value);
-    }
-    response
 }
 
 /// The endpoint's name and the answer.
@@ -395,72 +333,6 @@ fn batch_item(
     logged.authorized = true;
     shared.requests().add(logged);
     (effects, reply)
-}
-
-/// The answer of the first effect that replaces it.
-fn replaced(effects: &[Effect], ids: &RequestIds) -> Option<Reply> {
-    effects.iter().find_map(|effect| match effect {
-        Effect::Status {
-            status,
-            code,
-            retry_after,
-        } => {
-            let status = StatusCode::from_u16(*status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-            let code = code.as_deref().unwrap_or(usual_code(status));
-            let refusal = Refusal::new(status, code, "Simulated failure.");
-            let mut reply = Reply::refusal(&refusal, ids);
-            if let Some(retry_after) = retry_after {
-                reply.headers.insert("retry-after", retry_after.header());
-            }
-            if status == StatusCode::TOO_MANY_REQUESTS {
-                let scope = format!("Tenant_Application/Read/{}/{}", Uuid::nil(), Uuid::nil());
-                reply.headers.insert("x-ms-throttle-scope", scope);
-                let why = "ResourceUnitLimitExceeded";
-                reply
-                    .headers
-                    .insert("x-ms-throttle-information", why.to_owned());
-            }
-            Some(reply)
-        }
-        Effect::ErrorWithStatus200 { code } => {
-            let refusal = Refusal::new(StatusCode::OK, code, "Simulated failure.");
-            Some(Reply::refusal(&refusal, ids))
-        }
-        Effect::NotFound => Some(Reply::refusal(&Refusal::not_found("simulated"), ids)),
-        Effect::HtmlBadGateway => {
-            let page = "<html><head><title>502 Bad Gateway</title></head>\
-                        <body><h1>502 Bad Gateway</h1></body></html>";
-            Some(Reply::new(
-                StatusCode::BAD_GATEWAY,
-                "text/html",
-                page.into(),
-            ))
-        }
-        Effect::Raw {
-            status,
-            content_type,
-            body,
-        } => {
-            let status = StatusCode::from_u16(*status).unwrap_or(StatusCode::OK);
-            Some(Reply::new(status, content_type, body.clone().into_bytes()))
-        }
-        _ => None,
-    })
-}
-
-/// What Graph usually says with a status (graph-contract 10).
-fn usual_code(status: StatusCode) -> &'static str {
-    match status.as_u16() {
-        400 => "Request_BadRequest",
-        401 => "InvalidAuthenticationToken",
-        403 => "Authorization_RequestDenied",
-        404 => "Request_ResourceNotFound",
-        429 => "TooManyRequests",
-        500 => "generalException",
-        501 => "NotImplemented",
-        503 => "serviceNotAvailable",
-        _ => "UnknownError",
-    }
 }
 
 /// The tenant in `/{tenant}/oauth2/v2.0/token`.

@@ -10,4 +10,5 @@
 
 pub mod config;
 pub mod db;
+pub mod litellm;
 pub mod model;

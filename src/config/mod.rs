@@ -9,6 +9,7 @@ mod dialect;
 mod endpoint;
 mod error;
 mod layers;
+pub mod litellm;
 mod litellm_environment;
 mod origin;
 mod reader;

@@ -145,11 +145,16 @@ impl<'a> Reader<'a> {
         } else {
             String::new()
         };
+        // Whoever wrote null is named; the defaults are not to blame.
+        let origin = self
+            .origin(key)
+            .filter(|origin| **origin != Origin::Default);
+        let what = origin.map_or("is not set", |_| "is set to null");
         let wrong = Wrong::new(
-            "is not set",
+            what,
             format!("set {name}, or `{key}` in a --config file{file}"),
         );
-        self.report(None, Some(key), wrong)
+        self.report(origin.cloned(), Some(key), wrong)
     }
 
     /// The value of a key cannot be used.

@@ -5,6 +5,7 @@
 //! not: connect (`db::tls` does).
 
 mod parameters;
+mod tls_mode;
 mod url;
 
 use std::path::PathBuf;

@@ -1,17 +1,17 @@
 //! The parameters of a database URL, by both dialects.
 //!
-//! Invariant: `sslmode` means what libpq means by it (`require` with a root
-//! certificate checks the chain), and nothing here weakens it.
+//! Invariant: what is not known, or cannot be honoured, is refused by name; no
+//! value is ever quoted.
 
-use std::path::PathBuf;
 use std::time::Duration;
 
 use tokio_postgres::config::{
-    ChannelBinding, Host, LoadBalanceHosts, SslMode, SslNegotiation, TargetSessionAttrs,
+    ChannelBinding, Host, LoadBalanceHosts, SslNegotiation, TargetSessionAttrs,
 };
 
+use super::tls_mode::{Accept, Reach, TlsWishes};
 use super::url::{Parts, parse_port, split_hosts};
-use super::{DatabaseTarget, DatabaseTls, Pooler};
+use super::{DatabaseTarget, Pooler};
 use crate::config::error::Wrong;
 
 /// Parameters that are honoured and hold nothing secret.
@@ -69,34 +69,30 @@ pub(super) fn is_known(name: &str) -> bool {
     is_public(name) || CLIENT_CERTIFICATE.contains(&name) || name == "password"
 }
 
-/// What decides about TLS, gathered before it is decided.
-#[derive(Default)]
-struct TlsWishes {
-    mode: Option<String>,
-    root: Option<PathBuf>,
-    /// Prisma's CA file.
-    prisma_root: Option<PathBuf>,
-    /// Prisma's `sslaccept=strict`.
-    accept: Option<Accept>,
-}
-
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Accept {
-    Strict,
-    Anything,
-}
-
 /// Fills in the target; the result holds what is worth a warning.
 pub(super) fn apply(mut parts: Parts, target: &mut DatabaseTarget) -> Result<Vec<String>, Wrong> {
     let mut wishes = TlsWishes::default();
     let mut ports = Vec::new();
+    // A raw & in a password that stands here makes the rest of it look like a
+    // parameter's name, which must not be told then.
+    let has_password = |(name, _): &(String, String)| name.contains("password");
+    if parts.parameters.iter().any(has_password)
+        && parts.parameters.iter().any(|(name, _)| !is_known(name))
+    {
+        return Err(Wrong::new(
+            "holds a password as a parameter, and one that is not known",
+            "put the password before the host; percent-encode & as %26",
+        ));
+    }
     for (name, value) in std::mem::take(&mut parts.parameters) {
         match name.as_str() {
             "user" => parts.user = Some(value),
             "password" => parts.password = Some(value),
             "dbname" => parts.database = Some(value),
             "host" => {
-                // Inside a parameter an IPv6 address stands without brackets.
+                // As in libpq a parameter replaces the hosts and leaves the
+                // ports; inside it an IPv6 address stands without brackets.
+                let own_ports: Vec<_> = parts.hosts.iter().map(|(_, port)| *port).collect();
                 parts.hosts = value
                     .split(',')
                     .filter(|host| !host.is_empty())
@@ -106,6 +102,11 @@ pub(super) fn apply(mut parts: Parts, target: &mut DatabaseTarget) -> Result<Vec
                     })
                     .collect::<Result<Vec<_>, Wrong>>()?
                     .concat();
+                if own_ports.len() == parts.hosts.len() {
+                    for ((_, port), own) in parts.hosts.iter_mut().zip(own_ports) {
+                        *port = port.or(own);
+                    }
+                }
             }
             "port" => {
                 ports = value
@@ -130,7 +131,7 @@ pub(super) fn apply(mut parts: Parts, target: &mut DatabaseTarget) -> Result<Vec
         }
     }
     let reach = identity(parts, ports, target)?;
-    tls(wishes, reach, target)
+    wishes.decide(reach, target)
 }
 
 /// A parameter that stands for itself.
@@ -255,17 +256,6 @@ fn one(target: &mut DatabaseTarget, name: &str, value: &str) -> Result<(), Wrong
     Ok(())
 }
 
-/// How far away the farthest host is.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-enum Reach {
-    /// A socket of this machine.
-    Socket,
-    /// This machine, over TCP.
-    Loopback,
-    /// The network.
-    Remote,
-}
-
 /// Hosts, user, password and database.
 fn identity(parts: Parts, ports: Vec<u16>, target: &mut DatabaseTarget) -> Result<Reach, Wrong> {
     let connection = &mut target.connection;
@@ -307,7 +297,7 @@ fn identity(parts: Parts, ports: Vec<u16>, target: &mut DatabaseTarget) -> Resul
         // tokio-postgres takes a leading slash for a socket directory too.
         connection.host(host);
         let port = ports.get(at).or(ports.first()).copied();
-        connection.port(own_port.or(port).unwrap_or(5432));
+        connection.port(port.or(*own_port).unwrap_or(5432));
         let is_socket = matches!(connection.get_hosts().last(), Some(Host::Unix(_)));
         let is_loopback = host == "localhost"
             || host
@@ -326,93 +316,6 @@ fn identity(parts: Parts, ports: Vec<u16>, target: &mut DatabaseTarget) -> Resul
         }
     }
     Ok(reach)
-}
-
-/// Decides about TLS as libpq would, with Prisma's words translated.
-fn tls(wishes: TlsWishes, reach: Reach, target: &mut DatabaseTarget) -> Result<Vec<String>, Wrong> {
-    let mut warnings = Vec::new();
-    let system = wishes
-        .root
-        .as_deref()
-        .is_some_and(|root| root.as_os_str() == "system");
-    let root = wishes.root.filter(|_| !system);
-    let strict = wishes.accept == Some(Accept::Strict);
-    let mode = wishes.mode.as_deref();
-    if let Some(mode) = mode {
-        let known = [
-            "disable",
-            "allow",
-            "prefer",
-            "require",
-            "verify-ca",
-            "verify-full",
-        ];
-        choice("sslmode", mode, &known.map(|mode| (mode, ())))?;
-    }
-    if strict && mode == Some("disable") {
-        return Err(Wrong::new(
-            "contradicts itself: sslaccept=strict and sslmode=disable",
-            "remove one of them",
-        ));
-    }
-    if system && !matches!(mode, None | Some("verify-full")) {
-        return Err(Wrong::new(
-            "contradicts itself: sslrootcert=system goes with sslmode=verify-full only",
-            "use sslmode=verify-full",
-        ));
-    }
-    let prisma_root = wishes.prisma_root;
-    if prisma_root.is_some() && !strict {
-        warnings.push(
-            "sslcert without sslaccept=strict is not used: Prisma accepts any certificate then; \
-             add sslaccept=strict"
-                .to_owned(),
-        );
-    }
-    target.tls = match (mode, root) {
-        (Some("verify-ca"), root) if !strict => DatabaseTls::VerifyCa { root },
-        (Some("verify-full"), root) => DatabaseTls::VerifyFull {
-            root: root.or(prisma_root.filter(|_| strict)),
-        },
-        (_, root) if strict => DatabaseTls::VerifyFull {
-            root: root.or(prisma_root),
-        },
-        (None, None) if system => DatabaseTls::VerifyFull { root: None },
-        (Some("disable"), _) => DatabaseTls::Disable,
-        (Some("require"), Some(root)) => DatabaseTls::VerifyCa { root: Some(root) },
-        (Some("require"), None) => DatabaseTls::Require,
-        // `allow` tries without TLS first; both promise nothing.
-        (_, root) => {
-            if root.is_some() {
-                warnings.push(
-                    "sslrootcert is not used without sslmode=verify-ca or verify-full".to_owned(),
-                );
-            }
-            DatabaseTls::Prefer
-        }
-    };
-    if reach == Reach::Socket {
-        // As libpq does: PostgreSQL offers no TLS on a socket.
-        target.tls = DatabaseTls::Disable;
-    }
-    target.connection.ssl_mode(match target.tls {
-        DatabaseTls::Disable => SslMode::Disable,
-        DatabaseTls::Prefer => SslMode::Prefer,
-        _ => SslMode::Require,
-    });
-    if reach == Reach::Remote {
-        match target.tls {
-            DatabaseTls::Disable => warnings.push(
-                "the connection is not encrypted (sslmode=disable); use sslmode=verify-full"
-                    .to_owned(),
-            ),
-            DatabaseTls::Prefer | DatabaseTls::Require => warnings.push(
-                "the server's certificate is not checked; use sslmode=verify-full".to_owned(),
-            ),
-            DatabaseTls::VerifyCa { .. } | DatabaseTls::VerifyFull { .. } => {}
-        }
-    }
-    Ok(warnings)
 }
 
 /// Values are never quoted: the caller cannot know what somebody put there.
@@ -436,7 +339,7 @@ fn not_empty(name: &str, value: &str) -> Result<String, Wrong> {
     Ok(value.to_owned())
 }
 
-fn choice<T: Copy>(name: &str, value: &str, names: &[(&str, T)]) -> Result<T, Wrong> {
+pub(super) fn choice<T: Copy>(name: &str, value: &str, names: &[(&str, T)]) -> Result<T, Wrong> {
     names
         .iter()
         .find(|(known, _)| *known == value)

@@ -167,6 +167,8 @@ fn several_hosts_and_ipv6_keep_their_ports() {
     );
     let (named, _) = read("postgresql://u:p@/d?host=a,::1&port=7,8");
     assert_eq!(hosts(&named), [("a".into(), 7), ("::1".into(), 8)]);
+    let (replaced, _) = read("postgresql://u:p@a:7/d?host=b");
+    assert_eq!(hosts(&replaced), [("b".into(), 7)]);
 }
 
 #[test]

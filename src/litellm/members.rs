@@ -10,6 +10,7 @@ use super::users;
 use super::writing::{ACTOR, Insert, Writing};
 use crate::db::QueryContext;
 use crate::model::ids::{TeamId, UserId};
+use crate::model::target::TeamRole;
 
 /// What became of members that were to be added or mended.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -27,6 +28,23 @@ pub enum Outcome {
     Ensured(Ensured),
     /// The team is gone; nothing was written.
     TeamGone,
+}
+
+/// On what terms members join.
+#[derive(Debug, Clone, Copy)]
+pub struct Terms {
+    /// Their role in the team.
+    pub role: TeamRole,
+    /// `max_budget_in_team`, US dollars: a budget row of the member's own.
+    pub own_budget: Option<f64>,
+}
+
+impl Terms {
+    /// As a member of a group joins its team.
+    pub const MEMBER: Self = Self {
+        role: TeamRole::User,
+        own_budget: None,
+    };
 }
 
 /// Takes LiteLLM's own lock on a team's roster, for this transaction.
@@ -54,7 +72,6 @@ struct Team {
 /// where it is missing; what is there stays as it is. The team's lock must be
 /// held.
 ///
-/// `own_budget` is `max_budget_in_team`, US dollars.
 ///
 /// # Errors
 /// When the database refuses; nothing is then kept.
@@ -63,7 +80,7 @@ pub async fn ensure(
     writing: Writing<'_>,
     team: &TeamId,
     members: &[&UserId],
-    own_budget: Option<f64>,
+    terms: Terms,
 ) -> Result<Outcome> {
     let Some(row) = read_team(connection, writing, team).await? else {
         return Ok(Outcome::TeamGone);
@@ -80,8 +97,8 @@ pub async fn ensure(
             .collect()
     };
     append_to_users(connection, writing, team, &present).await?;
-    insert_memberships(connection, writing, team, &row, &present, own_budget).await?;
-    let joined = append_to_roster(connection, writing, team, &present).await?;
+    insert_memberships(connection, writing, team, &row, &present, terms.own_budget).await?;
+    let joined = append_to_roster(connection, writing, team, &present, terms.role).await?;
     Ok(Outcome::Ensured(Ensured {
         joined,
         without_row,
@@ -204,6 +221,7 @@ async fn append_to_roster(
     writing: Writing<'_>,
     team: &TeamId,
     users: &[String],
+    role: TeamRole,
 ) -> Result<Vec<String>> {
     #[derive(QueryableByName)]
     struct Joined {
@@ -222,7 +240,7 @@ async fn append_to_roster(
               AND NOT EXISTS (SELECT FROM present p WHERE p.user_id = u.user_id)), \
          entries AS ( \
             SELECT jsonb_agg(jsonb_build_object('user_id', f.user_id, 'user_email', f.user_email, \
-                                                'role', 'user') ORDER BY f.user_id COLLATE \"C\") \
+                                                'role', $5) ORDER BY f.user_id COLLATE \"C\") \
                        AS list, \
                    array_agg(f.user_id ORDER BY f.user_id COLLATE \"C\") AS users \
             FROM fresh f) \
@@ -237,6 +255,10 @@ async fn append_to_roster(
     .bind::<Array<Text>, _>(users)
     .bind::<Timestamp, _>(writing.stamp())
     .bind::<Jsonb, _>(serde_json::json!([]))
+    .bind::<Text, _>(match role {
+        TeamRole::User => "user",
+        TeamRole::Admin => "admin",
+    })
     .get_result(connection)
     .await
     .optional()

@@ -32,7 +32,7 @@ use crate::plan::{self, Plan, World};
 use crate::{entra, sync::write::Writer};
 
 pub use error::{Error, Result};
-pub use progress::{Phase, Progress};
+pub use progress::{Phase, Progress, Watch, Written};
 pub use report::{Report, plan_json};
 
 /// One Enterprise Application and the database it is kept in step with. Made

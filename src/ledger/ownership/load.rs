@@ -224,3 +224,41 @@ async fn members(
     }
     Ok(members)
 }
+
+/// How much is owned.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, serde::Serialize, QueryableByName)]
+#[expect(missing_docs, reason = "each field is the number of objects its name says")]
+pub struct Extent {
+    #[diesel(sql_type = diesel::sql_types::BigInt)]
+    pub teams: i64,
+    #[diesel(sql_type = diesel::sql_types::BigInt)]
+    pub organizations: i64,
+    #[diesel(sql_type = diesel::sql_types::BigInt)]
+    pub users: i64,
+    #[diesel(sql_type = diesel::sql_types::BigInt)]
+    pub team_memberships: i64,
+    #[diesel(sql_type = diesel::sql_types::BigInt)]
+    pub organization_memberships: i64,
+}
+
+/// Counts what is owned for this source.
+///
+/// # Errors
+/// When the database fails.
+pub async fn extent(connection: &mut AsyncPgConnection, source: SourceId) -> Result<Extent> {
+    Ok(sql_query(
+        "SELECT \
+         (SELECT count(*) FROM entra_sync.owned_team WHERE source_id = $1) AS teams, \
+         (SELECT count(*) FROM entra_sync.owned_organization WHERE source_id = $1) \
+            AS organizations, \
+         (SELECT count(*) FROM entra_sync.owned_user WHERE source_id = $1) AS users, \
+         (SELECT count(*) FROM entra_sync.owned_team_member WHERE source_id = $1) \
+            AS team_memberships, \
+         (SELECT count(*) FROM entra_sync.owned_organization_member WHERE source_id = $1) \
+            AS organization_memberships",
+    )
+    .bind::<Integer, _>(source.get())
+    .get_result(connection)
+    .await
+    .doing("counting what we own")?)
+}

@@ -6,7 +6,7 @@
 mod load;
 mod record;
 
-pub use load::load;
+pub use load::{Extent, extent, load};
 pub use record::{
     Members, record_organization_members, record_organizations, record_team_members, record_teams,
     record_users,

@@ -7,7 +7,7 @@ use super::step::{Desk, Writable};
 use crate::db::Transaction;
 use crate::ledger::changes::{self, MemberChange};
 use crate::ledger::ownership::{self, Members};
-use crate::litellm::members::{Outcome, ensure, lock_team};
+use crate::litellm::members::{Outcome, Terms, ensure, lock_team};
 use crate::litellm::organizations;
 use crate::model::ids::{GroupId, OrganizationId, PersonId, TeamId, UserId};
 use crate::model::ledger::Origin;
@@ -31,7 +31,7 @@ pub(super) async fn write(desk: Desk<'_>, plan: &Plan, tally: &mut Tally) -> Res
             group: Some(change.group),
             member,
             why,
-            own_budget: None,
+            terms: Terms::MEMBER,
         };
         let add = change.add.iter().map(|member| task(member, Why::Joins));
         let repair = change.repair.iter().map(|member| task(member, Why::Mended));
@@ -44,7 +44,10 @@ pub(super) async fn write(desk: Desk<'_>, plan: &Plan, tally: &mut Tally) -> Res
             group: None,
             member,
             why: Why::Joins,
-            own_budget: change.team.max_budget,
+            terms: Terms {
+                role: change.team.role,
+                own_budget: change.team.max_budget,
+            },
         });
         let tasks = with_rows(tasks, tally);
         desk.run(&tasks, BATCH, tally).await?;
@@ -90,7 +93,7 @@ struct TeamMember<'a> {
     group: Option<GroupId>,
     member: &'a Member,
     why: Why,
-    own_budget: Option<f64>,
+    terms: Terms,
 }
 
 impl Writable for TeamMember<'_> {
@@ -106,7 +109,7 @@ impl Writable for TeamMember<'_> {
             desk.writing,
             first.team,
             &users,
-            first.own_budget,
+            first.terms,
         )
         .await?;
         let done = match outcome {

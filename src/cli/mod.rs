@@ -1,0 +1,3 @@
+//! What people type, one file per subcommand.
+
+pub mod config;

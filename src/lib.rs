@@ -8,7 +8,9 @@
 #![forbid(unsafe_code)]
 #![warn(missing_docs)]
 
+pub mod cli;
 pub mod config;
+pub mod daemon;
 pub mod db;
 #[cfg(feature = "simulator")]
 pub mod demo;
@@ -20,3 +22,4 @@ pub mod plan;
 #[cfg(feature = "simulator")]
 pub mod simulator;
 pub mod sync;
+pub mod telemetry;

@@ -9,7 +9,7 @@ use crate::model::ids::{GroupId, PersonId};
 
 /// Keeps LiteLLM's organizations, teams, users and memberships equal to what
 /// Microsoft Entra ID says, ahead of any login.
-#[derive(Debug, Parser)]
+#[derive(Debug, Clone, Parser)]
 #[command(name = "entra-sync", version, max_term_width = 100)]
 pub struct Arguments {
     /// What to do.
@@ -51,7 +51,7 @@ pub enum Format {
 }
 
 /// The subcommands.
-#[derive(Debug, Subcommand)]
+#[derive(Debug, Clone, Subcommand)]
 pub enum Command {
     /// The daemon: passes on a schedule, on start, and on SIGUSR1; SIGHUP reads
     /// the settings again.
@@ -90,7 +90,7 @@ pub struct ScopeArguments {
 }
 
 /// `entra-sync sync`.
-#[derive(Debug, Args)]
+#[derive(Debug, Clone, Args)]
 pub struct SyncArguments {
     /// Read everything, not only what changed.
     #[arg(long)]
@@ -101,7 +101,7 @@ pub struct SyncArguments {
 }
 
 /// `entra-sync plan`.
-#[derive(Debug, Args)]
+#[derive(Debug, Clone, Args)]
 pub struct PlanArguments {
     /// Exit with 2 when there is anything to change.
     #[arg(long)]
@@ -112,7 +112,7 @@ pub struct PlanArguments {
 }
 
 /// `entra-sync history`.
-#[derive(Debug, Args)]
+#[derive(Debug, Clone, Args)]
 pub struct HistoryArguments {
     /// How many passes, newest first.
     #[arg(long, default_value_t = 20, value_name = "N")]
@@ -120,14 +120,14 @@ pub struct HistoryArguments {
 }
 
 /// `entra-sync show`.
-#[derive(Debug, Args)]
+#[derive(Debug, Clone, Args)]
 pub struct ShowArguments {
     /// The run's id, or the beginning of it; `last` is the newest.
     pub run: String,
 }
 
 /// `entra-sync config`.
-#[derive(Debug, Args)]
+#[derive(Debug, Clone, Args)]
 pub struct ConfigArguments {
     /// Print the commented defaults instead: the reference of all settings.
     #[arg(long)]

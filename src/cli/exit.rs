@@ -44,7 +44,11 @@ impl Exit {
                 error.downcast_ref::<crate::ledger::Error>(),
                 Some(crate::ledger::Error::SourceMismatch { .. })
             );
-        if configuration { Self::Usage } else { Self::Failed }
+        if configuration {
+            Self::Usage
+        } else {
+            Self::Failed
+        }
     }
 }
 

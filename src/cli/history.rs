@@ -35,7 +35,9 @@ pub(super) async fn run(
             if listed.is_empty() {
                 return writeln!(out, "No pass has run yet.");
             }
-            listed.iter().try_for_each(|run| writeln!(out, "{}", line(run)))
+            listed
+                .iter()
+                .try_for_each(|run| writeln!(out, "{}", line(run)))
         })?,
     }
     Ok(Exit::Ok)
@@ -55,5 +57,8 @@ pub(super) fn line(run: &Run) -> String {
         None => changed,
     };
     let started = run.started_at.format("%Y-%m-%dT%H:%M:%SZ");
-    format!("{started}  {}  {:<9}  {:<8}  {what}", run.run_id, status, run.trigger)
+    format!(
+        "{started}  {}  {:<9}  {:<8}  {what}",
+        run.run_id, status, run.trigger
+    )
 }

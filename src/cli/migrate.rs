@@ -20,7 +20,10 @@ pub(super) async fn run(format: Format, loaded: Loaded) -> anyhow::Result<Exit> 
                 return writeln!(out, "Schema entra_sync is at the newest version.");
             }
             writeln!(out, "Applied to schema entra_sync:")?;
-            migrated.applied.iter().try_for_each(|version| writeln!(out, "  {version}"))
+            migrated
+                .applied
+                .iter()
+                .try_for_each(|version| writeln!(out, "  {version}"))
         })?,
     }
     Ok(Exit::Ok)

@@ -33,14 +33,20 @@ pub fn main() -> ExitCode {
         Ok(arguments) => arguments,
         Err(error) => {
             // Help and version are no errors; clap knows where each goes.
-            let exit = if error.use_stderr() { Exit::Usage } else { Exit::Ok };
+            let exit = if error.use_stderr() {
+                Exit::Usage
+            } else {
+                Exit::Ok
+            };
             if error.print().is_err() {
                 return Exit::Failed.into();
             }
             return exit.into();
         }
     };
-    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build();
     let runtime = match runtime {
         Ok(runtime) => runtime,
         Err(error) => {
@@ -59,7 +65,7 @@ async fn dispatch(arguments: Arguments) -> Exit {
         Command::Config(command) if command.defaults => config::defaults(),
         #[cfg(feature = "simulator")]
         Command::Simulate(command) => simulate(command.clone()).await,
-        _ => match load(&arguments) {
+        _ => match crate::config::load(&sources(&arguments)) {
             Ok(loaded) => {
                 crate::telemetry::start(&loaded.settings.telemetry);
                 for warning in &loaded.settings.warnings {
@@ -95,16 +101,14 @@ async fn configured(arguments: &Arguments, loaded: Loaded) -> anyhow::Result<Exi
     }
 }
 
-/// Reads the settings from all sources, flags last.
-///
-/// # Errors
-/// Everything that is wrong with them.
-pub(crate) fn load(arguments: &Arguments) -> Result<Loaded, crate::config::Error> {
-    crate::config::load(&Sources {
+/// Where the settings come from: files, environment, flags.
+fn sources(arguments: &Arguments) -> Sources {
+    Sources {
         files: arguments.config.clone(),
         environment: process_environment(),
         overrides: arguments.overrides(),
-    })
+        today: chrono::Utc::now().date_naive(),
+    }
 }
 
 #[cfg(feature = "simulator")]

@@ -28,9 +28,7 @@ pub(super) async fn run(
     };
     match format {
         Format::Json => output::json(&plan_json(&planned))?,
-        Format::Text => output::text(|out| {
-            render::text(&planned.plan, out)
-        })?,
+        Format::Text => output::text(|out| render::text(&planned.plan, out))?,
     }
     Ok(if command.check && !planned.plan.is_empty() {
         Exit::Drift

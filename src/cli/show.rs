@@ -37,7 +37,13 @@ pub(super) async fn run(
         Format::Text => output::text(|out| {
             writeln!(out, "{}", history::line(&run))?;
             for change in &changes {
-                write!(out, "{} {} {}", change.action, change.kind, printable(&change.id))?;
+                write!(
+                    out,
+                    "{} {} {}",
+                    change.action,
+                    change.kind,
+                    printable(&change.id)
+                )?;
                 let (before, after) = (&change.before, &change.after);
                 let columns = after.iter().flat_map(|after| after.as_object()).flatten();
                 for (column, value) in columns {

@@ -29,7 +29,9 @@ pub(super) async fn run(format: Format, loaded: Loaded) -> anyhow::Result<Exit> 
         }
         transaction.commit().await?;
     }
-    let held = last.as_ref().and_then(|run: &Run| run.report.as_ref()?.get("held").cloned());
+    let held = last
+        .as_ref()
+        .and_then(|run: &Run| run.report.as_ref()?.get("held").cloned());
     match format {
         Format::Json => output::json(&json!({
             "source": {
@@ -45,13 +47,21 @@ pub(super) async fn run(format: Format, loaded: Loaded) -> anyhow::Result<Exit> 
             "held": held,
         }))?,
         Format::Text => output::text(|out| {
-            writeln!(out, "source   tenant {}, service principal {}", entra.tenant, entra.service_principal_id)?;
+            writeln!(
+                out,
+                "source   tenant {}, service principal {}",
+                entra.tenant, entra.service_principal_id
+            )?;
             match &last {
                 None => writeln!(out, "last     no pass has run yet")?,
                 Some(run) => writeln!(out, "last     {}", history::line(run))?,
             }
             if let Some(run) = &success {
-                writeln!(out, "success  {}", run.started_at.format("%Y-%m-%dT%H:%M:%SZ"))?;
+                writeln!(
+                    out,
+                    "success  {}",
+                    run.started_at.format("%Y-%m-%dT%H:%M:%SZ")
+                )?;
             }
             match &holder {
                 None => writeln!(out, "lease    free: no pass is running")?,
@@ -60,8 +70,11 @@ pub(super) async fn run(format: Format, loaded: Loaded) -> anyhow::Result<Exit> 
             writeln!(
                 out,
                 "managed  {} teams, {} organizations, {} users, {} team memberships, {} organization memberships",
-                managed.teams, managed.organizations, managed.users,
-                managed.team_memberships, managed.organization_memberships,
+                managed.teams,
+                managed.organizations,
+                managed.users,
+                managed.team_memberships,
+                managed.organization_memberships,
             )
         })?,
     }

@@ -72,7 +72,10 @@ async fn patiently(
             return (report, error);
         }
         if let (Some(error), false) = (&error, said) {
-            eprintln!("entra-sync: {error}; waiting up to {} s", patience.as_secs());
+            eprintln!(
+                "entra-sync: {error}; waiting up to {} s",
+                patience.as_secs()
+            );
             said = true;
         }
         tokio::time::sleep(Duration::from_millis(500)).await;
@@ -95,17 +98,31 @@ pub(super) fn text(report: &Report, out: &mut impl Write) -> io::Result<()> {
         writeln!(
             out,
             "read     {} groups, {} users, {} memberships ({} requests, {} resource units, {} retries)",
-            read.groups, read.users, read.memberships, read.requests, read.resource_units, read.retries
+            read.groups,
+            read.users,
+            read.memberships,
+            read.requests,
+            read.resource_units,
+            read.retries
         )?;
     }
     let changed = changes(&json["changes"]);
     if report.status != Status::Failed || !changed.is_empty() {
-        let changed = if changed.is_empty() { "nothing".to_owned() } else { changed };
+        let changed = if changed.is_empty() {
+            "nothing".to_owned()
+        } else {
+            changed
+        };
         writeln!(out, "changed  {changed}")?;
     }
     for skipped in &report.skipped {
         let kind = skipped.kind.as_str();
-        writeln!(out, "left out {kind} {}: {}", printable(&skipped.id), skipped.reason)?;
+        writeln!(
+            out,
+            "left out {kind} {}: {}",
+            printable(&skipped.id),
+            skipped.reason
+        )?;
     }
     for error in &report.errors {
         let kind = error.kind.as_str();

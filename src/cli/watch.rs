@@ -87,8 +87,10 @@ fn describe(watched: &Watch) -> (String, Option<(u64, u64)>) {
 /// Ends the pass between two transactions on SIGINT or SIGTERM; a second one
 /// ends the process at once.
 pub(super) async fn stop_on_signal(stop: &CancellationToken) -> Infallible {
-    let (interrupt, terminate) =
-        (signal(SignalKind::interrupt()), signal(SignalKind::terminate()));
+    let (interrupt, terminate) = (
+        signal(SignalKind::interrupt()),
+        signal(SignalKind::terminate()),
+    );
     let (Ok(mut interrupt), Ok(mut terminate)) = (interrupt, terminate) else {
         return std::future::pending().await;
     };

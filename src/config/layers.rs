@@ -7,27 +7,29 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
+use chrono::NaiveDate;
 use serde_json::Value;
 
 use super::error::{Problem, Wrong};
 use super::origin::Origin;
 use super::schema::{self, PREFIX, Place, Schema};
 use super::settings::LogFormat;
-use super::{dialect::LitellmDialect, litellm_environment};
+use super::{litellm, litellm_environment};
 
 /// The process environment, or what a test puts in its place.
 pub type Environment = BTreeMap<String, String>;
 
 /// Everything that settings are made from.
-pub struct Sources<'a> {
+#[derive(Debug, Clone)]
+pub struct Sources {
     /// `--config` files, the stronger ones later.
     pub files: Vec<PathBuf>,
     /// The environment; empty variables count as absent.
     pub environment: Environment,
     /// Flags.
     pub overrides: Overrides,
-    /// How LiteLLM's own settings are read.
-    pub litellm: &'a dyn LitellmDialect,
+    /// The day in UTC, on which LiteLLM's licence may have expired.
+    pub today: NaiveDate,
 }
 
 /// Flags that override every other source.
@@ -57,12 +59,32 @@ pub(super) struct Entry {
 /// The strongest value of every key.
 pub(super) type Merged = BTreeMap<String, Entry>;
 
+/// What LiteLLM falls back on and what is no setting of ours; null when its
+/// file does not give it.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub(super) struct Fallbacks {
+    /// `default_max_internal_user_budget`.
+    pub max_internal_user_budget: Value,
+    /// `default_team_settings[0].max_budget`.
+    pub team_max_budget: Value,
+}
+
+/// All sources laid over each other.
+pub(super) struct Gathered {
+    pub merged: Merged,
+    pub fallbacks: Fallbacks,
+    pub problems: Vec<Problem>,
+    pub warnings: Vec<String>,
+}
+
 /// Lays all sources over each other; problems do not stop it.
-pub(super) fn merge(schema: &Schema, sources: &Sources<'_>) -> (Merged, Vec<Problem>) {
+pub(super) fn merge(schema: &Schema, sources: &Sources) -> Gathered {
     let mut gathering = Gathering {
         schema,
         problems: Vec::new(),
+        warnings: Vec::new(),
         merged: Merged::new(),
+        fallbacks: Fallbacks::default(),
     };
     for path in files(sources) {
         gathering.file(&path);
@@ -73,16 +95,21 @@ pub(super) fn merge(schema: &Schema, sources: &Sources<'_>) -> (Merged, Vec<Prob
     gathering.environment(&sources.environment);
     gathering.flags(sources.overrides);
     gathering.database_parts(&sources.environment);
-    gathering.litellm_file(sources);
+    gathering.litellm_file(&sources.environment);
     for (key, default) in schema.keys() {
         gathering.give_weakly(key, default.clone(), Origin::Default);
     }
-    (gathering.merged, gathering.problems)
+    Gathered {
+        merged: gathering.merged,
+        fallbacks: gathering.fallbacks,
+        problems: gathering.problems,
+        warnings: gathering.warnings,
+    }
 }
 
 /// `ENTRA_SYNC_CONFIG` counts only when there is no `--config`, as a flag is
 /// the stronger wish; several paths are separated as in `PATH`.
-fn files(sources: &Sources<'_>) -> Vec<PathBuf> {
+fn files(sources: &Sources) -> Vec<PathBuf> {
     if !sources.files.is_empty() {
         return sources.files.clone();
     }
@@ -101,7 +128,9 @@ fn files(sources: &Sources<'_>) -> Vec<PathBuf> {
 struct Gathering<'a> {
     schema: &'a Schema,
     problems: Vec<Problem>,
+    warnings: Vec<String>,
     merged: Merged,
+    fallbacks: Fallbacks,
 }
 
 impl Gathering<'_> {
@@ -232,35 +261,42 @@ impl Gathering<'_> {
 
     /// LiteLLM's own file is weaker than all but the defaults, but any source
     /// may name it, so it comes after the others and fills gaps only.
-    fn litellm_file(&mut self, sources: &Sources<'_>) {
-        let Some(path) = self
-            .merged
-            .get("litellm.config_file")
-            .and_then(|entry| entry.value.as_str())
-            .map(PathBuf::from)
-        else {
+    fn litellm_file(&mut self, environment: &Environment) {
+        const KEY: &str = "litellm.config_file";
+        let Some(Entry { value, origin }) = self.merged.get(KEY).cloned() else {
             return;
         };
-        match sources.litellm.config_file(&path, &sources.environment) {
-            Ok(values) => {
-                for (name, value) in values {
-                    let key = match name.as_str() {
-                        "entra_groups_also_create_orgs" => "litellm.create_organizations".into(),
-                        _ => format!("litellm.{name}"),
-                    };
-                    if matches!(self.schema.place(&key), Place::Key) && !value.is_null() {
-                        self.give_weakly(&key, value, Origin::LitellmFile(path.clone()));
-                    }
-                }
+        let Some(path) = value.as_str() else {
+            return;
+        };
+        let mut file = match litellm::read_config_file(Path::new(path), environment) {
+            Ok(file) => file,
+            Err(error) => {
+                let cause = std::error::Error::source(&error)
+                    .map_or_else(String::new, |cause| format!(": {cause}"));
+                let wrong = Wrong::new(
+                    format!("cannot be used: {error}{cause}"),
+                    "correct that file, or remove the key",
+                );
+                return self.problem(origin, Some(KEY.to_owned()), wrong);
             }
-            Err(reasons) => {
-                for reason in reasons {
-                    self.problem(
-                        Origin::LitellmFile(path.clone()),
-                        None,
-                        Wrong::new(reason, "correct the file or unset `litellm.config_file`"),
-                    );
-                }
+        };
+        self.fallbacks = Fallbacks {
+            max_internal_user_budget: file.value("default_max_internal_user_budget").clone(),
+            team_max_budget: file.legacy_max_budget().clone(),
+        };
+        self.warnings.append(&mut file.warnings);
+        for (name, param) in file.params {
+            let key = match name {
+                "entra_groups_also_create_orgs" => "litellm.create_organizations".to_owned(),
+                name => format!("litellm.{name}"),
+            };
+            if matches!(self.schema.place(&key), Place::Key) && !param.value.is_null() {
+                let origin = Origin::LitellmFile {
+                    path: param.origin.file,
+                    line: param.origin.line,
+                };
+                self.give_weakly(&key, param.value, origin);
             }
         }
     }

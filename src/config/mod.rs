@@ -2,10 +2,10 @@
 //!
 //! Invariant: whoever holds a [`Settings`] holds validated values; every error
 //! names source, key and remedy; no secret is ever printed. Loading is a
-//! function of files, environment and flags, so that SIGHUP just loads again.
+//! function of files, environment, flags and the day, so that SIGHUP just loads
+//! again.
 
 mod database;
-mod dialect;
 mod endpoint;
 mod error;
 mod layers;
@@ -21,7 +21,6 @@ mod shown;
 mod values;
 
 pub use database::{RereadError, UrlError};
-pub use dialect::{LicenceLimits, LitellmDialect};
 pub use endpoint::Cloud;
 pub use error::{Error, Problem};
 pub use layers::{Environment, Overrides, Sources, process_environment};
@@ -45,7 +44,7 @@ pub struct Loaded {
 ///
 /// # Errors
 /// Everything that is wrong, in one error.
-pub fn load(sources: &Sources<'_>) -> Result<Loaded, Error> {
+pub fn load(sources: &Sources) -> Result<Loaded, Error> {
     let schema = schema::Schema::embedded().map_err(|wrong| {
         Error::new(vec![Problem {
             origin: Some(Origin::Default),
@@ -54,13 +53,13 @@ pub fn load(sources: &Sources<'_>) -> Result<Loaded, Error> {
             remedy: wrong.remedy,
         }])
     })?;
-    let (merged, problems) = layers::merge(&schema, sources);
-    let mut reader = reader::Reader::new(&merged, problems);
-    let settings = sections::settings(&mut reader, sources.litellm);
+    let gathered = layers::merge(&schema, sources);
+    let mut reader = reader::Reader::new(&gathered);
+    let settings = sections::settings(&mut reader, &gathered.fallbacks, sources.today);
     match settings {
         Ok(settings) if reader.problems.is_empty() => Ok(Loaded {
             settings,
-            origins: shown::effective(&merged),
+            origins: shown::effective(&gathered.merged),
         }),
         _ => Err(Error::new(reader.problems)),
     }

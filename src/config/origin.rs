@@ -13,8 +13,13 @@ use serde_json::Value;
 pub enum Origin {
     /// The defaults inside the program.
     Default,
-    /// LiteLLM's own YAML file (`litellm.config_file`).
-    LitellmFile(PathBuf),
+    /// LiteLLM's own YAML file (`litellm.config_file`), or one it includes.
+    LitellmFile {
+        /// Which.
+        path: PathBuf,
+        /// Where in it, counted from 1.
+        line: usize,
+    },
     /// A `--config` file.
     File(PathBuf),
     /// An environment variable, or several that make one value together.
@@ -27,7 +32,7 @@ impl fmt::Display for Origin {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Default => f.write_str("default"),
-            Self::LitellmFile(path) => write!(f, "LiteLLM's {}", path.display()),
+            Self::LitellmFile { path, line } => write!(f, "LiteLLM's {}:{line}", path.display()),
             Self::File(path) => path.display().fmt(f),
             Self::Environment(name) => write!(f, "environment {name}"),
             Self::Flag(name) => write!(f, "flag {name}"),

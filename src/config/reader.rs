@@ -11,7 +11,8 @@ use secrecy::SecretString;
 use serde_json::Value;
 
 use super::error::{Problem, Wrong};
-use super::layers::{Entry, Merged};
+use super::layers::{Entry, Gathered, Merged};
+use super::litellm::ParamError;
 use super::litellm_environment;
 use super::origin::Origin;
 use super::schema;
@@ -33,11 +34,11 @@ pub(super) struct Reader<'a> {
 }
 
 impl<'a> Reader<'a> {
-    pub(super) fn new(merged: &'a Merged, problems: Vec<Problem>) -> Self {
+    pub(super) fn new(gathered: &'a Gathered) -> Self {
         Self {
-            merged,
-            problems,
-            warnings: Vec::new(),
+            merged: &gathered.merged,
+            problems: gathered.problems.clone(),
+            warnings: gathered.warnings.clone(),
             seen: BTreeSet::new(),
         }
     }
@@ -52,11 +53,11 @@ impl<'a> Reader<'a> {
         self.merged.get(key).map(|entry| &entry.origin)
     }
 
-    /// Whether somebody other than the defaults gave a value.
-    pub(super) fn is_given(&self, key: &str) -> bool {
-        self.merged
-            .get(key)
-            .is_some_and(|entry| !entry.value.is_null() && entry.origin != Origin::Default)
+    /// The value as it was given, null when it was not; for parsers that know
+    /// null themselves.
+    pub(super) fn raw(&mut self, key: &'static str) -> Value {
+        self.entry(key)
+            .map_or(Value::Null, |entry| entry.value.clone())
     }
 
     /// A value that may be absent.
@@ -161,6 +162,33 @@ impl<'a> Reader<'a> {
     pub(super) fn wrong(&mut self, key: &'static str, wrong: Wrong) -> Reported {
         let origin = self.origin(key).cloned();
         self.report(origin, Some(key), wrong)
+    }
+
+    /// A secret cannot be used; blames the key that gave it.
+    pub(super) fn wrong_secret(
+        &mut self,
+        key: &'static str,
+        file_key: &'static str,
+        wrong: Wrong,
+    ) -> Reported {
+        let blamed = if self.entry(key).is_some() {
+            key
+        } else {
+            file_key
+        };
+        self.wrong(blamed, wrong)
+    }
+
+    /// LiteLLM's parameter below a key cannot be used.
+    pub(super) fn refused(&mut self, key: &str, error: ParamError) -> Reported {
+        let origin = self.origin(key).cloned();
+        // Their names begin within `litellm_settings`, ours with the section.
+        let path = if error.param.starts_with("litellm.") {
+            error.param
+        } else {
+            format!("litellm.{}", error.param)
+        };
+        self.report(origin, Some(&path), Wrong::new(error.reason, error.remedy))
     }
 
     fn report(&mut self, origin: Option<Origin>, key: Option<&str>, wrong: Wrong) -> Reported {

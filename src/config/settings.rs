@@ -4,6 +4,7 @@
 //! secret in a type that prints it.
 
 use std::collections::BTreeSet;
+use std::fmt;
 use std::net::SocketAddr;
 use std::time::Duration;
 
@@ -111,8 +112,9 @@ impl Default for AttributeNames {
     }
 }
 
-/// `litellm.*`.
-#[derive(Debug, Clone)]
+/// `litellm.*`. Its `Debug` leaves out `policy`: the metadata of
+/// `default_team_params` may carry keys of logging services.
+#[derive(Clone)]
 pub struct LitellmSettings {
     /// LiteLLM's database.
     pub database: DatabaseTarget,
@@ -122,6 +124,16 @@ pub struct LitellmSettings {
     pub redis_url: Option<Secret>,
     /// Calendar that `budget_reset_at` is aligned to.
     pub calendar: BudgetCalendar,
+}
+
+impl fmt::Debug for LitellmSettings {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("LitellmSettings")
+            .field("database", &self.database)
+            .field("redis_url", &self.redis_url)
+            .field("calendar", &self.calendar)
+            .finish_non_exhaustive()
+    }
 }
 
 /// `litellm.timezone` and `litellm.budget_reset_time`.

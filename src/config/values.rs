@@ -98,23 +98,6 @@ pub(super) fn whole(value: &Value, least: u64, most: u64) -> Result<u64, Wrong> 
     }
 }
 
-/// An amount in US dollars, finite and not negative.
-pub(super) fn dollars(value: &Value) -> Result<f64, Wrong> {
-    let (number, found) = match value {
-        Value::Number(number) => (number.as_f64(), number.to_string()),
-        Value::String(text) => (text.trim().parse().ok(), format!("`{text}`")),
-        other => (None, named(other).to_owned()),
-    };
-    number
-        .filter(|amount: &f64| amount.is_finite() && *amount >= 0.0)
-        .ok_or_else(|| {
-            Wrong::new(
-                format!("is {found}, not an amount"),
-                "give US dollars from 0, for example 12.5",
-            )
-        })
-}
-
 /// A duration with its unit, within bounds, both included.
 pub(super) fn duration(value: &Value, least: Duration, most: Duration) -> Result<Duration, Wrong> {
     let form = "give a duration such as 15s, 5m, 1h or 90d";
@@ -147,7 +130,7 @@ fn in_one_unit(duration: Duration) -> String {
     let seconds = duration.as_secs();
     [(86_400, "d"), (3_600, "h"), (60, "m")]
         .into_iter()
-        .find(|(unit, _)| seconds >= *unit && seconds % unit == 0)
+        .find(|(unit, _)| seconds >= *unit && seconds.is_multiple_of(*unit))
         .map_or_else(
             || format!("{seconds}s"),
             |(unit, name)| format!("{}{name}", seconds / unit),

@@ -177,7 +177,9 @@ impl Daemon {
         log(report, error);
         match error {
             None => self.failures = 0,
-            Some(error) if error.is_lease_held() => self.schedule.retry_at(now, Duration::from_secs(5)),
+            Some(error) if error.is_lease_held() => {
+                self.schedule.retry_at(now, Duration::from_secs(5))
+            }
             Some(_) => {
                 self.failures = self.failures.saturating_add(1);
                 let pause = backoff(self.failures);
@@ -210,9 +212,9 @@ fn log(report: &Report, error: Option<&Error>) {
             "an object gave trouble"
         );
     }
-    let duration_ms = report
-        .finished_at
-        .map_or(0, |finished| (finished - report.started_at).num_milliseconds());
+    let duration_ms = report.finished_at.map_or(0, |finished| {
+        (finished - report.started_at).num_milliseconds()
+    });
     let changes = report.changes.total();
     let (trigger, status) = (report.trigger.as_str(), report.status.as_str());
     match error {

@@ -29,7 +29,11 @@ impl Schedule {
     pub(super) fn new(settings: &ScheduleSettings, now: DateTime<Utc>) -> anyhow::Result<Self> {
         let lines = [&settings.cron, &settings.full_cron]
             .into_iter()
-            .map(|line| cron(line).map_err(anyhow::Error::msg).context("reading the schedule"))
+            .map(|line| {
+                cron(line)
+                    .map_err(anyhow::Error::msg)
+                    .context("reading the schedule")
+            })
             .collect::<anyhow::Result<_>>()?;
         let mut schedule = Self {
             lines,
@@ -114,8 +118,11 @@ mod tests {
 
     #[test]
     fn a_pass_is_due_at_its_time_and_once() {
-        let mut schedule =
-            Schedule::new(&settings("*/15 * * * *", Tz::UTC), utc("2026-11-21T10:01:00Z")).unwrap();
+        let mut schedule = Schedule::new(
+            &settings("*/15 * * * *", Tz::UTC),
+            utc("2026-11-21T10:01:00Z"),
+        )
+        .unwrap();
         assert!(!schedule.is_due(utc("2026-11-21T10:14:59Z")));
         assert!(schedule.is_due(utc("2026-11-21T10:15:00Z")));
         schedule.had_a_pass(utc("2026-11-21T10:15:20Z"));
@@ -125,8 +132,11 @@ mod tests {
 
     #[test]
     fn times_missed_while_asleep_are_made_up_for_once() {
-        let mut schedule =
-            Schedule::new(&settings("*/15 * * * *", Tz::UTC), utc("2026-11-21T10:01:00Z")).unwrap();
+        let mut schedule = Schedule::new(
+            &settings("*/15 * * * *", Tz::UTC),
+            utc("2026-11-21T10:01:00Z"),
+        )
+        .unwrap();
         assert!(schedule.is_due(utc("2026-11-21T17:00:00Z")));
         schedule.had_a_pass(utc("2026-11-21T17:01:00Z"));
         assert!(!schedule.is_due(utc("2026-11-21T17:14:00Z")));

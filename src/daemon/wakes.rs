@@ -24,9 +24,7 @@ pub(super) fn listen(wakes: mpsc::Sender<Wake>) -> std::io::Result<()> {
         hangup: signal(SignalKind::hangup())?,
         user: signal(SignalKind::user_defined1())?,
     };
-    tokio::spawn(async move {
-        while wakes.send(signals.next().await).await.is_ok() {}
-    });
+    tokio::spawn(async move { while wakes.send(signals.next().await).await.is_ok() {} });
     Ok(())
 }
 

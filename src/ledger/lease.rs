@@ -54,7 +54,7 @@ pub async fn acquire(
     let mut transaction = database.begin(Limits::WRITE).await?;
     sql_query(
         "INSERT INTO entra_sync.lease (source_id, epoch, holder, expires_at) \
-         VALUES ($1, 0, '', '-infinity') ON CONFLICT (source_id) DO NOTHING",
+         VALUES ($1, 0, '', 'epoch') ON CONFLICT (source_id) DO NOTHING",
     )
     .bind::<Integer, _>(source.get())
     .execute(&mut *transaction)

@@ -17,8 +17,15 @@ async fn groups_and_members_become_teams_users_and_memberships() {
     let world = World::new(|tenant| {
         tenant.user("ada").display_name("Ada Example");
         tenant.user("bob").display_name("Bob Example");
-        tenant.group("science").display_name("Science").members(["ada", "bob"]).assigned_by_default();
-        tenant.group("empty").display_name("Nobody here").assigned_by_default();
+        tenant
+            .group("science")
+            .display_name("Science")
+            .members(["ada", "bob"])
+            .assigned_by_default();
+        tenant
+            .group("empty")
+            .display_name("Nobody here")
+            .assigned_by_default();
     })
     .await;
 
@@ -28,19 +35,32 @@ async fn groups_and_members_become_teams_users_and_memberships() {
     assert_eq!(report.changes.teams.created, 2);
     assert_eq!(report.changes.users.created, 2);
     assert_eq!(report.changes.team_memberships.added, 2);
-    let (science, ada) = (group_id("science").to_string(), person_id("ada").to_string());
+    let (science, ada) = (
+        group_id("science").to_string(),
+        person_id("ada").to_string(),
+    );
     let teams = world.database.rows("LiteLLM_TeamTable").await;
     let team = of(&teams, "team_id", &science);
     assert_eq!(team["team_alias"], "Science");
     assert_eq!(team["members_with_roles"].as_array().map(Vec::len), Some(2));
-    assert_eq!(of(&teams, "team_id", &group_id("empty").to_string())["members_with_roles"], json!([]));
+    assert_eq!(
+        of(&teams, "team_id", &group_id("empty").to_string())["members_with_roles"],
+        json!([])
+    );
     let users = world.database.rows("LiteLLM_UserTable").await;
     let user = of(&users, "user_id", &ada);
     assert_eq!(user["sso_user_id"], ada.as_str());
     assert_eq!(user["teams"], json!([science]));
     assert_eq!(user["user_alias"], "Ada Example");
     assert_eq!(world.database.rows("LiteLLM_TeamMembership").await.len(), 2);
-    assert_eq!(world.database.rows("entra_sync.owned_team_member").await.len(), 2);
+    assert_eq!(
+        world
+            .database
+            .rows("entra_sync.owned_team_member")
+            .await
+            .len(),
+        2
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]

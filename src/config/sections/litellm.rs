@@ -2,25 +2,31 @@
 
 use std::collections::BTreeSet;
 
-use chrono::NaiveTime;
-use serde_json::{Value, json};
+use chrono::NaiveDate;
+use secrecy::ExposeSecret;
+use serde_json::Value;
 
 use crate::config::database;
-use crate::config::dialect::LitellmDialect;
 use crate::config::error::Wrong;
+use crate::config::layers::Fallbacks;
+use crate::config::litellm::{
+    self as params, Ceilings, InternalUserSettings, Licence, ParamError, Seats,
+};
 use crate::config::reader::{Read, Reader, Reported};
+use crate::config::secret::Secret;
 use crate::config::settings::{BudgetCalendar, DatabaseTarget, LitellmSettings};
 use crate::config::values::{self, Switch};
 use crate::model::defaults::{TeamDefaults, UserDefaults};
 use crate::model::ids::UserId;
 use crate::model::policy::{
-    EmailAdoption, GroupFilter, Limit, OrganizationTeamModels, Organizations, Policy,
+    EmailAdoption, GroupFilter, OrganizationTeamModels, Organizations, Policy,
 };
 
-/// Users that LiteLLM admits without a licence (litellm-contract 2c).
-const UNLICENSED_SEATS: u64 = 5;
-
-pub(super) fn read(reader: &mut Reader<'_>, dialect: &dyn LitellmDialect) -> Read<LitellmSettings> {
+pub(super) fn read(
+    reader: &mut Reader<'_>,
+    fallbacks: &Fallbacks,
+    today: NaiveDate,
+) -> Read<LitellmSettings> {
     let database = database(reader);
     // Read while the sources were gathered; here only its form is checked.
     let config_file = reader.optional("litellm.config_file", values::text);
@@ -28,17 +34,18 @@ pub(super) fn read(reader: &mut Reader<'_>, dialect: &dyn LitellmDialect) -> Rea
     let email_adoption = reader.required("litellm.adopt_by_email", |value| {
         values::boolean(value).map(|on| on.choose(EmailAdoption::Allowed, EmailAdoption::Forbidden))
     });
-    let limits = limits(reader, dialect);
+    let licence = licence(reader, today);
+    let ceilings = ceilings(reader, &licence);
     let proxy_admin = reader.optional("litellm.proxy_admin_id", values::text);
     let email_domains = email_domains(reader);
-    let team_defaults = team_defaults(reader, dialect);
-    let user_defaults = user_defaults(reader, dialect);
+    let team_defaults = team_defaults(reader, &licence, fallbacks);
+    let user_defaults = user_defaults(reader, &licence, fallbacks);
     let calendar = calendar(reader);
-    let redis_url = reader.secret("litellm.redis_url", "litellm.redis_url_file");
+    let redis_url = redis_url(reader);
 
     let organizations = check_organization(reader, organizations, &team_defaults);
     config_file?;
-    let limits = limits?;
+    let ceilings = ceilings?;
     Ok(LitellmSettings {
         database: database?,
         redis_url: redis_url?,
@@ -46,8 +53,8 @@ pub(super) fn read(reader: &mut Reader<'_>, dialect: &dyn LitellmDialect) -> Rea
         policy: Policy {
             organizations: organizations?,
             email_adoption: email_adoption?,
-            seats: limits.seats,
-            teams: limits.teams,
+            seats: ceilings.users,
+            teams: ceilings.teams,
             proxy_admin: proxy_admin?.map(UserId::new),
             // Filled in from `entra.*` by the caller, who read it.
             groups: GroupFilter::default(),
@@ -70,14 +77,29 @@ fn database(reader: &mut Reader<'_>) -> Read<DatabaseTarget> {
             Ok(target)
         }
         Err(wrong) => {
-            let key = if reader.is_given("litellm.database_url") {
-                "litellm.database_url"
-            } else {
-                "litellm.database_url_file"
-            };
-            Err(reader.wrong(key, wrong))
+            Err(reader.wrong_secret("litellm.database_url", "litellm.database_url_file", wrong))
         }
     }
+}
+
+fn redis_url(reader: &mut Reader<'_>) -> Read<Option<Secret>> {
+    const KEYS: [&str; 2] = ["litellm.redis_url", "litellm.redis_url_file"];
+    let [key, file_key] = KEYS;
+    let Some(url) = reader.secret(key, file_key)? else {
+        return Ok(None);
+    };
+    let text = url.value().expose_secret();
+    let fits = ["redis://", "rediss://", "unix://", "redis+unix://"]
+        .iter()
+        .any(|scheme| text.starts_with(scheme));
+    if fits {
+        return Ok(Some(url));
+    }
+    let wrong = Wrong::new(
+        "gives no Redis URL",
+        "give redis://:password@host:6379/0, or rediss:// with TLS",
+    );
+    Err(reader.wrong_secret(key, file_key, wrong))
 }
 
 fn organizations(reader: &mut Reader<'_>) -> Read<Organizations> {
@@ -123,48 +145,20 @@ fn check_organization(
     Ok(organizations)
 }
 
-struct Limits {
-    seats: Limit,
-    teams: Limit,
+fn licence(reader: &mut Reader<'_>, today: NaiveDate) -> Read<Licence> {
+    let text = reader.secret("litellm.license", "litellm.license_file")?;
+    let text = text.as_ref().map(|text| text.value().expose_secret());
+    Ok(Licence::read(text, today))
 }
 
-fn limits(reader: &mut Reader<'_>, dialect: &dyn LitellmDialect) -> Read<Limits> {
-    let seats = reader.required("litellm.seats", seats);
-    let licence = reader.secret("litellm.license", "litellm.license_file");
-    let (seats, licence) = (seats?, licence?);
-    let read = licence
-        .as_ref()
-        .and_then(|licence| dialect.licence(licence.value()));
-    let teams = read.map_or(Limit::Unlimited, |limits| limits.teams);
-    let seats = match (seats, read) {
-        (Some(seats), _) => seats,
-        (None, Some(limits)) => limits.users,
-        (None, None) => {
-            let why = if licence.is_some() {
-                "the limits of the licence cannot be read"
-            } else {
-                "there is no licence"
-            };
-            reader.warn(format!(
-                "`litellm.seats` is auto and {why}: no user is created beyond {UNLICENSED_SEATS}; \
-                 set `litellm.seats` to a number or unlimited if LiteLLM admits more"
-            ));
-            Limit::AtMost(UNLICENSED_SEATS)
-        }
-    };
-    Ok(Limits { seats, teams })
-}
-
-/// `None` is `auto`.
-fn seats(value: &Value) -> Result<Option<Limit>, Wrong> {
-    match value.as_str() {
-        Some("auto") => Ok(None),
-        Some("unlimited") => Ok(Some(Limit::Unlimited)),
-        _ => match values::whole(value, 0, u64::MAX) {
-            Ok(seats) => Ok(Some(Limit::AtMost(seats))),
-            Err(wrong) => Err(Wrong::new(wrong.what, "give auto, unlimited or a number")),
-        },
+fn ceilings(reader: &mut Reader<'_>, licence: &Read<Licence>) -> Read<Ceilings> {
+    const KEY: &str = "litellm.seats";
+    let seats = Seats::parse(&reader.raw(KEY)).map_err(|error| reader.refused(KEY, error))?;
+    let ceilings = params::ceilings(seats, licence.as_ref().map_err(|reported| *reported)?);
+    if let Some(notice) = &ceilings.notice {
+        reader.warn(notice);
     }
+    Ok(ceilings)
 }
 
 fn email_domains(reader: &mut Reader<'_>) -> Read<Option<BTreeSet<String>>> {
@@ -189,69 +183,76 @@ fn email_domains(reader: &mut Reader<'_>) -> Read<Option<BTreeSet<String>>> {
     Ok(Some(domains.into_iter().collect()))
 }
 
-fn team_defaults(reader: &mut Reader<'_>, dialect: &dyn LitellmDialect) -> Read<TeamDefaults> {
-    const KEY: &str = "litellm.default_team_params";
-    let Some(params) = reader.optional(KEY, values::map)? else {
-        return Ok(TeamDefaults::default());
-    };
-    dialect
-        .team_defaults(&params)
-        .map_err(|reasons| refused(reader, KEY, reasons))
+/// A map, or the text of a JSON object; null when it is not set.
+fn params(reader: &mut Reader<'_>, key: &'static str) -> Read<Value> {
+    Ok(reader.optional(key, values::map)?.unwrap_or_default())
 }
 
-fn user_defaults(reader: &mut Reader<'_>, dialect: &dyn LitellmDialect) -> Read<UserDefaults> {
-    const KEY: &str = "litellm.default_internal_user_params";
-    let params = reader.optional(KEY, values::map);
-    let max_internal_user_budget =
-        reader.optional("litellm.max_internal_user_budget", values::dollars);
-    let internal_user_budget_duration =
-        reader.optional("litellm.internal_user_budget_duration", values::text);
-    let params = params?.unwrap_or_else(|| json!({}));
-    let defaults = dialect
-        .user_defaults(&params)
-        .map_err(|reasons| refused(reader, KEY, reasons));
-    Ok(UserDefaults {
-        max_internal_user_budget: max_internal_user_budget?,
-        internal_user_budget_duration: internal_user_budget_duration?,
-        ..defaults?
+fn team_defaults(
+    reader: &mut Reader<'_>,
+    licence: &Read<Licence>,
+    fallbacks: &Fallbacks,
+) -> Read<TeamDefaults> {
+    const KEY: &str = "litellm.default_team_params";
+    let given = params(reader, KEY)?;
+    let licence = licence.as_ref().map_err(|reported| *reported)?;
+    let mut defaults =
+        params::team_defaults(&given, licence).map_err(|errors| all(reader, |_| KEY, errors))?;
+    let last_resort = params::legacy_max_budget(&fallbacks.team_max_budget)
+        .map_err(|error| reader.refused("litellm.config_file", error))?;
+    defaults.max_budget = defaults.max_budget.or(last_resort);
+    Ok(defaults)
+}
+
+fn user_defaults(
+    reader: &mut Reader<'_>,
+    licence: &Read<Licence>,
+    fallbacks: &Fallbacks,
+) -> Read<UserDefaults> {
+    const PARAMS: &str = "litellm.default_internal_user_params";
+    const BUDGET: &str = "litellm.max_internal_user_budget";
+    const DURATION: &str = "litellm.internal_user_budget_duration";
+    let given = params(reader, PARAMS);
+    let max_budget = reader.raw(BUDGET);
+    let budget_duration = reader.raw(DURATION);
+    let settings = InternalUserSettings {
+        params: &given?,
+        max_budget: &max_budget,
+        default_max_budget: &fallbacks.max_internal_user_budget,
+        budget_duration: &budget_duration,
+    };
+    let licence = licence.as_ref().map_err(|reported| *reported)?;
+    params::user_defaults(settings, licence).map_err(|errors| {
+        let key = |error: &ParamError| match error.param.as_str() {
+            "max_internal_user_budget" => BUDGET,
+            "internal_user_budget_duration" => DURATION,
+            "default_max_internal_user_budget" => "litellm.config_file",
+            _ => PARAMS,
+        };
+        all(reader, key, errors)
     })
 }
 
-fn refused(reader: &mut Reader<'_>, key: &'static str, reasons: Vec<String>) -> Reported {
-    for reason in reasons {
-        reader.wrong(
-            key,
-            Wrong::new(reason, "correct it as LiteLLM would have to"),
-        );
+/// Reports every error of a parameter under the key that gave it.
+fn all(
+    reader: &mut Reader<'_>,
+    key: impl Fn(&ParamError) -> &'static str,
+    errors: Vec<ParamError>,
+) -> Reported {
+    for error in errors {
+        reader.refused(key(&error), error);
     }
     Reported
 }
 
 fn calendar(reader: &mut Reader<'_>) -> Read<BudgetCalendar> {
-    let zone = reader.optional("litellm.timezone", values::text);
-    let reset_time = reader.optional("litellm.budget_reset_time", |value| {
-        let text = values::text(value)?;
-        NaiveTime::parse_from_str(&text, "%H:%M:%S")
-            .or_else(|_| NaiveTime::parse_from_str(&text, "%H:%M"))
-            .map_err(|_| {
-                Wrong::new(
-                    format!("is `{text}`, no time of day"),
-                    "give HH:MM or HH:MM:SS in quotes",
-                )
-            })
-    });
-    let zone = match zone? {
-        None => chrono_tz::Tz::UTC,
-        Some(name) => name.parse().unwrap_or_else(|_| {
-            reader.warn(format!(
-                "`litellm.timezone` is `{name}`, which is no IANA zone: LiteLLM takes UTC then, \
-                 and so does entra-sync"
-            ));
-            chrono_tz::Tz::UTC
-        }),
-    };
-    Ok(BudgetCalendar {
-        zone,
-        reset_time: reset_time?.unwrap_or(NaiveTime::MIN),
-    })
+    const TIME: &str = "litellm.budget_reset_time";
+    let timezone = reader.raw("litellm.timezone");
+    let reset_time = reader.raw(TIME);
+    let read =
+        params::calendar(&timezone, &reset_time).map_err(|error| reader.refused(TIME, error))?;
+    if let Some(warning) = read.warning {
+        reader.warn(format!("litellm.{warning}"));
+    }
+    Ok(read.calendar)
 }

@@ -10,14 +10,20 @@ mod schedule;
 
 pub use schedule::cron;
 
-use super::dialect::LitellmDialect;
+use chrono::NaiveDate;
+
+use super::layers::Fallbacks;
 use super::reader::{Read, Reader};
 use super::settings::Settings;
 
 /// Reads every section.
-pub(super) fn settings(reader: &mut Reader<'_>, dialect: &dyn LitellmDialect) -> Read<Settings> {
+pub(super) fn settings(
+    reader: &mut Reader<'_>,
+    fallbacks: &Fallbacks,
+    today: NaiveDate,
+) -> Read<Settings> {
     let entra = entra::read(reader);
-    let litellm = litellm::read(reader, dialect);
+    let litellm = litellm::read(reader, fallbacks, today);
     let schedule = schedule::read(reader);
     let deprovision = operation::deprovision(reader);
     let guard = operation::guard(reader);

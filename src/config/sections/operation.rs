@@ -120,18 +120,11 @@ pub(super) fn server(reader: &mut Reader<'_>) -> Read<ServerSettings> {
     let token = reader.secret("server.token", "server.token_file");
     let token = match token {
         Ok(Some(token)) if token.value().expose_secret().chars().count() < 16 => {
-            let key = if reader.is_given("server.token") {
-                "server.token"
-            } else {
-                "server.token_file"
-            };
-            Err(reader.wrong(
-                key,
-                Wrong::new(
-                    "gives a token that can be guessed (under 16 characters)",
-                    "make one with `openssl rand -hex 32`",
-                ),
-            ))
+            let wrong = Wrong::new(
+                "gives a token that can be guessed (under 16 characters)",
+                "make one with `openssl rand -hex 32`",
+            );
+            Err(reader.wrong_secret("server.token", "server.token_file", wrong))
         }
         other => other,
     };
@@ -147,12 +140,7 @@ pub(super) fn notify(reader: &mut Reader<'_>) -> Read<NotifySettings> {
         Ok(Some(url)) => match webhook(url.value().expose_secret()) {
             Ok(()) => Ok(Some(url)),
             Err(wrong) => {
-                let key = if reader.is_given("notify.webhook_url") {
-                    "notify.webhook_url"
-                } else {
-                    "notify.webhook_url_file"
-                };
-                Err(reader.wrong(key, wrong))
+                Err(reader.wrong_secret("notify.webhook_url", "notify.webhook_url_file", wrong))
             }
         },
         other => other,

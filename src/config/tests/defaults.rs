@@ -1,12 +1,12 @@
 use std::time::Duration;
 
-use super::support::{Room, TENANT};
+use super::support::{Room, TENANT, today};
 use crate::config::schema::Schema;
 use crate::config::{
     Cloud, DEFAULTS, GonePersonPolicy, LogFormat, Membership, MembershipPolicy, NotifyWhen,
     OnStart, UnassignedGroupPolicy, layers, reader, sections,
 };
-use crate::config::{Sources, schema};
+use crate::config::{Overrides, Sources, schema};
 use crate::model::policy::{EmailAdoption, Limit, Organizations};
 
 #[test]
@@ -100,12 +100,12 @@ fn every_key_of_the_embedded_file_is_read_and_no_other() {
     let sources = Sources {
         files: Vec::new(),
         environment: room.environment.clone(),
-        overrides: Default::default(),
-        litellm: &super::support::Small,
+        overrides: Overrides::default(),
+        today: today(),
     };
-    let (merged, problems) = layers::merge(&schema, &sources);
-    let mut reader = reader::Reader::new(&merged, problems);
-    sections::settings(&mut reader, sources.litellm).unwrap();
+    let gathered = layers::merge(&schema, &sources);
+    let mut reader = reader::Reader::new(&gathered);
+    sections::settings(&mut reader, &gathered.fallbacks, today()).unwrap();
     let known: Vec<&str> = schema.keys().map(|(key, _)| key).collect();
     let read: Vec<&str> = reader.seen.into_iter().collect();
     assert_eq!(read, known);
@@ -122,4 +122,28 @@ fn every_environment_name_in_the_comments_belongs_to_a_key() {
         schema::environment_name("litellm.user_attributes.id"),
         "ENTRA_SYNC__LITELLM__USER_ATTRIBUTES__ID"
     );
+}
+
+#[test]
+fn the_page_for_operators_names_every_key_and_its_examples_load() {
+    let page = include_str!("../../../docs/CONFIGURATION.md");
+    for (key, _) in Schema::embedded().unwrap().keys() {
+        let (_, name) = key.split_once('.').unwrap();
+        assert!(page.contains(&format!("`{name}`")), "{key}");
+    }
+    for (name, key) in crate::config::litellm_environment::NAMES {
+        assert!(page.contains(&format!("| `{name}`")), "{name}");
+        assert!(page.contains(&format!("`{key}`")), "{key}");
+    }
+    let mut examples = page.split("```yaml\n").skip(1);
+    let file = examples.next().unwrap().split("```").next().unwrap();
+    let room = Room::empty()
+        .write("client-secret", "value")
+        .write("database-url", "postgresql://u:p@localhost/litellm")
+        .write("litellm.yaml", "litellm_settings: {}");
+    let here = room.path("").display().to_string();
+    let file = file
+        .replace("/run/credentials/entra-sync.service/", &here)
+        .replace("/etc/litellm/config.yaml", &format!("{here}litellm.yaml"));
+    room.file("config.yaml", &file).loaded();
 }

@@ -107,8 +107,8 @@ fn every_value_that_cannot_be_used_says_so_with_its_remedy() {
         ("schedule: {full_cron: \"hourly\"}", "`schedule.full_cron` is no schedule: `hourly`: it has 1 fields instead of 5 or 6; give 5 fields such as \"*/15 * * * *\", or 6 with seconds first".to_owned()),
         ("schedule: {timezone: Mars/Base}", "`schedule.timezone` is `Mars/Base`, which is no IANA time zone; give a zone such as UTC or Europe/Zurich".to_owned()),
         ("schedule: {on_start: maybe}", "`schedule.on_start` is `maybe`, neither true nor false; give true or false".to_owned()),
-        ("litellm: {seats: many}", "`litellm.seats` is `many`, not a whole number; give auto, unlimited or a number".to_owned()),
-        ("litellm: {budget_reset_time: noon}", "`litellm.budget_reset_time` is `noon`, no time of day; give HH:MM or HH:MM:SS in quotes".to_owned()),
+        ("litellm: {seats: many}", "`litellm.seats` must be `auto`, `unlimited` or a number that is not negative; write `auto` to go by the licence".to_owned()),
+        ("litellm: {budget_reset_time: noon}", "`litellm.budget_reset_time` is `noon`, which is no time of day; write the 24-hour time in quotes, for example \"12:00\"".to_owned()),
         ("litellm: {user_attributes: {email: \"mail,id\"}}", "`litellm.user_attributes.email` is `mail,id`, which is no property of a Graph user; give a property's name such as mail".to_owned()),
         ("server: {listen: 8080}", "`server.listen` is the number 8080, but a text is expected; put it in quotes".to_owned()),
         ("server: {listen: localhost}", "`server.listen` is `localhost`, no address with a port; give one such as 127.0.0.1:8080 or [::]:8080".to_owned()),
@@ -150,13 +150,13 @@ fn what_is_allowed_but_odd_is_a_warning() {
     assert_eq!(warnings(quiet()), "");
     assert_eq!(
         warnings(Room::complete()),
-        "`litellm.seats` is auto and there is no licence: no user is created beyond 5; set `litellm.seats` to a number or unlimited if LiteLLM admits more"
+        "LITELLM_LICENSE is not set: LiteLLM admits 5 users without a licence, and none are created beyond that; if the proxy has a licence, give it here as well, or set litellm.seats to `unlimited`, or to the number that your licence admits"
     );
     for (name, text, warning) in [
         (
             "ENTRA_SYNC__LITELLM__TIMEZONE",
             "Mars/Base",
-            "`litellm.timezone` is `Mars/Base`, which is no IANA zone: LiteLLM takes UTC then, and so does entra-sync",
+            "litellm.timezone is `Mars/Base`, which is no IANA zone: budgets are reset in UTC, as LiteLLM does it",
         ),
         (
             "ALLOWED_EMAIL_DOMAINS",

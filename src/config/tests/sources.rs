@@ -5,6 +5,7 @@ use serde_json::json;
 use super::support::{Room, TENANT, origin, value};
 use crate::config::{LogFormat, Overrides};
 use crate::model::policy::{OrganizationTeamModels, Organizations};
+use crate::model::role::Role;
 
 #[test]
 fn each_source_beats_the_weaker_one() {
@@ -18,7 +19,7 @@ fn each_source_beats_the_weaker_one() {
     let room = room.with("ENTRA_SYNC__LITELLM__CONFIG_FILE", &path);
     let loaded = room.loaded();
     assert_eq!(value(&loaded, key), json!(true));
-    assert_eq!(origin(&loaded, key), format!("LiteLLM's {path}"));
+    assert_eq!(origin(&loaded, key), format!("LiteLLM's {path}:1"));
 
     let room = room.file("one.yaml", "litellm: {create_organizations: false}");
     let loaded = room.loaded();
@@ -207,4 +208,64 @@ fn values_mean_the_same_from_a_file_and_from_the_environment() {
         assert_eq!(entra.request_timeout, Duration::from_secs(5));
         assert_eq!(entra.groups.include.len(), 1);
     }
+}
+
+#[test]
+fn litellms_own_file_fills_what_no_other_source_gives() {
+    let yaml = "litellm_settings:
+  default_team_settings: [{max_budget: 7}]
+  default_max_internal_user_budget: 3
+  default_team_params: {models: [gpt-4o]}
+  default_internal_user_params: {user_role: internal_user}
+  timezone: Europe/Zurich
+  budget_reset_time: \"06:30\"
+";
+    let room = Room::complete().write("litellm.yaml", yaml);
+    let path = room.path("litellm.yaml").display().to_string();
+    let room = room
+        .file("my.yaml", &format!("litellm: {{config_file: '{path}'}}"))
+        .with("ENTRA_SYNC__LITELLM__TIMEZONE", "UTC");
+    let loaded = room.loaded();
+    let litellm = &loaded.settings.litellm;
+    assert_eq!(litellm.policy.team_defaults.models, ["gpt-4o"]);
+    assert_eq!(litellm.policy.team_defaults.max_budget, Some(7.0));
+    let users = &litellm.policy.user_defaults;
+    assert_eq!(users.role, Some(Role::InternalUser));
+    assert_eq!(users.max_internal_user_budget, Some(3.0));
+    assert_eq!(litellm.calendar.zone, chrono_tz::Tz::UTC);
+    assert_eq!(litellm.calendar.reset_time.to_string(), "06:30:00");
+    assert_eq!(
+        origin(&loaded, "litellm.default_team_params"),
+        format!("LiteLLM's {path}:4")
+    );
+    assert_eq!(
+        origin(&loaded, "litellm.timezone"),
+        "environment ENTRA_SYNC__LITELLM__TIMEZONE"
+    );
+}
+
+#[test]
+fn what_litellms_file_has_wrong_is_said_with_its_line() {
+    let room = Room::complete().write(
+        "litellm.yaml",
+        "litellm_settings:\n  default_team_params:\n    max_budget: plenty\n",
+    );
+    let path = room.path("litellm.yaml").display().to_string();
+    let room = room.with("ENTRA_SYNC__LITELLM__CONFIG_FILE", &path);
+    let text = room.wrong();
+    assert!(
+        text.starts_with(
+            "the configuration has a problem: LiteLLM's litellm.yaml:3: \
+             `litellm.default_team_params.max_budget` "
+        ),
+        "{text}"
+    );
+    let room = room.with("ENTRA_SYNC__LITELLM__CONFIG_FILE", "/no/such/file.yaml");
+    assert_eq!(
+        room.wrong(),
+        "the configuration has a problem: environment ENTRA_SYNC__LITELLM__CONFIG_FILE: \
+         `litellm.config_file` cannot be used: LiteLLM's configuration file /no/such/file.yaml \
+         cannot be read: No such file or directory (os error 2); correct that file, or remove the \
+         key"
+    );
 }

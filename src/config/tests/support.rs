@@ -1,23 +1,22 @@
 //! A place with its files and environment, ready to be loaded.
 
-use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
-use secrecy::SecretString;
+use chrono::NaiveDate;
 use serde_json::Value;
 use tempfile::TempDir;
 
-use crate::config::{
-    Effective, Environment, Error, LicenceLimits, LitellmDialect, Loaded, Overrides, Shown,
-    Sources, load,
-};
-use crate::model::defaults::{TeamDefaults, UserDefaults};
-use crate::model::ids::OrganizationId;
+use crate::config::{Effective, Environment, Error, Loaded, Overrides, Shown, Sources, load};
 
 pub const TENANT: &str = "11111111-1111-4111-8111-111111111111";
 pub const CLIENT: &str = "22222222-2222-4222-8222-222222222222";
 pub const PRINCIPAL: &str = "33333333-3333-4333-8333-333333333333";
 pub const GROUP: &str = "44444444-4444-4444-8444-444444444444";
+
+/// A day on which no licence of the tests has expired.
+pub fn today() -> NaiveDate {
+    NaiveDate::from_ymd_opt(2026, 1, 1).unwrap()
+}
 
 pub struct Room {
     dir: TempDir,
@@ -82,7 +81,7 @@ impl Room {
             files: self.files.clone(),
             environment: self.environment.clone(),
             overrides: self.overrides,
-            litellm: &Small,
+            today: today(),
         })
     }
 
@@ -113,39 +112,4 @@ pub fn value(loaded: &Loaded, key: &str) -> Value {
 
 pub fn origin(loaded: &Loaded, key: &str) -> String {
     effective(loaded, key).origin.to_string()
-}
-
-/// Knows just enough of LiteLLM.
-pub struct Small;
-
-impl LitellmDialect for Small {
-    fn config_file(
-        &self,
-        path: &Path,
-        _: &Environment,
-    ) -> Result<BTreeMap<String, Value>, Vec<String>> {
-        let tree = crate::config::schema::read_yaml(path).map_err(|wrong| vec![wrong.what])?;
-        Ok(tree
-            .get("litellm_settings")
-            .and_then(Value::as_object)
-            .map(|map| map.clone().into_iter().collect())
-            .unwrap_or_default())
-    }
-
-    fn team_defaults(&self, params: &Value) -> Result<TeamDefaults, Vec<String>> {
-        let text = |name: &str| params.get(name).and_then(Value::as_str).map(str::to_owned);
-        Ok(TeamDefaults {
-            organization: text("organization_id").map(OrganizationId::new),
-            budget_duration: text("budget_duration"),
-            ..TeamDefaults::default()
-        })
-    }
-
-    fn user_defaults(&self, _: &Value) -> Result<UserDefaults, Vec<String>> {
-        Ok(UserDefaults::default())
-    }
-
-    fn licence(&self, _: &SecretString) -> Option<LicenceLimits> {
-        None
-    }
 }

@@ -180,6 +180,7 @@ impl Stub {
 
     pub(super) fn settings(&self) -> EntraSettings {
         EntraSettings {
+            cloud: crate::config::Cloud::Global,
             tenant: "contoso.test".into(),
             client_id: "22222222-2222-2222-2222-222222222222".into(),
             client_secret: Secret::Value("s3cret&+=%".to_owned().into()),

@@ -227,7 +227,10 @@ async fn members(
 
 /// How much is owned.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, serde::Serialize, QueryableByName)]
-#[expect(missing_docs, reason = "each field is the number of objects its name says")]
+#[expect(
+    missing_docs,
+    reason = "each field is the number of objects its name says"
+)]
 pub struct Extent {
     #[diesel(sql_type = diesel::sql_types::BigInt)]
     pub teams: i64,

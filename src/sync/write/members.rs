@@ -104,14 +104,7 @@ impl Writable for TeamMember<'_> {
         };
         lock_team(transaction, first.team).await?;
         let users: Vec<&UserId> = items.iter().map(|item| &item.member.user).collect();
-        let outcome = ensure(
-            transaction,
-            desk.writing,
-            first.team,
-            &users,
-            first.terms,
-        )
-        .await?;
+        let outcome = ensure(transaction, desk.writing, first.team, &users, first.terms).await?;
         let done = match outcome {
             Outcome::TeamGone => {
                 let message = "the team was deleted in LiteLLM while this pass ran; the next pass \

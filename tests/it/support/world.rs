@@ -76,6 +76,7 @@ impl World {
             files: Vec::new(),
             environment: self.environment.clone(),
             overrides: Overrides::default(),
+            today: chrono::Utc::now().date_naive(),
         };
         match config::load(&sources) {
             Ok(loaded) => loaded.settings,

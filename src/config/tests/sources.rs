@@ -190,6 +190,15 @@ fn the_parts_of_a_database_count_only_without_a_url() {
 }
 
 #[test]
+fn loading_twice_gives_the_same() {
+    let room = Room::complete().file("my.yaml", "schedule: {timezone: Europe/Zurich}");
+    assert_eq!(
+        format!("{:?}", room.loaded()),
+        format!("{:?}", room.loaded())
+    );
+}
+
+#[test]
 fn values_mean_the_same_from_a_file_and_from_the_environment() {
     let from_file = Room::complete().file(
         "one.yaml",

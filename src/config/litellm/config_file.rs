@@ -10,7 +10,6 @@
 use std::collections::BTreeMap;
 use std::fmt;
 use std::path::{Path, PathBuf};
-use std::rc::Rc;
 
 use serde_json::Value;
 
@@ -192,15 +191,14 @@ pub fn read(path: &Path, env: &BTreeMap<String, String>) -> Result<LitellmFile, 
     };
     let mut params = BTreeMap::new();
     if let Some(section) = settings(&merged)? {
-        for (name, node) in entries(&section, &section.node, "litellm_settings")? {
-            if let Some(key) = KEYS.into_iter().find(|key| *key == name) {
-                let param = reader.param(&section, &node, key)?;
-                params.insert(key, param);
+        for entry in entries(&section)? {
+            if let Some(key) = KEYS.into_iter().find(|key| *key == entry.key) {
+                params.insert(key, reader.param(&section, &entry, key)?);
             }
-            if name == "default_team_settings"
-                && let Some(node) = legacy_max_budget(&section, &node)?
+            if entry.key == "default_team_settings"
+                && let Some(entry) = legacy_max_budget(&section, &entry.node)?
             {
-                let param = reader.param(&section, &node, LEGACY_MAX_BUDGET)?;
+                let param = reader.param(&section, &entry, LEGACY_MAX_BUDGET)?;
                 params.insert(LEGACY_MAX_BUDGET, param);
             }
         }
@@ -234,13 +232,16 @@ fn settings(merged: &Merged) -> Result<Option<Section>, ConfigFileError> {
     Ok(Some(section.clone()))
 }
 
-fn entries(section: &Section, node: &Node, key: &str) -> Result<Vec<Entry>, ConfigFileError> {
-    node.entries()
+fn entries(section: &Section) -> Result<Vec<Entry>, ConfigFileError> {
+    let key = "litellm_settings";
+    section
+        .node
+        .entries()
         .map_err(|fault| ConfigFileError::value(&section.file, key, fault))?
         .ok_or_else(|| ConfigFileError::Value {
             origin: Origin {
                 file: section.file.clone(),
-                line: node.line,
+                line: section.node.line,
             },
             key: key.to_owned(),
             reason: "must be a mapping".to_owned(),
@@ -248,7 +249,7 @@ fn entries(section: &Section, node: &Node, key: &str) -> Result<Vec<Entry>, Conf
 }
 
 /// LiteLLM looks at the first entry only, and only if it is a mapping.
-fn legacy_max_budget(section: &Section, node: &Node) -> Result<Option<Rc<Node>>, ConfigFileError> {
+fn legacy_max_budget(section: &Section, node: &Node) -> Result<Option<Entry>, ConfigFileError> {
     let Some(first) = node.items().and_then(<[_]>::first) else {
         return Ok(None);
     };
@@ -258,8 +259,7 @@ fn legacy_max_budget(section: &Section, node: &Node) -> Result<Option<Rc<Node>>,
     Ok(entries
         .into_iter()
         .flatten()
-        .find(|(key, _)| key == "max_budget")
-        .map(|(_, node)| node))
+        .find(|entry| entry.key == "max_budget"))
 }
 
 /// Whether LiteLLM asks a secret manager before its environment.
@@ -272,7 +272,7 @@ fn has_secret_manager(merged: &Merged) -> bool {
         .is_some_and(|entries| {
             entries
                 .iter()
-                .any(|(key, _)| key == "key_management_system")
+                .any(|entry| entry.key == "key_management_system")
         })
 }
 
@@ -286,15 +286,16 @@ impl Reader<'_> {
     fn param(
         &mut self,
         section: &Section,
-        node: &Node,
+        entry: &Entry,
         key: &str,
     ) -> Result<Param, ConfigFileError> {
         let key = format!("litellm_settings.{key}");
         let origin = Origin {
             file: section.file.clone(),
-            line: node.line,
+            line: entry.line,
         };
-        let mut value = node
+        let mut value = entry
+            .node
             .to_json()
             .map_err(|fault| ConfigFileError::value(&section.file, &key, fault))?;
         self.resolve(&mut value, &key, &origin)?;

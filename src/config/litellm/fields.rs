@@ -84,13 +84,9 @@ impl<'a> Fields<'a> {
         }
     }
 
-    /// Notes a value that LiteLLM refuses.
+    /// Notes a value that LiteLLM refuses, or that nobody can have meant.
     pub(super) fn fault(&mut self, key: &str, reason: impl Into<String>) {
-        self.refuse(
-            key,
-            reason,
-            "correct it or take it out; LiteLLM refuses it too",
-        );
+        self.refuse(key, reason, "correct it or take it out");
     }
 
     /// Notes a key that cannot be taken.

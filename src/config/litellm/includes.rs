@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 use std::rc::Rc;
 
 use super::config_file::ConfigFileError;
-use super::yaml::{self, Node};
+use super::yaml::{self, Entry, Node};
 
 /// Everything of a configuration, merged.
 pub(super) struct Merged {
@@ -59,7 +59,7 @@ pub(super) fn read(root: &Path) -> Result<Merged, ConfigFileError> {
             .entries()
             .map_err(|fault| ConfigFileError::syntax(&file, fault))?
             .ok_or_else(|| ConfigFileError::NotAMapping { file: file.clone() })?;
-        for (key, node) in entries {
+        for Entry { key, node, .. } in entries {
             if key == "include" {
                 for (entry, line) in include_entries(&file, &node)? {
                     let target = resolve(&entry, &file, &root, &mut merged.warnings)?;

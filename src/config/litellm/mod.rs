@@ -6,6 +6,8 @@
 //! connection, read the environment or a clock, or know of settings that are
 //! not LiteLLM's.
 
+#[cfg(test)]
+mod anything;
 mod budgets;
 mod calendar;
 mod config_file;

@@ -11,7 +11,7 @@
 //! fixture `tests/fixtures/team_params.json` holds LiteLLM's own answers.
 //! Must not: know a group, or ask the database whether an organization exists.
 
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
 
 use super::fields::Fields;
 use super::lax::{self, Fault};
@@ -128,7 +128,12 @@ fn object_permissions(
 
 fn router_settings(value: &Value) -> Result<Map<String, Value>, Fault> {
     let settings = lax::mapping(value)?;
-    if settings.get("weights").is_some_and(lax::is_truthy) {
+    let nothing_weighed = |weights: &Value| match weights {
+        Value::Null => true,
+        Value::Object(groups) => groups.values().all(|group| group == &json!({})),
+        _ => false,
+    };
+    if !settings.get("weights").is_none_or(nothing_weighed) {
         return Err(
             "has weights, whose deployment ids LiteLLM checks against its running router".into(),
         );
@@ -142,7 +147,7 @@ fn refuse_identity(fields: &mut Fields<'_>) {
         ("team_id", "the group's object id"),
         ("team_alias", "the group's display name"),
     ] {
-        if fields.raw(key).is_some() {
+        if fields.given(key).is_some() {
             fields.refuse(
                 key,
                 format!("is {whose} for every team, so LiteLLM overwrites it"),
@@ -200,3 +205,6 @@ fn refuse_unknown(fields: &mut Fields<'_>) {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

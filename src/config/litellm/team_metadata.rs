@@ -160,7 +160,7 @@ fn faults_of(section: &str, metadata: &Map<String, Value>) -> Vec<ParamError> {
         refuse(
             "denied_passthrough_routes",
             "must be a list of routes",
-            "correct it or take it out; LiteLLM refuses it too",
+            "correct it or take it out",
         );
     }
     if given("require_trace_id") == Some(&Value::Bool(true)) {

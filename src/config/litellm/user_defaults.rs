@@ -122,9 +122,10 @@ fn params(value: &Value, licence: &Licence) -> Result<UserDefaults, Vec<ParamErr
     };
     for (key, value) in fields.left_over() {
         let (reason, remedy) = why_not(key);
-        // As null LiteLLM hands most of these on without effect, but the ones
-        // it does not know fail all the same.
-        if !value.is_null() || matches!(fate(key), Fate::Unknown) {
+        // Null says nothing where LiteLLM hands it on; what it does not know
+        // fails all the same, and a person's own value would be overwritten.
+        let says_nothing = value.is_null() && matches!(fate(key), Fate::Effect | Fate::NoEffect);
+        if !says_nothing {
             fields.refuse(key, reason, remedy);
         }
     }
@@ -329,3 +330,6 @@ fn why_not(key: &str) -> (&'static str, &'static str) {
         ),
     }
 }
+
+#[cfg(test)]
+mod tests;

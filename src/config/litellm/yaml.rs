@@ -41,8 +41,16 @@ enum Kind {
 
 /// A key and its value as they stand.
 type Pair = (Rc<Node>, Rc<Node>);
+
 /// A key that is text, and its value.
-pub(super) type Entry = (String, Rc<Node>);
+pub(super) struct Entry {
+    /// The key.
+    pub(super) key: String,
+    /// Where the key stands, counted from 1.
+    pub(super) line: usize,
+    /// The value.
+    pub(super) node: Rc<Node>,
+}
 
 /// What is wrong, and where.
 #[derive(Debug, PartialEq, Eq)]
@@ -110,12 +118,13 @@ impl Node {
             return Ok(None);
         };
         let mut entries: Vec<Entry> = Vec::new();
-        for (key, value) in self.flat(0)? {
+        for (key, node) in self.flat(0)? {
+            let line = key.line;
             let Ok(Value::String(key)) = key.json() else {
                 continue;
             };
-            entries.retain(|(earlier, _)| *earlier != key);
-            entries.push((key, value));
+            entries.retain(|earlier| earlier.key != key);
+            entries.push(Entry { key, line, node });
         }
         Ok(Some(entries))
     }

@@ -24,6 +24,11 @@ pub(super) fn plain(text: &str) -> Result<Value, Fault> {
     if let Some(number) = float(text) {
         return number;
     }
+    if matches!(text, "=" | "<<") {
+        return Err(format!(
+            "is `{text}`, which YAML keeps for itself; put it in quotes"
+        ));
+    }
     if is_timestamp(text) {
         return Err(format!(
             "is `{text}`, which YAML reads as a date; put it in quotes"
@@ -280,6 +285,34 @@ mod tests {
             ("nan", json!("nan")),
         ] {
             assert_eq!(plain(text), Ok(expected), "{text:?}");
+        }
+    }
+
+    #[derive(serde::Deserialize)]
+    struct Oracle {
+        cases: Vec<Case>,
+    }
+
+    #[derive(serde::Deserialize)]
+    struct Case {
+        text: String,
+        #[serde(default)]
+        error: bool,
+        #[serde(default)]
+        value: Value,
+    }
+
+    #[test]
+    fn pyyaml_itself_says_the_same() {
+        let text = include_str!("../../../tests/fixtures/yaml_scalars.json");
+        let oracle: Oracle = serde_json::from_str(text).unwrap();
+        for case in oracle.cases {
+            let ours = plain(&case.text);
+            if case.error {
+                assert!(ours.is_err(), "{}: {ours:?}", case.text);
+            } else {
+                assert_eq!(ours, Ok(case.value), "{}", case.text);
+            }
         }
     }
 

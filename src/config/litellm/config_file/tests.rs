@@ -69,8 +69,13 @@ litellm_settings:
     assert_eq!(file.legacy_max_budget(), &json!(7));
     assert!(!file.params.contains_key("drop_params"));
     assert!(!file.params.contains_key("default_internal_user_params"));
-    let origin = file.params["timezone"].origin.to_string();
-    assert_eq!(origin.replace(&folder_name(&folder), ""), "config.yaml:11");
+    for (key, line) in [("timezone", 11), ("default_team_params", 7)] {
+        let origin = file.params[key].origin.to_string();
+        assert_eq!(
+            origin.replace(&folder_name(&folder), ""),
+            format!("config.yaml:{line}")
+        );
+    }
     assert_eq!(file.warnings, Vec::<String>::new());
 }
 
@@ -219,7 +224,7 @@ fn what_only_a_secret_manager_knows_is_an_error() {
              litellm_settings:\n  default_team_params:\n    max_budget: os.environ/BUDGET\n"
         )
         .unwrap_err(),
-        "config.yaml:4: litellm_settings.default_team_params.max_budget refers to `BUDGET`, which \
+        "config.yaml:3: litellm_settings.default_team_params.max_budget refers to `BUDGET`, which \
          LiteLLM asks its secret manager for; set it in the environment as well"
     );
 }

@@ -75,3 +75,23 @@ fn bombs_do_not_go_off() {
     assert!(json_of(&"a: {".repeat(10_000)).is_err());
     assert!(json_of(&"- ".repeat(10_000)).is_err());
 }
+
+proptest::proptest! {
+    #[test]
+    fn any_text_is_parsed_without_panic(
+        text in "[-:,?&*!|>'\"%@`#{}\\[\\]<~ \n\ta-c0-9.]{0,80}|\\PC{0,60}",
+    ) {
+        let _ = json_of(&text);
+    }
+
+    #[test]
+    fn json_comes_back_as_it_was(value in super::super::anything::json()) {
+        // JSON is YAML, but for the letters that one of them escapes, and for
+        // exponents, which YAML 1.1 wants signed and after a point.
+        let text = value.to_string();
+        let exponent = text.contains("e+") || text.contains("e-");
+        if text.is_ascii() && !text.contains('\\') && !exponent {
+            proptest::prop_assert_eq!(json_of(&text).map_err(|fault| fault.reason), Ok(value));
+        }
+    }
+}

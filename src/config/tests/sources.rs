@@ -264,7 +264,7 @@ fn what_litellms_file_has_wrong_is_said_with_its_line() {
     let text = room.wrong();
     assert!(
         text.starts_with(
-            "the configuration has a problem: LiteLLM's litellm.yaml:3: \
+            "the configuration has a problem: LiteLLM's litellm.yaml:2: \
              `litellm.default_team_params.max_budget` "
         ),
         "{text}"

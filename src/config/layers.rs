@@ -95,6 +95,7 @@ pub(super) fn merge(schema: &Schema, sources: &Sources) -> Gathered {
     gathering.environment(&sources.environment);
     gathering.flags(sources.overrides);
     gathering.database_parts(&sources.environment);
+    gathering.warn_of_token_logins(&sources.environment);
     gathering.litellm_file(&sources.environment);
     for (key, default) in schema.keys() {
         gathering.give_weakly(key, default.clone(), Origin::Default);
@@ -256,6 +257,29 @@ impl Gathering<'_> {
             ),
             Some(Err((names, wrong))) => self.problem(Origin::Environment(names), None, wrong),
             None => {}
+        }
+    }
+
+    /// LiteLLM then puts a token of its own in the place of the password, which
+    /// this version cannot do.
+    fn warn_of_token_logins(&mut self, environment: &Environment) {
+        let Some(Entry { origin, .. }) = self.merged.get("litellm.database_url") else {
+            return;
+        };
+        let is_theirs =
+            matches!(origin, Origin::Environment(name) if name.starts_with("DATABASE_"));
+        for name in ["IAM_TOKEN_DB_AUTH", "AZURE_POSTGRESQL_AUTH"] {
+            let on = environment
+                .get(name)
+                .is_some_and(|text| litellm_environment::is_true(text));
+            if on && is_theirs {
+                self.warnings.push(format!(
+                    "{name} makes LiteLLM log in to its database with cloud tokens, which \
+                     entra-sync cannot do: it uses the password of {origin}; if that is refused, \
+                     give {} with a user that has one",
+                    schema::environment_name("litellm.database_url")
+                ));
+            }
         }
     }
 

@@ -184,6 +184,11 @@ fn what_is_allowed_but_odd_is_a_warning() {
             "`telemetry.otlp_endpoint` is plain http: traces with object ids cross the network to collector unencrypted",
         ),
         (
+            "IAM_TOKEN_DB_AUTH",
+            "true",
+            "IAM_TOKEN_DB_AUTH makes LiteLLM log in to its database with cloud tokens, which entra-sync cannot do: it uses the password of environment DATABASE_URL; if that is refused, give ENTRA_SYNC__LITELLM__DATABASE_URL with a user that has one",
+        ),
+        (
             "DATABASE_URL",
             "postgresql://u:p@db.example.org/litellm?sslmode=require",
             "`litellm.database_url`: the server's certificate is not checked; use sslmode=verify-full",

@@ -190,6 +190,15 @@ fn the_parts_of_a_database_count_only_without_a_url() {
 }
 
 #[test]
+fn loading_twice_gives_the_same() {
+    let room = Room::complete().file("my.yaml", "schedule: {timezone: Europe/Zurich}");
+    assert_eq!(
+        format!("{:?}", room.loaded()),
+        format!("{:?}", room.loaded())
+    );
+}
+
+#[test]
 fn values_mean_the_same_from_a_file_and_from_the_environment() {
     let from_file = Room::complete().file(
         "one.yaml",
@@ -255,7 +264,7 @@ fn what_litellms_file_has_wrong_is_said_with_its_line() {
     let text = room.wrong();
     assert!(
         text.starts_with(
-            "the configuration has a problem: LiteLLM's litellm.yaml:3: \
+            "the configuration has a problem: LiteLLM's litellm.yaml:2: \
              `litellm.default_team_params.max_budget` "
         ),
         "{text}"

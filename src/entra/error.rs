@@ -136,7 +136,9 @@ pub enum Error {
         trace: String,
     },
     /// 404 elsewhere.
-    #[error("Graph knows no such object at {call}: deleted, or not yet replicated ({trace})")]
+    #[error(
+        "Graph knows no such object at {call}: deleted, or not yet replicated; nothing to do but look again later ({trace})"
+    )]
     NotFound {
         /// What was asked.
         call: Call,
@@ -180,7 +182,9 @@ pub enum Error {
         trace: String,
     },
     /// Any other status.
-    #[error("Graph refused {call} with status {status}, code `{code}` ({trace})")]
+    #[error(
+        "Graph refused {call} with status {status}, code `{code}`: not a matter of waiting; check entra.graph_endpoint and any gateway in between, else report it with these ids ({trace})"
+    )]
     Refused {
         /// What was asked.
         call: Call,
@@ -192,7 +196,9 @@ pub enum Error {
         trace: String,
     },
     /// A body that is not what Graph documents.
-    #[error("the answer of {call} cannot be used: {defect} ({trace})")]
+    #[error(
+        "the answer of {call} cannot be used: {defect}; try later, and if it stays look at the proxy in between ({trace})"
+    )]
     Malformed {
         /// What was asked.
         call: Call,
@@ -212,7 +218,9 @@ pub enum Error {
         fault: LinkFault,
     },
     /// A page that leads back to one already read.
-    #[error("the pages of {call} run in a circle or without end (page {page}): reading stopped")]
+    #[error(
+        "the pages of {call} run in a circle or without end (page {page}), so it was not read: try later, and report it to Microsoft if it stays"
+    )]
     Loop {
         /// What was asked.
         call: Call,

@@ -206,6 +206,9 @@ async fn an_error_beside_a_value_is_an_error() {
             .await
             .contains("generalException")
     );
+    stub.set(&assignments_path(), [Reply::json(200, &both)]);
+    let error = stub.read().await.unwrap_err();
+    assert!(error.to_string().contains("generalException"), "{error}");
 }
 
 #[tokio::test]

@@ -80,7 +80,7 @@ async fn an_answer_that_does_not_come_in_time_is_called_so() {
         [Reply::page(&[]).after(Duration::from_secs(60))],
     );
     let mut settings = stub.settings();
-    settings.request_timeout = Duration::from_millis(50);
+    settings.request_timeout = Duration::from_millis(400);
     let error = read(&Reader::with_pace(&settings, quick()).unwrap())
         .await
         .unwrap_err();

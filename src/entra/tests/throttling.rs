@@ -35,12 +35,14 @@ async fn every_form_of_retry_after_is_waited_out_and_the_reading_goes_on() {
             None => throttled(),
         };
         stub.set(&path, [refusal.clone(), refusal, Reply::page(&[person(1)])]);
+        let pace = Pace {
+            first_delay: Duration::from_millis(80),
+            longest_delay: Duration::from_millis(80),
+            ..quick()
+        };
+        let reader = Reader::with_pace(&stub.settings(), pace).unwrap();
         let (progress, watched) = Progress::new();
-        let directory = stub
-            .reader()
-            .read(&Scope::default(), &progress)
-            .await
-            .unwrap();
+        let directory = reader.read(&Scope::default(), &progress).await.unwrap();
         assert_eq!(members(&directory, group_id(1)).len(), 1, "{form:?}");
         assert_eq!(directory.cost.retries, 2);
         assert_eq!(watched.borrow().throttled, 2);
@@ -51,7 +53,9 @@ async fn every_form_of_retry_after_is_waited_out_and_the_reading_goes_on() {
             // Cut to the longest pause of the tests.
             Some("86400" | "1e300") => assert!(gap >= Duration::from_millis(200), "{gap:?}"),
             // The back-off's floor.
-            _ => assert!(gap >= Duration::from_millis(1), "{gap:?}"),
+            None | Some(_) => {
+                assert!(gap >= Duration::from_millis(40), "{form:?} {gap:?}");
+            }
         }
     }
 }
@@ -143,5 +147,5 @@ async fn patience_ends_and_the_error_says_what_graph_asked_for() {
         matches!(error, Error::ThrottledOut { asked, .. } if asked == Duration::from_secs(3600)),
         "{error}"
     );
-    assert!(stub.seen_at(&service_principal_path()).len() >= 3);
+    assert!(stub.seen_at(&service_principal_path()).len() >= 2);
 }

@@ -308,6 +308,19 @@ async fn a_token_revoked_under_many_requests_is_replaced_once() {
 }
 
 #[tokio::test]
+async fn a_late_complaint_about_an_old_token_leaves_the_new_one_alone() {
+    let stub = Stub::start().await;
+    let tokens = tokens(&stub, quick());
+    let old = tokens.get().await.unwrap();
+    old.was_accepted();
+    tokens.reject(&old).await;
+    assert_eq!(value(&tokens).await, "token-2");
+    tokens.reject(&old).await;
+    assert_eq!(value(&tokens).await, "token-2");
+    assert_eq!(stub.seen_at(TOKEN).len(), 2);
+}
+
+#[tokio::test]
 async fn tokens_that_never_work_end_the_reading_without_hammering() {
     let stub = Stub::start().await;
     for number in 1..10 {

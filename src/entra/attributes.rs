@@ -37,15 +37,17 @@ pub(super) fn resolve(id: PersonId, shown: &WirePerson<'_>) -> Attributes {
     }))
 }
 
-/// The trimmed display name unless that is the id; else first and last name.
+/// The trimmed display name unless that is the id; else first and last name,
+/// each trimmed.
 fn alias(shown: &WirePerson<'_>, subject: &str) -> Option<Box<str>> {
     let display_name = shown.display_name.as_deref().unwrap_or_default().trim();
-    if !display_name.is_empty() && display_name != subject {
+    if !display_name.is_empty() && display_name != subject.trim() {
         return Some(display_name.into());
     }
     let parts: Vec<&str> = [&shown.first_name, &shown.last_name]
         .into_iter()
-        .filter_map(|part| given(part.as_ref()))
+        .filter_map(|part| part.as_deref().map(str::trim))
+        .filter(|part| !part.is_empty())
         .collect();
     (!parts.is_empty()).then(|| parts.join(" ").into_boxed_str())
 }

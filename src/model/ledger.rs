@@ -58,6 +58,8 @@ pub struct OwnedTeam {
     pub models: LastWritten<Vec<String>>,
     /// Whether the team waits for its organization.
     pub placement: Placement,
+    /// Whether we blocked it; only then do we unblock it.
+    pub block: Ours,
 }
 
 /// Where a team that we made stands.
@@ -92,6 +94,18 @@ pub struct OwnedUser {
     pub email: LastWritten<Box<str>>,
     /// The role we last wrote, whether from an app role or as default.
     pub role: Option<Role>,
+    /// Whether we deactivated the row; only then do we reactivate it.
+    pub deactivation: Ours,
+}
+
+/// Whether a state in LiteLLM is our doing.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Ours {
+    /// It is not.
+    #[default]
+    No,
+    /// It is.
+    Yes,
 }
 
 /// The value of a column when we last wrote it. While the column still holds

@@ -15,10 +15,10 @@ use super::endpoint::Cloud;
 use super::secret::Secret;
 
 use crate::model::ids::ServicePrincipalId;
-use crate::model::policy::{GroupFilter, Policy};
 pub use crate::model::policy::{
     DeprovisionSettings, GonePersonPolicy, GuardSettings, MembershipPolicy, UnassignedGroupPolicy,
 };
+use crate::model::policy::{GroupFilter, Policy};
 
 /// Everything, validated.
 #[derive(Debug, Clone)]

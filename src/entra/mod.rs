@@ -30,6 +30,7 @@ mod people;
 mod probe;
 mod progress;
 mod reader;
+mod second_look;
 mod sts;
 mod token;
 mod transport;

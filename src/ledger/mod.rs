@@ -8,6 +8,7 @@
 
 pub mod changes;
 mod error;
+pub mod held;
 pub mod lease;
 mod migrate;
 pub mod ownership;

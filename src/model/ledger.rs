@@ -3,7 +3,7 @@
 //! Invariant: ownership is kept here, never inferred from LiteLLM's rows; a
 //! thing that is not in the ledger is a person's and is left alone.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use serde::{Deserialize, Serialize};
 
@@ -129,4 +129,16 @@ impl<T> LastWritten<T> {
             None => Self::Null,
         }
     }
+}
+
+/// What operators decided, by the key of each removal.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Decisions {
+    /// Released: applied without being counted.
+    pub approved: BTreeSet<String>,
+    /// Never applied while they stay planned.
+    pub rejected: BTreeSet<String>,
+    /// Digests of sets that were rejected: silent while exactly the same set
+    /// would be held again.
+    pub rejected_digests: BTreeSet<String>,
 }

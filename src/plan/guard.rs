@@ -11,7 +11,7 @@ use sha2::{Digest, Sha256};
 
 use super::removal::Removal;
 use crate::model::ids::GroupId;
-use crate::model::ledger::Owned;
+use crate::model::ledger::{Decisions, Owned};
 use crate::model::policy::GuardSettings;
 use crate::model::report::Held;
 
@@ -39,18 +39,6 @@ pub enum Source {
     Inhabited,
     /// No group is assigned, or none has any member.
     Empty,
-}
-
-/// What operators decided, by [`Removal::key`].
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Decisions {
-    /// Released: applied without being counted.
-    pub approved: BTreeSet<String>,
-    /// Never applied while they stay planned.
-    pub rejected: BTreeSet<String>,
-    /// Digests of sets that were rejected: silent while exactly the same set
-    /// would be held again.
-    pub rejected_digests: BTreeSet<String>,
 }
 
 /// What happens to the removals of a plan.
@@ -152,7 +140,9 @@ fn by_group(
             continue;
         }
         if situation.empty_groups.contains(&group) {
-            reasons.push(format!("group {group} with {managed} managed members was read as empty"));
+            reasons.push(format!(
+                "group {group} with {managed} managed members was read as empty"
+            ));
             suspicious.insert(group);
         } else if exceeds(planned, managed, limits.max_removal_percent) {
             reasons.push(format!(
@@ -172,10 +162,10 @@ fn exceeds(part: u64, whole: u64, percent: u8) -> bool {
 
 /// Everything managed that could be taken away.
 fn managed(owned: &Owned) -> u64 {
-    let members = |lists: &BTreeMap<GroupId, Vec<_>>| -> usize { lists.values().map(Vec::len).sum() };
-    let all = members(&owned.team_members)
-        + members(&owned.organization_members)
-        + owned.people.len();
+    let members =
+        |lists: &BTreeMap<GroupId, Vec<_>>| -> usize { lists.values().map(Vec::len).sum() };
+    let all =
+        members(&owned.team_members) + members(&owned.organization_members) + owned.people.len();
     all as u64
 }
 
@@ -208,5 +198,9 @@ pub fn digest(removals: &[Removal]) -> String {
         hasher.update(key.as_bytes());
         hasher.update(b"\n");
     }
-    hasher.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
+    hasher
+        .finalize()
+        .iter()
+        .map(|byte| format!("{byte:02x}"))
+        .collect()
 }

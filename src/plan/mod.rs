@@ -11,11 +11,15 @@ mod change;
 mod desired;
 mod digest;
 mod follow;
+mod guard;
 mod item;
 mod members;
 mod people;
 mod places;
+mod removal;
+mod removals;
 pub mod render;
+mod restore;
 mod text;
 
 pub use change::{
@@ -23,13 +27,18 @@ pub use change::{
     OrganizationMembersChange, Plan, RosterChange, TeamChange, UserChange,
 };
 pub use desired::{Desired, WantedGroup, desired};
+pub use guard::{Situation, Source, Verdict, digest as removals_digest, guard};
 pub use item::{Item, LISTED_FOR_INFORMATION};
 pub use places::created_team;
+pub use removal::{Removal, Why};
+pub use removals::{Deprovision, Removals};
+pub use restore::Restoration;
 pub use text::printable;
 
 use crate::model::directory::Directory;
+use crate::model::evidence::Questions;
 use crate::model::ledger::Owned;
-use crate::model::policy::{Policy, Scope};
+use crate::model::policy::{DeprovisionSettings, Policy, Scope};
 use crate::model::target::Target;
 
 /// Everything a decision is made from.
@@ -47,14 +56,23 @@ pub struct World<'a> {
     pub scope: &'a Scope,
 }
 
+/// What must be read a second time before [`plan`] may take anything away.
+#[must_use]
+pub fn questions(world: World<'_>, settings: &DeprovisionSettings) -> Questions {
+    let wanted = desired(world, &mut Plan::default());
+    removals::questions(world, &wanted, settings)
+}
+
 /// The changes that make LiteLLM equal to Entra, as far as we may.
 #[must_use]
-pub fn plan(world: World<'_>) -> Plan {
+pub fn plan(world: World<'_>, removals: Removals<'_>) -> Plan {
     let mut plan = Plan::default();
     let wanted = desired(world, &mut plan);
     let bound = people::decide(world, &wanted, &mut plan);
     places::decide(world, &wanted, &mut plan);
     members::decide(world, &wanted, &bound, &mut plan);
+    restore::decide(world, &wanted, &mut plan);
+    removals::decide(world, removals, &wanted, &bound, &mut plan);
     plan.sort();
     plan
 }

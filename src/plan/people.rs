@@ -13,7 +13,7 @@ use super::follow::{Verdict, follow};
 use super::text::storable;
 use crate::model::directory::{Account, Attributes, PersonAttributes};
 use crate::model::ids::{PersonId, UserId};
-use crate::model::ledger::{LastWritten, Origin, OwnedUser};
+use crate::model::ledger::{LastWritten, Origin, Ours, OwnedUser};
 use crate::model::policy::EmailAdoption;
 use crate::model::report::{Kind, ObjectError};
 use crate::model::role::Role;
@@ -293,6 +293,7 @@ fn existing(
         alias: LastWritten::Never,
         email: LastWritten::Never,
         role: None,
+        deactivation: Ours::No,
     });
 
     let wanted_alias = alias(plan, person, attributes);

@@ -12,14 +12,15 @@ use std::collections::BTreeSet;
 
 use chrono::{DateTime, Utc};
 
+use super::World;
 use super::change::{Member, Plan};
 use super::desired::Desired;
-use super::guard::{Decisions, Situation, Source, Verdict, guard};
+use super::guard::{Situation, Source, Verdict, guard};
 use super::people::Bound;
 use super::removal::Removal;
-use super::World;
 use crate::model::evidence::{Evidence, Questions};
 use crate::model::ids::{GroupId, PersonId, UserId};
+use crate::model::ledger::Decisions;
 use crate::model::policy::{DeprovisionSettings, GuardSettings};
 use crate::model::report::{Kind, ObjectError};
 use crate::model::role::Role;
@@ -58,7 +59,11 @@ pub struct Deprovision {
 
 /// What must be looked at again before anything may be taken away.
 #[must_use]
-pub fn questions(world: World<'_>, desired: &Desired<'_>, settings: &DeprovisionSettings) -> Questions {
+pub fn questions(
+    world: World<'_>,
+    desired: &Desired<'_>,
+    settings: &DeprovisionSettings,
+) -> Questions {
     let mut questions = groups::questions(world, desired, settings);
     questions.people.extend(gone::unseen(world));
     questions.people.sort_unstable();
@@ -77,7 +82,14 @@ pub(super) fn decide(
     let mut candidates = Vec::new();
     let mut doubts = Vec::new();
     let mut forgotten = Vec::new();
-    groups::decide(world, removals, desired, &mut candidates, &mut doubts, &mut forgotten);
+    groups::decide(
+        world,
+        removals,
+        desired,
+        &mut candidates,
+        &mut doubts,
+        &mut forgotten,
+    );
     gone::decide(world, removals, bound, &mut candidates, &mut doubts);
     roles::decide(world, desired, bound, &mut candidates);
     candidates.sort();
@@ -91,7 +103,11 @@ pub(super) fn decide(
         owned: world.owned,
         recent: removals.recent,
         decisions: removals.decisions,
-        source: if desired.groups.values().all(|group| group.members.is_empty()) {
+        source: if desired
+            .groups
+            .values()
+            .all(|group| group.members.is_empty())
+        {
             Source::Empty
         } else {
             Source::Inhabited
@@ -115,10 +131,13 @@ fn after_grace(removals: Removals<'_>, candidates: Vec<Removal>) -> (Vec<Removal
         // Whoever was disabled or deleted is not waited for: grace is about
         // absence, and that is an explicit word.
         matches!(removal, Removal::Deactivation { .. })
-            || removals
-                .waiting
-                .get(&removal.key())
-                .is_some_and(|since| removals.now.signed_duration_since(*since).to_std().is_ok_and(|waited| waited >= grace))
+            || removals.waiting.get(&removal.key()).is_some_and(|since| {
+                removals
+                    .now
+                    .signed_duration_since(*since)
+                    .to_std()
+                    .is_ok_and(|waited| waited >= grace)
+            })
     })
 }
 

@@ -21,14 +21,15 @@ use uuid::Uuid;
 use crate::config::Settings;
 use crate::db::{Database, Limits};
 use crate::ledger::lease::{self, Lease};
-use crate::ledger::{self, ownership, runs};
+use crate::ledger::{self, held, ownership, runs};
 use crate::litellm::{self, Capabilities, snapshot};
 use crate::model::directory::Directory;
+use crate::model::evidence::Evidence;
 use crate::model::ids::{RunId, SourceId};
 use crate::model::ledger::Owned;
 use crate::model::policy::Scope;
 use crate::model::report::{Mode, Trigger};
-use crate::plan::{self, Plan, World};
+use crate::plan::{self, Plan, Removals, World};
 use crate::{entra, sync::write::Writer};
 
 pub use error::{Error, Result};
@@ -223,27 +224,49 @@ impl Source {
         progress.enter(Phase::Reading);
         let directory = self.reader.read(&request.scope, progress.reading()).await?;
         progress.enter(Phase::Comparing);
-        let owned = match source {
+        let (owned, held) = match source {
             Some(source) => {
                 let mut transaction = self.database.begin(Limits::READ).await?;
                 let owned = ownership::load(&mut transaction, source).await?;
+                let window = self.settings.guard.window;
+                let held = held::load(&mut transaction, source, window).await?;
                 transaction.commit().await?;
-                owned
+                (owned, held)
             }
-            None => Owned::default(),
+            None => (Owned::default(), held::State::default()),
         };
         let policy = &self.settings.litellm.policy;
         let interest = snapshot::Interest::of(&directory, &owned, policy);
         let mut transaction = self.database.begin(Limits::READ).await?;
         let target = snapshot::read(&mut transaction, capabilities, &interest).await?;
         transaction.commit().await?;
-        let plan = plan::plan(World {
+        let world = World {
             directory: &directory,
             target: &target,
             owned: &owned,
             policy,
             scope: &request.scope,
-        });
+        };
+        let settings = &self.settings;
+        let questions = plan::questions(world, &settings.deprovision);
+        let evidence = if questions.is_empty() {
+            Evidence::default()
+        } else {
+            progress.enter(Phase::Reading);
+            self.reader.second_look(&questions).await?
+        };
+        let plan = plan::plan(
+            world,
+            Removals {
+                deprovision: &settings.deprovision,
+                guard: &settings.guard,
+                evidence: &evidence,
+                waiting: &held.waiting,
+                decisions: &held.decisions,
+                recent: held.recent,
+                now: Utc::now(),
+            },
+        );
         Ok(Planned { plan, directory })
     }
 

@@ -46,7 +46,10 @@ fn leavers<'a>(
     desired: &'a Desired<'_>,
     group: GroupId,
 ) -> impl Iterator<Item = PersonId> + 'a {
-    let present = desired.groups.get(&group).map_or(&[][..], |group| group.members);
+    let present = desired
+        .groups
+        .get(&group)
+        .map_or(&[][..], |group| group.members);
     let managed = |lists: &'a std::collections::BTreeMap<GroupId, Vec<PersonId>>| {
         lists.get(&group).map_or(&[][..], Vec::as_slice)
     };
@@ -86,7 +89,11 @@ pub(super) fn read_as_empty(world: World<'_>, desired: &Desired<'_>) -> BTreeSet
         .iter()
         .filter(|(id, group)| {
             group.members.is_empty()
-                && world.owned.team_members.get(id).is_some_and(|managed| !managed.is_empty())
+                && world
+                    .owned
+                    .team_members
+                    .get(id)
+                    .is_some_and(|managed| !managed.is_empty())
         })
         .map(|(id, _)| *id)
         .collect()
@@ -102,13 +109,21 @@ pub(super) fn decide(
 ) {
     if removals.deprovision.membership == MembershipPolicy::Remove {
         for group in desired.groups.keys() {
-            left(world, removals, desired, *group, (candidates, doubts, forgotten));
+            left(
+                world,
+                removals,
+                desired,
+                *group,
+                (candidates, doubts, forgotten),
+            );
         }
     }
     let reread = removals.evidence.assignments.as_ref();
     let still = |group: GroupId| {
         reread.is_none_or(|list| {
-            list.get().iter().any(|row| row.principal == Principal::Group(group))
+            list.get()
+                .iter()
+                .any(|row| row.principal == Principal::Group(group))
         })
     };
     for group in unassigned(world).filter(|group| !still(*group)) {
@@ -200,7 +215,9 @@ fn membership(
     forgotten: &mut Vec<(GroupId, PersonId)>,
 ) {
     let is_managed = |lists: &std::collections::BTreeMap<GroupId, Vec<PersonId>>| {
-        lists.get(&group).is_some_and(|people| people.binary_search(&person).is_ok())
+        lists
+            .get(&group)
+            .is_some_and(|people| people.binary_search(&person).is_ok())
     };
     let Some((user, row)) = managed_row(world, person) else {
         // LiteLLM's row is gone, and the memberships with it.
@@ -289,7 +306,14 @@ fn no_longer_assigned(
                 .copied()
                 .collect();
             for person in people {
-                membership(world, group, person, Why::GroupUnassigned, candidates, forgotten);
+                membership(
+                    world,
+                    group,
+                    person,
+                    Why::GroupUnassigned,
+                    candidates,
+                    forgotten,
+                );
             }
         }
         UnassignedGroupPolicy::Block => {

@@ -2,5 +2,6 @@
 //! LiteLLM database of its own. `scripts/test` provides the PostgreSQL.
 
 mod database_role;
+mod first_pass;
 mod litellm_schema;
 mod support;

@@ -6,5 +6,7 @@ pub mod export;
 pub mod psql;
 pub mod seed;
 pub mod wait;
+pub mod world;
 
 pub use database::TestDatabase;
+pub use world::World;

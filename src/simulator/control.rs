@@ -1,0 +1,135 @@
+//! The same steering over HTTP, for tests that run the real binary as another
+//! process: `/_control/…`, JSON in and out.
+//!
+//! | request | does |
+//! |---|---|
+//! | `GET /_control/tenant` | URLs, ids, the secret, how much there is |
+//! | `POST /_control/tenant` | one change, or a list, made as one |
+//! | `GET`, `POST`, `DELETE /_control/faults` | shows, adds (one or a list), clears |
+//! | `GET`, `DELETE /_control/requests` | shows, resets what was asked |
+//! | `POST /_control/tokens/expire` | expires all access tokens |
+//! | `POST /_control/pages/expire` | expires all page tokens |
+//!
+//! Invariant: whatever this does, the Rust handle can do, by the same code.
+
+mod change;
+
+use std::sync::Arc;
+
+use axum::extract::State;
+use axum::routing::{get, post};
+use axum::{Json, Router};
+use http::StatusCode;
+use serde_json::{Value, json};
+
+use self::change::Change;
+use super::fault::Fault;
+use super::journal::Requests;
+use super::server::Shared;
+
+type Steered = State<Arc<Shared>>;
+
+pub(super) fn router() -> Router<Arc<Shared>> {
+    Router::new()
+        .route("/_control/tenant", get(show_tenant).post(change_tenant))
+        .route(
+            "/_control/faults",
+            get(show_faults).post(add_faults).delete(clear_faults),
+        )
+        .route(
+            "/_control/requests",
+            get(show_requests).delete(reset_requests),
+        )
+        .route("/_control/tokens/expire", post(expire_tokens))
+        .route("/_control/pages/expire", post(expire_pages))
+}
+
+async fn show_tenant(State(shared): Steered) -> Json<Value> {
+    Json(describe(&shared))
+}
+
+/// What another process needs to be pointed here.
+pub(super) fn describe(shared: &Shared) -> Value {
+    let tenant = shared.tenant();
+    let (groups, users, memberships) = tenant.size();
+    let root = &shared.root;
+    json!({
+        "url": root,
+        "graph_url": format!("{root}/v1.0"),
+        "token_url": format!("{root}/{}/oauth2/v2.0/token", tenant.tenant_id()),
+        "tenant_id": tenant.tenant_id(),
+        "client_id": tenant.client_id(),
+        "client_secret": tenant.client_secret(),
+        "service_principal_id": tenant.service_principal_id(),
+        "app_id": tenant.application.app_id,
+        "groups": groups,
+        "users": users,
+        "memberships": memberships,
+        "assignments": tenant.application.assignments.len(),
+    })
+}
+
+/// Parsed by hand, so that a misspelt change is answered with what is wrong.
+fn parse<T: serde::de::DeserializeOwned>(body: Value) -> Result<T, (StatusCode, String)> {
+    serde_json::from_value(body).map_err(|error| (StatusCode::BAD_REQUEST, error.to_string()))
+}
+
+/// One, or a list, parsed item by item for the same reason.
+fn parse_each<T: serde::de::DeserializeOwned>(body: Value) -> Result<Vec<T>, (StatusCode, String)> {
+    match body {
+        Value::Array(items) => items.into_iter().map(parse).collect(),
+        one => Ok(vec![parse(one)?]),
+    }
+}
+
+async fn change_tenant(
+    State(shared): Steered,
+    Json(body): Json<Value>,
+) -> Result<Json<Value>, (StatusCode, String)> {
+    let changes: Vec<Change> = parse_each(body)?;
+    {
+        let mut tenant = shared.tenant_mut();
+        for change in changes {
+            change.apply(&mut tenant);
+        }
+    }
+    Ok(Json(describe(&shared)))
+}
+
+async fn show_faults(State(shared): Steered) -> Json<Vec<Fault>> {
+    Json(shared.faults().waiting().to_vec())
+}
+
+async fn add_faults(
+    State(shared): Steered,
+    Json(body): Json<Value>,
+) -> Result<StatusCode, (StatusCode, String)> {
+    let faults: Vec<Fault> = parse_each(body)?;
+    let mut waiting = shared.faults();
+    faults.into_iter().for_each(|fault| waiting.add(fault));
+    Ok(StatusCode::NO_CONTENT)
+}
+
+async fn clear_faults(State(shared): Steered) -> StatusCode {
+    shared.faults().clear();
+    StatusCode::NO_CONTENT
+}
+
+async fn show_requests(State(shared): Steered) -> Json<Requests> {
+    Json(shared.requests().clone())
+}
+
+async fn reset_requests(State(shared): Steered) -> StatusCode {
+    shared.requests().reset();
+    StatusCode::NO_CONTENT
+}
+
+async fn expire_tokens(State(shared): Steered) -> StatusCode {
+    shared.tokens.expire();
+    StatusCode::NO_CONTENT
+}
+
+async fn expire_pages(State(shared): Steered) -> StatusCode {
+    shared.expire_page_tokens();
+    StatusCode::NO_CONTENT
+}

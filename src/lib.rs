@@ -8,9 +8,18 @@
 #![forbid(unsafe_code)]
 #![warn(missing_docs)]
 
+pub mod cli;
 pub mod config;
+pub mod daemon;
+pub mod db;
 #[cfg(feature = "simulator")]
 pub mod demo;
+pub mod entra;
+pub mod ledger;
+pub mod litellm;
 pub mod model;
+pub mod plan;
 #[cfg(feature = "simulator")]
 pub mod simulator;
+pub mod sync;
+pub mod telemetry;

@@ -4,12 +4,15 @@
 //! secret in a type that prints it.
 
 use std::collections::BTreeSet;
+use std::fmt;
 use std::net::SocketAddr;
-use std::path::PathBuf;
 use std::time::Duration;
 
-use secrecy::SecretString;
 use url::Url;
+
+pub use super::database::{DatabaseTarget, DatabaseTls, Pooler};
+use super::endpoint::Cloud;
+use super::secret::Secret;
 
 use crate::model::ids::ServicePrincipalId;
 use crate::model::policy::{GroupFilter, Policy};
@@ -39,20 +42,6 @@ pub struct Settings {
     pub warnings: Vec<String>,
 }
 
-/// A secret, and where to read it again when it was rotated.
-#[derive(Debug, Clone)]
-pub enum Secret {
-    /// Given in the settings or the environment.
-    Value(SecretString),
-    /// Read from a file, again on SIGHUP and on authentication failure.
-    File {
-        /// Where.
-        path: PathBuf,
-        /// What it held when it was last read, without the final line break.
-        value: SecretString,
-    },
-}
-
 /// `entra.*`.
 #[derive(Debug, Clone)]
 pub struct EntraSettings {
@@ -64,6 +53,8 @@ pub struct EntraSettings {
     pub client_secret: Secret,
     /// Object id of the Enterprise Application.
     pub service_principal_id: ServicePrincipalId,
+    /// The Microsoft cloud that scope and default endpoints belong to.
+    pub cloud: Cloud,
     /// Root of the Graph API with its version, without a final slash, for
     /// example `https://graph.microsoft.com/v1.0`.
     pub graph_endpoint: Url,
@@ -121,50 +112,28 @@ impl Default for AttributeNames {
     }
 }
 
-/// `litellm.*`.
-#[derive(Debug, Clone)]
+/// `litellm.*`. Its `Debug` leaves out `policy`: the metadata of
+/// `default_team_params` may carry keys of logging services.
+#[derive(Clone)]
 pub struct LitellmSettings {
     /// LiteLLM's database.
     pub database: DatabaseTarget,
     /// What decisions depend on.
     pub policy: Policy,
+    /// Redis that LiteLLM caches in, with its password.
+    pub redis_url: Option<Secret>,
     /// Calendar that `budget_reset_at` is aligned to.
     pub calendar: BudgetCalendar,
 }
 
-/// Where LiteLLM's tables are, parsed from a libpq or Prisma URL.
-#[derive(Debug, Clone)]
-pub struct DatabaseTarget {
-    /// Hosts, user, database, timeouts; the password inside is not printed by
-    /// tokio-postgres's own `Debug`.
-    pub connection: tokio_postgres::Config,
-    /// How the server's certificate is checked.
-    pub tls: DatabaseTls,
-    /// The PostgreSQL schema of LiteLLM's tables (Prisma's `schema`).
-    pub schema: String,
-    /// Connections at most.
-    pub pool_size: usize,
-}
-
-/// libpq's `sslmode` with its root certificate.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum DatabaseTls {
-    /// `disable`.
-    Disable,
-    /// `prefer`: encrypted if the server offers it, unchecked.
-    Prefer,
-    /// `require` without a root certificate: encrypted, unchecked.
-    Require,
-    /// `verify-ca`, or `require` with a root certificate: chain checked.
-    VerifyCa {
-        /// PEM file; `None` is the system's store.
-        root: Option<PathBuf>,
-    },
-    /// `verify-full`: chain and host name checked.
-    VerifyFull {
-        /// PEM file; `None` is the system's store.
-        root: Option<PathBuf>,
-    },
+impl fmt::Debug for LitellmSettings {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("LitellmSettings")
+            .field("database", &self.database)
+            .field("redis_url", &self.redis_url)
+            .field("calendar", &self.calendar)
+            .finish_non_exhaustive()
+    }
 }
 
 /// `litellm.timezone` and `litellm.budget_reset_time`.

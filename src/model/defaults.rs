@@ -10,6 +10,7 @@ use serde_json::{Map, Value};
 
 use super::ids::{OrganizationId, TeamId};
 use super::role::Role;
+use super::target::TeamRole;
 
 /// `litellm_settings.default_team_params`, in the form of the columns it fills
 /// (litellm-contract 2a). Amounts are in US dollars.
@@ -38,7 +39,8 @@ pub struct TeamDefaults {
     pub metadata: Map<String, Value>,
     /// `blocked`.
     pub blocked: bool,
-    /// `model_max_budget`; `{}` when not given.
+    /// `model_max_budget`, entries with their four keys as the team's column
+    /// holds them; `{}` when not given.
     pub model_max_budget: Map<String, Value>,
     /// `router_settings`; `{}` when not given.
     pub router_settings: Map<String, Value>,
@@ -49,12 +51,14 @@ pub struct TeamDefaults {
     /// `default_team_member_models`: each new member gets a budget row of its
     /// own that allows just these.
     pub default_team_member_models: Vec<String>,
-    /// `budget_limits`: several budgets at once.
+    /// `budget_limits`: several budgets at once. An empty list is stored as
+    /// `[]`, absence as NULL.
     pub budget_limits: Option<Vec<BudgetLimit>>,
-    /// `model_aliases`: one `LiteLLM_ModelTable` row per team.
+    /// `model_aliases`: one `LiteLLM_ModelTable` row per team, for an empty
+    /// mapping too.
     pub model_aliases: Option<Map<String, Value>>,
     /// `object_permission`: one `LiteLLM_ObjectPermissionTable` row per team,
-    /// holding only these columns.
+    /// holding only these columns, for an empty mapping too.
     pub object_permission: Option<BTreeMap<String, Value>>,
     /// Any of the `team_member_*` limits: one shared budget row per team.
     pub member_budget: Option<MemberBudget>,
@@ -81,7 +85,8 @@ pub struct MemberBudget {
     pub tpm_limit: Option<i64>,
     /// `team_member_rpm_limit`.
     pub rpm_limit: Option<i64>,
-    /// `team_member_model_max_budget`.
+    /// `team_member_model_max_budget`, entries without nulls as the budget's
+    /// column holds them; an empty mapping is stored as `{}`, absence as NULL.
     pub model_max_budget: Option<Map<String, Value>>,
 }
 
@@ -130,6 +135,8 @@ pub struct DefaultTeam {
     pub team: TeamId,
     /// `max_budget_in_team`, US dollars: a budget row of the member's own.
     pub max_budget: Option<f64>,
+    /// `user_role` within the team.
+    pub role: TeamRole,
 }
 
 impl UserDefaults {

@@ -93,6 +93,8 @@ pub enum Kind {
     OrganizationMembership,
     /// An app role.
     AppRole,
+    /// The whole source: tenant and Enterprise Application.
+    Source,
 }
 
 impl Kind {
@@ -107,6 +109,7 @@ impl Kind {
             Self::TeamMembership => "team_membership",
             Self::OrganizationMembership => "organization_membership",
             Self::AppRole => "app_role",
+            Self::Source => "source",
         }
     }
 }

@@ -1,0 +1,64 @@
+//! `entra-sync history`: the last passes.
+
+use std::io::Write;
+
+use super::arguments::HistoryArguments;
+use super::{Exit, Format, output, sync};
+use crate::config::Loaded;
+use crate::db::{Database, Limits};
+use crate::ledger::runs::Run;
+use crate::ledger::{self, runs};
+use crate::plan::printable;
+
+/// Lists passes, newest first.
+pub(super) async fn run(
+    command: &HistoryArguments,
+    format: Format,
+    loaded: Loaded,
+) -> anyhow::Result<Exit> {
+    let database = Database::new(&loaded.settings.litellm.database)?;
+    let entra = &loaded.settings.entra;
+    let mut listed = Vec::new();
+    if ledger::exists(&database).await? {
+        let mut transaction = database.begin(Limits::READ).await?;
+        let source =
+            ledger::find_source(&mut transaction, &entra.tenant, entra.service_principal_id)
+                .await?;
+        if let Some(source) = source {
+            listed = runs::list(&mut transaction, source, command.limit.into()).await?;
+        }
+        transaction.commit().await?;
+    }
+    match format {
+        Format::Json => output::json(&listed)?,
+        Format::Text => output::text(|out| {
+            if listed.is_empty() {
+                return writeln!(out, "No pass has run yet.");
+            }
+            listed
+                .iter()
+                .try_for_each(|run| writeln!(out, "{}", line(run)))
+        })?,
+    }
+    Ok(Exit::Ok)
+}
+
+/// One pass in one line.
+pub(super) fn line(run: &Run) -> String {
+    let status = run.status.as_deref().unwrap_or("unfinished");
+    let changed = run
+        .report
+        .as_ref()
+        .map(|report| sync::changes(&report["changes"]))
+        .unwrap_or_default();
+    let what = match &run.error {
+        Some(error) => printable(error).into_owned(),
+        None if changed.is_empty() => "nothing changed".to_owned(),
+        None => changed,
+    };
+    let started = run.started_at.format("%Y-%m-%dT%H:%M:%SZ");
+    format!(
+        "{started}  {}  {:<9}  {:<8}  {what}",
+        run.run_id, status, run.trigger
+    )
+}

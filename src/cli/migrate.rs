@@ -1,0 +1,30 @@
+//! `entra-sync migrate`: our own schema, brought to this version.
+
+use std::io::Write;
+
+use serde_json::json;
+
+use super::{Exit, Format, output};
+use crate::config::Loaded;
+use crate::db::Database;
+use crate::ledger;
+
+/// Applies what is pending and says so.
+pub(super) async fn run(format: Format, loaded: Loaded) -> anyhow::Result<Exit> {
+    let database = Database::new(&loaded.settings.litellm.database)?;
+    let migrated = ledger::migrate(&database).await?;
+    match format {
+        Format::Json => output::json(&json!({ "applied": migrated.applied }))?,
+        Format::Text => output::text(|out| {
+            if migrated.applied.is_empty() {
+                return writeln!(out, "Schema entra_sync is at the newest version.");
+            }
+            writeln!(out, "Applied to schema entra_sync:")?;
+            migrated
+                .applied
+                .iter()
+                .try_for_each(|version| writeln!(out, "  {version}"))
+        })?,
+    }
+    Ok(Exit::Ok)
+}

@@ -1,0 +1,118 @@
+//! What people type: one file for each subcommand.
+//!
+//! Invariant: data goes to standard output, everything else to standard error;
+//! the exit code says how it ended (design 4); every command validates the
+//! whole configuration before it does anything.
+
+mod arguments;
+mod config;
+mod exit;
+mod history;
+mod migrate;
+mod output;
+mod plan;
+mod run;
+mod show;
+mod status;
+mod sync;
+mod watch;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+pub use arguments::{Arguments, Command, Format};
+pub use exit::Exit;
+
+use crate::config::{Loaded, Sources, process_environment};
+
+/// Runs the program.
+#[must_use]
+pub fn main() -> ExitCode {
+    let arguments = match Arguments::try_parse() {
+        Ok(arguments) => arguments,
+        Err(error) => {
+            // Help and version are no errors; clap knows where each goes.
+            let exit = if error.use_stderr() {
+                Exit::Usage
+            } else {
+                Exit::Ok
+            };
+            if error.print().is_err() {
+                return Exit::Failed.into();
+            }
+            return exit.into();
+        }
+    };
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build();
+    let runtime = match runtime {
+        Ok(runtime) => runtime,
+        Err(error) => {
+            eprintln!("entra-sync: the runtime cannot start: {error}");
+            return Exit::Failed.into();
+        }
+    };
+    let exit = runtime.block_on(dispatch(arguments));
+    // Blocking work of a dropped future must not keep the process.
+    runtime.shutdown_background();
+    exit.into()
+}
+
+async fn dispatch(arguments: Arguments) -> Exit {
+    let ended = match &arguments.command {
+        Command::Config(command) if command.defaults => config::defaults(),
+        #[cfg(feature = "simulator")]
+        Command::Simulate(command) => simulate(command.clone()).await,
+        _ => match crate::config::load(&sources(&arguments)) {
+            Ok(loaded) => {
+                crate::telemetry::start(&loaded.settings.telemetry);
+                for warning in &loaded.settings.warnings {
+                    tracing::warn!("{warning}");
+                }
+                configured(&arguments, loaded).await
+            }
+            Err(error) => {
+                eprintln!("entra-sync: {error}");
+                Ok(Exit::Usage)
+            }
+        },
+    };
+    ended.unwrap_or_else(|error| {
+        eprintln!("entra-sync: {error:#}");
+        Exit::of(&error)
+    })
+}
+
+async fn configured(arguments: &Arguments, loaded: Loaded) -> anyhow::Result<Exit> {
+    let format = arguments.format;
+    match &arguments.command {
+        Command::Run => run::run(arguments, loaded).await,
+        Command::Sync(command) => sync::run(command, format, loaded).await,
+        Command::Plan(command) => plan::run(command, format, loaded).await,
+        Command::Status => status::run(format, loaded).await,
+        Command::History(command) => history::run(command, format, loaded).await,
+        Command::Show(command) => show::run(command, format, loaded).await,
+        Command::Config(_) => config::run(format, &loaded),
+        Command::Migrate => migrate::run(format, loaded).await,
+        #[cfg(feature = "simulator")]
+        Command::Simulate(_) => Ok(Exit::Usage),
+    }
+}
+
+/// Where the settings come from: files, environment, flags.
+fn sources(arguments: &Arguments) -> Sources {
+    Sources {
+        files: arguments.config.clone(),
+        environment: process_environment(),
+        overrides: arguments.overrides(),
+        today: chrono::Utc::now().date_naive(),
+    }
+}
+
+#[cfg(feature = "simulator")]
+async fn simulate(command: crate::simulator::command::SimulateArgs) -> anyhow::Result<Exit> {
+    command.run().await?;
+    Ok(Exit::Ok)
+}

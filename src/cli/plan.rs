@@ -1,0 +1,40 @@
+//! `entra-sync plan`: what a pass would change.
+
+use std::sync::Arc;
+
+use super::arguments::PlanArguments;
+use super::{Exit, Format, output, sync, watch};
+use crate::config::Loaded;
+use crate::model::report::{Mode, Trigger};
+use crate::plan::render;
+use crate::sync::{Progress, Request, Source, plan_json};
+
+/// Plans and prints; changes nothing.
+pub(super) async fn run(
+    command: &PlanArguments,
+    format: Format,
+    loaded: Loaded,
+) -> anyhow::Result<Exit> {
+    let source = Source::new(Arc::new(loaded.settings))?;
+    let request = Request {
+        trigger: Trigger::Cli,
+        mode: Mode::Full,
+        scope: sync::scope(&command.scope),
+    };
+    let (progress, watched) = Progress::new();
+    let planned = tokio::select! {
+        planned = source.plan(&request, &progress) => planned?,
+        never = watch::show(watched) => match never {},
+    };
+    match format {
+        Format::Json => output::json(&plan_json(&planned))?,
+        Format::Text => output::text(|out| render::text(&planned.plan, out))?,
+    }
+    Ok(if command.check && !planned.plan.is_empty() {
+        Exit::Drift
+    } else if !planned.plan.unreadable.is_empty() {
+        Exit::Partial
+    } else {
+        Exit::Ok
+    })
+}

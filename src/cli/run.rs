@@ -1,0 +1,19 @@
+//! `entra-sync run`: the daemon.
+
+use super::{Arguments, Exit};
+use crate::config::Loaded;
+use crate::daemon;
+
+/// Runs until a signal ends it.
+pub(super) async fn run(arguments: &Arguments, loaded: Loaded) -> anyhow::Result<Exit> {
+    let arguments = arguments.clone();
+    let reload = move || {
+        let loaded = crate::config::load(&super::sources(&arguments))?;
+        for warning in &loaded.settings.warnings {
+            tracing::warn!("{warning}");
+        }
+        Ok(loaded.settings)
+    };
+    daemon::run(loaded.settings, Box::new(reload)).await?;
+    Ok(Exit::Ok)
+}

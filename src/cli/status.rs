@@ -1,0 +1,82 @@
+//! `entra-sync status`: the last pass, the lease, and what is managed.
+
+use std::io::Write;
+
+use serde_json::json;
+
+use super::{Exit, Format, history, output};
+use crate::config::Loaded;
+use crate::db::{Database, Limits};
+use crate::ledger::ownership::{self, Extent};
+use crate::ledger::runs::Run;
+use crate::ledger::{self, lease, runs};
+
+/// Prints the state of this source.
+pub(super) async fn run(format: Format, loaded: Loaded) -> anyhow::Result<Exit> {
+    let database = Database::new(&loaded.settings.litellm.database)?;
+    let entra = &loaded.settings.entra;
+    let (mut last, mut success, mut holder, mut managed) = (None, None, None, Extent::default());
+    if ledger::exists(&database).await? {
+        let mut transaction = database.begin(Limits::READ).await?;
+        let source =
+            ledger::find_source(&mut transaction, &entra.tenant, entra.service_principal_id)
+                .await?;
+        if let Some(source) = source {
+            last = runs::list(&mut transaction, source, 1).await?.pop();
+            success = runs::last_success(&mut transaction, source).await?;
+            holder = lease::holder(&mut transaction, source).await?;
+            managed = ownership::extent(&mut transaction, source).await?;
+        }
+        transaction.commit().await?;
+    }
+    let held = last
+        .as_ref()
+        .and_then(|run: &Run| run.report.as_ref()?.get("held").cloned());
+    match format {
+        Format::Json => output::json(&json!({
+            "source": {
+                "tenant": entra.tenant,
+                "service_principal_id": entra.service_principal_id,
+            },
+            "lease": holder.as_ref().map(|(holder, seconds)| json!({
+                "holder": holder, "remaining_seconds": seconds,
+            })),
+            "last_run": last,
+            "last_success_at": success.as_ref().map(|run| run.started_at),
+            "managed": managed,
+            "held": held,
+        }))?,
+        Format::Text => output::text(|out| {
+            writeln!(
+                out,
+                "source   tenant {}, service principal {}",
+                entra.tenant, entra.service_principal_id
+            )?;
+            match &last {
+                None => writeln!(out, "last     no pass has run yet")?,
+                Some(run) => writeln!(out, "last     {}", history::line(run))?,
+            }
+            if let Some(run) = &success {
+                writeln!(
+                    out,
+                    "success  {}",
+                    run.started_at.format("%Y-%m-%dT%H:%M:%SZ")
+                )?;
+            }
+            match &holder {
+                None => writeln!(out, "lease    free: no pass is running")?,
+                Some((holder, seconds)) => writeln!(out, "lease    {holder}, {seconds} s more")?,
+            }
+            writeln!(
+                out,
+                "managed  {} teams, {} organizations, {} users, {} team memberships, {} organization memberships",
+                managed.teams,
+                managed.organizations,
+                managed.users,
+                managed.team_memberships,
+                managed.organization_memberships,
+            )
+        })?,
+    }
+    Ok(Exit::Ok)
+}

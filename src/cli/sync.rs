@@ -1,0 +1,147 @@
+//! `entra-sync sync`: one pass, then exit.
+
+use std::io::{self, Write};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use tokio_util::sync::CancellationToken;
+
+use super::arguments::{ScopeArguments, SyncArguments};
+use super::{Exit, Format, output, watch};
+use crate::config::Loaded;
+use crate::model::policy::Scope;
+use crate::model::report::{Mode, Status, Trigger};
+use crate::plan::printable;
+use crate::sync::{Error, Progress, Report, Request, Source};
+
+/// Runs one pass and prints its report.
+pub(super) async fn run(
+    command: &SyncArguments,
+    format: Format,
+    loaded: Loaded,
+) -> anyhow::Result<Exit> {
+    let patience = loaded.settings.schedule.lease * 2;
+    let source = Source::new(Arc::new(loaded.settings))?;
+    let request = Request {
+        trigger: Trigger::Cli,
+        mode: Mode::Full,
+        scope: scope(&command.scope),
+    };
+    let stop = CancellationToken::new();
+    let (progress, watched) = Progress::new();
+    let pass = patiently(&source, &request, &progress, &stop, patience);
+    let (report, error) = tokio::select! {
+        ended = pass => ended,
+        never = watch::show(watched) => match never {},
+        never = watch::stop_on_signal(&stop) => match never {},
+    };
+    if let Some(error) = &error {
+        eprintln!("entra-sync: {error}");
+    }
+    match format {
+        Format::Json => output::json(&report.json())?,
+        Format::Text => output::text(|out| text(&report, out))?,
+    }
+    Ok(match error {
+        Some(error) if error.is_configuration() => Exit::Usage,
+        _ => Exit::of_status(report.status),
+    })
+}
+
+pub(super) fn scope(arguments: &ScopeArguments) -> Scope {
+    Scope {
+        groups: arguments.groups.iter().copied().collect(),
+        people: arguments.people.iter().copied().collect(),
+    }
+}
+
+/// Waits for another instance's pass, saying who holds the lease.
+async fn patiently(
+    source: &Source,
+    request: &Request,
+    progress: &Progress,
+    stop: &CancellationToken,
+    patience: Duration,
+) -> (Report, Option<Error>) {
+    let begun = Instant::now();
+    let mut said = false;
+    loop {
+        let (report, error) = source.pass(request, progress, stop).await;
+        let held = error.as_ref().is_some_and(Error::is_lease_held);
+        if !held || begun.elapsed() >= patience || stop.is_cancelled() {
+            return (report, error);
+        }
+        if let (Some(error), false) = (&error, said) {
+            eprintln!(
+                "entra-sync: {error}; waiting up to {} s",
+                patience.as_secs()
+            );
+            said = true;
+        }
+        tokio::time::sleep(Duration::from_millis(500)).await;
+    }
+}
+
+/// A report for people.
+pub(super) fn text(report: &Report, out: &mut impl Write) -> io::Result<()> {
+    let json = report.json();
+    let seconds = json["duration_ms"].as_f64().unwrap_or_default() / 1000.0;
+    writeln!(
+        out,
+        "{}: {} pass in {seconds:.1} s, run {}",
+        report.status.as_str(),
+        report.mode.as_str(),
+        report.run_id
+    )?;
+    let read = &report.directory;
+    if report.status != Status::Failed || read.requests > 0 {
+        writeln!(
+            out,
+            "read     {} groups, {} users, {} memberships ({} requests, {} resource units, {} retries)",
+            read.groups,
+            read.users,
+            read.memberships,
+            read.requests,
+            read.resource_units,
+            read.retries
+        )?;
+    }
+    let changed = changes(&json["changes"]);
+    if report.status != Status::Failed || !changed.is_empty() {
+        let changed = if changed.is_empty() {
+            "nothing".to_owned()
+        } else {
+            changed
+        };
+        writeln!(out, "changed  {changed}")?;
+    }
+    for skipped in &report.skipped {
+        let kind = skipped.kind.as_str();
+        writeln!(
+            out,
+            "left out {kind} {}: {}",
+            printable(&skipped.id),
+            skipped.reason
+        )?;
+    }
+    for error in &report.errors {
+        let kind = error.kind.as_str();
+        let message = printable(&error.message);
+        writeln!(out, "error    {kind} {}: {message}", printable(&error.id))?;
+    }
+    Ok(())
+}
+
+/// "3 teams created, 12 team memberships added".
+pub(super) fn changes(counts: &serde_json::Value) -> String {
+    let mut words = Vec::new();
+    for (objects, counts) in counts.as_object().into_iter().flatten() {
+        for (action, count) in counts.as_object().into_iter().flatten() {
+            let count = count.as_u64().unwrap_or_default();
+            if count > 0 {
+                words.push(format!("{count} {} {action}", objects.replace('_', " ")));
+            }
+        }
+    }
+    words.join(", ")
+}

@@ -1,0 +1,226 @@
+//! `deprovision.*`, `guard.*`, `history.*`, `server.*`, `notify.*` and
+//! `telemetry.*`.
+
+use std::time::Duration;
+
+use secrecy::ExposeSecret;
+use serde_json::Value;
+use tracing_subscriber::EnvFilter;
+
+use crate::config::endpoint::{self, Locality};
+use crate::config::error::Wrong;
+use crate::config::reader::{Read, Reader};
+use crate::config::settings::{
+    DeprovisionSettings, GonePersonPolicy, GuardSettings, HistorySettings, LogFormat,
+    MembershipPolicy, NotifySettings, NotifyWhen, ServerSettings, TelemetrySettings,
+    UnassignedGroupPolicy,
+};
+use crate::config::values;
+
+const DAY: Duration = Duration::from_secs(86_400);
+/// A hundred years: beyond it a date no longer fits where it is stored.
+const EVER: Duration = Duration::from_secs(86_400 * 36_525);
+
+pub(super) fn deprovision(reader: &mut Reader<'_>) -> Read<DeprovisionSettings> {
+    let membership = reader.required("deprovision.membership", |value| {
+        values::one_of(
+            value,
+            &[
+                ("remove", MembershipPolicy::Remove),
+                ("keep", MembershipPolicy::Keep),
+            ],
+        )
+    });
+    let unassigned_group = reader.required("deprovision.unassigned_group", |value| {
+        values::one_of(
+            value,
+            &[
+                ("detach", UnassignedGroupPolicy::Detach),
+                ("keep", UnassignedGroupPolicy::Keep),
+                ("block", UnassignedGroupPolicy::Block),
+                ("delete", UnassignedGroupPolicy::Delete),
+            ],
+        )
+    });
+    let disabled_user = reader.required("deprovision.disabled_user", gone_person);
+    let deleted_user = reader.required("deprovision.deleted_user", gone_person);
+    let grace = reader.required("deprovision.grace", |value| {
+        values::duration(value, Duration::ZERO, EVER)
+    });
+    Ok(DeprovisionSettings {
+        membership: membership?,
+        unassigned_group: unassigned_group?,
+        disabled_user: disabled_user?,
+        deleted_user: deleted_user?,
+        grace: grace?,
+    })
+}
+
+fn gone_person(value: &Value) -> Result<GonePersonPolicy, Wrong> {
+    values::one_of(
+        value,
+        &[
+            ("deactivate", GonePersonPolicy::Deactivate),
+            ("keep", GonePersonPolicy::Keep),
+        ],
+    )
+}
+
+pub(super) fn guard(reader: &mut Reader<'_>) -> Read<GuardSettings> {
+    let most = u64::from(u32::MAX);
+    let max_removals = reader.required("guard.max_removals", |value| values::whole(value, 0, most));
+    let percent = reader.required("guard.max_removal_percent", |value| {
+        values::whole(value, 0, 100)
+    });
+    let min_managed = reader.required("guard.min_managed", |value| values::whole(value, 0, most));
+    let window = reader.required("guard.window", |value| {
+        values::duration(value, Duration::ZERO, EVER)
+    });
+    Ok(GuardSettings {
+        max_removals: max_removals?,
+        max_removal_percent: u8::try_from(percent?).unwrap_or(100),
+        min_managed: min_managed?,
+        window: window?,
+    })
+}
+
+pub(super) fn history(reader: &mut Reader<'_>) -> Read<HistorySettings> {
+    let keep = reader.required("history.keep", |value| values::duration(value, DAY, EVER))?;
+    Ok(HistorySettings { keep })
+}
+
+/// The guard counts the removals of its window from the history.
+pub(super) fn check_history_covers_the_window(
+    reader: &mut Reader<'_>,
+    guard: &GuardSettings,
+    history: &HistorySettings,
+) -> Read<()> {
+    if history.keep >= guard.window {
+        return Ok(());
+    }
+    Err(reader.wrong(
+        "history.keep",
+        Wrong::new(
+            "is shorter than `guard.window`, whose removals are counted from the history",
+            "make it at least as long",
+        ),
+    ))
+}
+
+pub(super) fn server(reader: &mut Reader<'_>) -> Read<ServerSettings> {
+    let listen = reader.required("server.listen", |value| {
+        let text = values::text(value)?;
+        text.parse().map_err(|_| {
+            Wrong::new(
+                format!("is `{text}`, no address with a port"),
+                "give one such as 127.0.0.1:8080 or [::]:8080",
+            )
+        })
+    });
+    let token = reader.secret("server.token", "server.token_file");
+    let token = match token {
+        Ok(Some(token)) if token.value().expose_secret().chars().count() < 16 => {
+            let wrong = Wrong::new(
+                "gives a token that can be guessed (under 16 characters)",
+                "make one with `openssl rand -hex 32`",
+            );
+            Err(reader.wrong_secret("server.token", "server.token_file", wrong))
+        }
+        other => other,
+    };
+    Ok(ServerSettings {
+        listen: listen?,
+        token: token?,
+    })
+}
+
+pub(super) fn notify(reader: &mut Reader<'_>) -> Read<NotifySettings> {
+    let webhook_url = reader.secret("notify.webhook_url", "notify.webhook_url_file");
+    let webhook_url = match webhook_url {
+        Ok(Some(url)) => match webhook(url.value().expose_secret()) {
+            Ok(()) => Ok(Some(url)),
+            Err(wrong) => {
+                Err(reader.wrong_secret("notify.webhook_url", "notify.webhook_url_file", wrong))
+            }
+        },
+        other => other,
+    };
+    let when = reader.required("notify.when", |value| {
+        values::list(value)?
+            .iter()
+            .map(|name| {
+                values::choose(
+                    name,
+                    &[
+                        ("failure", NotifyWhen::Failure),
+                        ("held", NotifyWhen::Held),
+                        ("quarantine", NotifyWhen::Quarantine),
+                        ("recovery", NotifyWhen::Recovery),
+                    ],
+                )
+            })
+            .collect()
+    });
+    Ok(NotifySettings {
+        webhook_url: webhook_url?,
+        when: when?,
+    })
+}
+
+/// Unlike an endpoint it may have a query, which is where some services put
+/// their key.
+fn webhook(text: &str) -> Result<(), Wrong> {
+    let remedy = "give an https URL; plain http is for loopback only";
+    let url = url::Url::parse(text)
+        .map_err(|error| Wrong::new(format!("gives no URL: {error}"), remedy))?;
+    let fits = match url.scheme() {
+        "https" => url.host().is_some(),
+        "http" => endpoint::locality(&url) == Locality::Loopback,
+        _ => false,
+    };
+    if fits {
+        Ok(())
+    } else {
+        Err(Wrong::new(
+            "gives a URL that would show its key to the network",
+            remedy,
+        ))
+    }
+}
+
+pub(super) fn telemetry(reader: &mut Reader<'_>) -> Read<TelemetrySettings> {
+    let log_format = reader.required("telemetry.log_format", |value| {
+        values::one_of(
+            value,
+            &[("text", LogFormat::Text), ("json", LogFormat::Json)],
+        )
+    });
+    let log_level = reader.required("telemetry.log_level", |value| {
+        let filter = values::text(value)?;
+        EnvFilter::try_new(&filter).map(|_| filter).map_err(|error| {
+            Wrong::new(
+                format!("is no log filter: {error}"),
+                "give error, warn, info, debug, trace or a filter such as info,entra_sync=debug",
+            )
+        })
+    });
+    let otlp_endpoint = reader.optional("telemetry.otlp_endpoint", |value| {
+        endpoint::plain_url(&values::text(value)?)
+    });
+    let otlp_endpoint = otlp_endpoint?;
+    if let Some(url) = &otlp_endpoint
+        && url.scheme() == "http"
+        && endpoint::locality(url) == Locality::Elsewhere
+    {
+        reader.warn(format!(
+            "`telemetry.otlp_endpoint` is plain http: traces with object ids cross the network to \
+             {} unencrypted",
+            url.host_str().unwrap_or_default()
+        ));
+    }
+    Ok(TelemetrySettings {
+        log_format: log_format?,
+        log_level: log_level?,
+        otlp_endpoint,
+    })
+}

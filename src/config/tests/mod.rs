@@ -1,0 +1,8 @@
+//! Loading as a whole: which source wins, what is said, and what never is.
+
+mod contradictions;
+mod defaults;
+mod messages;
+mod secrets;
+mod sources;
+mod support;

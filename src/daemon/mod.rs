@@ -1,0 +1,247 @@
+//! When passes run: the schedule, signals, and one pass at a time.
+//!
+//! Invariant: a wake carries no data; whatever asks, the same pass runs. One
+//! runs, at most one waits. Asked to end, the daemon stops between two
+//! transactions, or rolls the open one back when that takes too long.
+//! Must not: know what a pass does.
+
+mod schedule;
+mod ticker;
+mod wakes;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use chrono::Utc;
+use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
+
+use crate::config::{OnStart, Settings};
+use crate::model::policy::Scope;
+use crate::model::report::{Mode, Status, Trigger};
+use crate::sync::{Error, Progress, Report, Request, Source};
+use schedule::Schedule;
+use wakes::Wake;
+
+/// An orderly end is given up after this; systemd and Kubernetes wait longer.
+const GRACE: Duration = Duration::from_secs(8);
+
+/// Gives new settings when the daemon is asked to read them again.
+pub type Reload = Box<dyn Fn() -> anyhow::Result<Settings> + Send + Sync>;
+
+/// Runs until it is asked to end.
+///
+/// # Errors
+/// When signals or the ticker cannot be set up, or the first settings cannot
+/// be used. A pass that fails is logged and tried again.
+pub async fn run(settings: Settings, reload: Reload) -> anyhow::Result<()> {
+    let (sender, mut wakes) = mpsc::channel(16);
+    wakes::listen(sender.clone())?;
+    let ticker = ticker::start(sender).await?;
+    let mut daemon = Daemon::new(settings, reload)?;
+    tracing::info!(schedule.next = %daemon.schedule.describe(), "entra-sync is up");
+    daemon.until_stopped(&mut wakes).await;
+    ticker.stop().await;
+    tracing::info!("entra-sync ends");
+    Ok(())
+}
+
+struct Daemon {
+    source: Source,
+    schedule: Schedule,
+    reload: Reload,
+    /// The one pass that waits.
+    waiting: Option<Trigger>,
+    failures: u32,
+}
+
+/// What to do after waking.
+enum Next {
+    Go,
+    End,
+}
+
+impl Daemon {
+    fn new(settings: Settings, reload: Reload) -> anyhow::Result<Self> {
+        let schedule = Schedule::new(&settings.schedule, Utc::now())?;
+        let waiting = match settings.schedule.on_start {
+            OnStart::Pass => Some(Trigger::Start),
+            OnStart::Wait => None,
+        };
+        Ok(Self {
+            source: Source::new(Arc::new(settings))?,
+            schedule,
+            reload,
+            waiting,
+            failures: 0,
+        })
+    }
+
+    async fn until_stopped(&mut self, wakes: &mut mpsc::Receiver<Wake>) {
+        loop {
+            let next = match self.waiting.take() {
+                Some(trigger) => self.pass(trigger, wakes).await,
+                None => match wakes.recv().await {
+                    Some(wake) => self.woken(wake),
+                    None => Next::End,
+                },
+            };
+            if matches!(next, Next::End) {
+                return;
+            }
+        }
+    }
+
+    fn woken(&mut self, wake: Wake) -> Next {
+        match wake {
+            Wake::Stop => return Next::End,
+            Wake::Tick => {
+                if self.schedule.is_due(Utc::now()) {
+                    self.waiting.get_or_insert(Trigger::Schedule);
+                }
+            }
+            Wake::Pass => {
+                self.waiting.get_or_insert(Trigger::Signal);
+            }
+            Wake::Reload => self.read_settings_again(),
+        }
+        Next::Go
+    }
+
+    fn read_settings_again(&mut self) {
+        match (self.reload)().and_then(|settings| {
+            let schedule = Schedule::new(&settings.schedule, Utc::now())?;
+            crate::telemetry::start(&settings.telemetry);
+            Ok((Source::new(Arc::new(settings))?, schedule))
+        }) {
+            Ok((source, schedule)) => {
+                self.source = source;
+                self.schedule = schedule;
+                self.waiting = Some(Trigger::Reload);
+                tracing::info!(schedule.next = %self.schedule.describe(), "settings read again");
+            }
+            Err(error) => tracing::error!(
+                error.message = format!("{error:#}"),
+                "the settings cannot be used; the daemon goes on with the ones it has"
+            ),
+        }
+    }
+
+    /// Runs one pass, listening meanwhile: what comes in waits for its end.
+    async fn pass(&mut self, trigger: Trigger, wakes: &mut mpsc::Receiver<Wake>) -> Next {
+        let request = Request {
+            trigger,
+            mode: Mode::Full,
+            scope: Scope::default(),
+        };
+        let stop = CancellationToken::new();
+        let progress = Progress::unobserved();
+        let mut later = Vec::new();
+        let ended = {
+            let pass = self.source.pass(&request, &progress, &stop);
+            tokio::pin!(pass);
+            loop {
+                tokio::select! {
+                    ended = &mut pass => break Some(ended),
+                    wake = wakes.recv() => match wake {
+                        Some(Wake::Stop) | None => {
+                            stop.cancel();
+                            let ended = tokio::time::timeout(GRACE, &mut pass).await;
+                            if ended.is_err() {
+                                tracing::warn!("the pass did not end in time: its transaction is rolled back");
+                            }
+                            break None;
+                        }
+                        // A pass that is due while one runs has just been had.
+                        Some(Wake::Tick) => {}
+                        Some(wake) => later.push(wake),
+                    },
+                }
+            }
+        };
+        let Some((report, error)) = ended else {
+            return Next::End;
+        };
+        self.passed(&report, error.as_ref());
+        for wake in later {
+            if matches!(self.woken(wake), Next::End) {
+                return Next::End;
+            }
+        }
+        Next::Go
+    }
+
+    fn passed(&mut self, report: &Report, error: Option<&Error>) {
+        let now = Utc::now();
+        self.schedule.had_a_pass(now);
+        log(report, error);
+        match error {
+            None => self.failures = 0,
+            Some(error) if error.is_lease_held() => {
+                self.schedule.retry_at(now, Duration::from_secs(5))
+            }
+            Some(_) => {
+                self.failures = self.failures.saturating_add(1);
+                let pause = backoff(self.failures);
+                self.schedule.retry_at(now, pause);
+                tracing::warn!(
+                    failures = self.failures,
+                    retry_seconds = pause.as_secs(),
+                    "the pass failed; it is tried again sooner than scheduled"
+                );
+            }
+        }
+    }
+}
+
+/// 10 s, 20 s, 40 s … at most 10 min.
+fn backoff(failures: u32) -> Duration {
+    let doubled = 2_u32.saturating_pow(failures.saturating_sub(1).min(6));
+    (Duration::from_secs(10) * doubled).min(Duration::from_secs(600))
+}
+
+/// One line for one pass; one more for each object that gave trouble.
+fn log(report: &Report, error: Option<&Error>) {
+    let run = report.run_id;
+    for failed in &report.errors {
+        tracing::warn!(
+            run.id = %run,
+            object.kind = failed.kind.as_str(),
+            object.id = %failed.id,
+            error.message = %failed.message,
+            "an object gave trouble"
+        );
+    }
+    let duration_ms = report.finished_at.map_or(0, |finished| {
+        (finished - report.started_at).num_milliseconds()
+    });
+    let changes = report.changes.total();
+    let (trigger, status) = (report.trigger.as_str(), report.status.as_str());
+    match error {
+        Some(error) if error.is_lease_held() => {
+            tracing::info!(run.id = %run, trigger, error.message = %error, "another instance works");
+        }
+        Some(error) => tracing::error!(
+            run.id = %run, trigger, status, duration_ms, changes,
+            error.kind = error.kind(), error.message = %error, "pass failed"
+        ),
+        None if report.status == Status::Unchanged => {
+            tracing::info!(run.id = %run, trigger, status, duration_ms, "pass ended");
+        }
+        None => tracing::info!(
+            run.id = %run, trigger, status, duration_ms, changes,
+            skipped = report.skipped.len(), errors = report.errors.len(), "pass ended"
+        ),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn failures_stretch_the_pause_up_to_a_cap() {
+        let seconds: Vec<u64> = (1..=9).map(|n| backoff(n).as_secs()).collect();
+        assert_eq!(seconds, [10, 20, 40, 80, 160, 320, 600, 600, 600]);
+    }
+}

@@ -1,0 +1,166 @@
+//! What is due: two cron lines in one time zone, jitter, and retries after
+//! failures.
+//!
+//! Invariant: times are found in the configured zone at every step, so a clock
+//! change moves them rightly; a time that was missed while a pass ran or the
+//! machine slept is made up for once, not once for every miss.
+
+use std::time::Duration;
+
+use anyhow::Context;
+use chrono::{DateTime, Utc};
+use chrono_tz::Tz;
+use croner::Cron;
+use uuid::Uuid;
+
+use crate::config::{ScheduleSettings, cron};
+
+/// When the next pass is due.
+#[derive(Debug)]
+pub(super) struct Schedule {
+    lines: Vec<Cron>,
+    zone: Tz,
+    jitter: Duration,
+    due: Option<DateTime<Utc>>,
+    retry: Option<DateTime<Utc>>,
+}
+
+impl Schedule {
+    pub(super) fn new(settings: &ScheduleSettings, now: DateTime<Utc>) -> anyhow::Result<Self> {
+        let lines = [&settings.cron, &settings.full_cron]
+            .into_iter()
+            .map(|line| {
+                cron(line)
+                    .map_err(anyhow::Error::msg)
+                    .context("reading the schedule")
+            })
+            .collect::<anyhow::Result<_>>()?;
+        let mut schedule = Self {
+            lines,
+            zone: settings.timezone,
+            jitter: settings.jitter,
+            due: None,
+            retry: None,
+        };
+        schedule.due = schedule.next_after(now);
+        Ok(schedule)
+    }
+
+    /// The earliest time of any line after this, delayed by the jitter.
+    fn next_after(&self, now: DateTime<Utc>) -> Option<DateTime<Utc>> {
+        let local = now.with_timezone(&self.zone);
+        let next = self
+            .lines
+            .iter()
+            .filter_map(|line| line.find_next_occurrence(&local, false).ok())
+            .map(|time| time.with_timezone(&Utc))
+            .filter(|time| *time > now)
+            .min()?;
+        Some(next + random_part_of(self.jitter))
+    }
+
+    pub(super) fn is_due(&self, now: DateTime<Utc>) -> bool {
+        let passed = |time: Option<DateTime<Utc>>| time.is_some_and(|time| time <= now);
+        passed(self.due) || passed(self.retry)
+    }
+
+    /// A pass has just ended: the next time is counted from now.
+    pub(super) fn had_a_pass(&mut self, now: DateTime<Utc>) {
+        self.retry = None;
+        if self.due.is_none_or(|due| due <= now) {
+            self.due = self.next_after(now);
+        }
+    }
+
+    /// Asks for a pass after this pause, whatever the lines say.
+    pub(super) fn retry_at(&mut self, now: DateTime<Utc>, pause: Duration) {
+        self.retry = Some(now + pause);
+    }
+
+    /// The next time, for a log line.
+    pub(super) fn describe(&self) -> String {
+        match self.due {
+            Some(due) => due.format("%Y-%m-%dT%H:%M:%SZ").to_string(),
+            None => "never".to_owned(),
+        }
+    }
+}
+
+/// Spreads instances that share a schedule.
+fn random_part_of(jitter: Duration) -> Duration {
+    let millis = u64::try_from(jitter.as_millis()).unwrap_or(u64::MAX);
+    match millis {
+        0 => Duration::ZERO,
+        _ => Duration::from_millis(Uuid::new_v4().as_u64_pair().1 % millis),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::OnStart;
+
+    fn settings(cron: &str, timezone: Tz) -> ScheduleSettings {
+        ScheduleSettings {
+            cron: cron.to_owned(),
+            full_cron: cron.to_owned(),
+            drift_every: Duration::from_secs(3600),
+            timezone,
+            jitter: Duration::ZERO,
+            on_start: OnStart::Wait,
+            lease: Duration::from_secs(15),
+        }
+    }
+
+    fn utc(text: &str) -> DateTime<Utc> {
+        text.parse().unwrap()
+    }
+
+    #[test]
+    fn a_pass_is_due_at_its_time_and_once() {
+        let mut schedule = Schedule::new(
+            &settings("*/15 * * * *", Tz::UTC),
+            utc("2026-11-21T10:01:00Z"),
+        )
+        .unwrap();
+        assert!(!schedule.is_due(utc("2026-11-21T10:14:59Z")));
+        assert!(schedule.is_due(utc("2026-11-21T10:15:00Z")));
+        schedule.had_a_pass(utc("2026-11-21T10:15:20Z"));
+        assert!(!schedule.is_due(utc("2026-11-21T10:29:59Z")));
+        assert!(schedule.is_due(utc("2026-11-21T10:30:00Z")));
+    }
+
+    #[test]
+    fn times_missed_while_asleep_are_made_up_for_once() {
+        let mut schedule = Schedule::new(
+            &settings("*/15 * * * *", Tz::UTC),
+            utc("2026-11-21T10:01:00Z"),
+        )
+        .unwrap();
+        assert!(schedule.is_due(utc("2026-11-21T17:00:00Z")));
+        schedule.had_a_pass(utc("2026-11-21T17:01:00Z"));
+        assert!(!schedule.is_due(utc("2026-11-21T17:14:00Z")));
+    }
+
+    #[test]
+    fn the_zone_is_followed_over_a_clock_change() {
+        // Berlin leaves summer time on 2026-10-25: 03:00 is 01:00Z before and
+        // 02:00Z after.
+        let berlin = settings("0 3 * * *", Tz::Europe__Berlin);
+        let mut schedule = Schedule::new(&berlin, utc("2026-10-23T12:00:00Z")).unwrap();
+        assert_eq!(schedule.due, Some(utc("2026-10-24T01:00:00Z")));
+        schedule.had_a_pass(utc("2026-10-24T12:00:00Z"));
+        assert_eq!(schedule.due, Some(utc("2026-10-25T02:00:00Z")));
+    }
+
+    #[test]
+    fn a_retry_comes_before_the_next_time() {
+        let mut schedule =
+            Schedule::new(&settings("0 3 * * *", Tz::UTC), utc("2026-11-21T10:00:00Z")).unwrap();
+        schedule.retry_at(utc("2026-11-21T10:00:00Z"), Duration::from_secs(10));
+        assert!(!schedule.is_due(utc("2026-11-21T10:00:09Z")));
+        assert!(schedule.is_due(utc("2026-11-21T10:00:10Z")));
+        schedule.had_a_pass(utc("2026-11-21T10:00:12Z"));
+        assert!(!schedule.is_due(utc("2026-11-21T10:01:00Z")));
+    }
+}

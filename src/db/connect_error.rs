@@ -1,0 +1,293 @@
+//! Why there is no connection to LiteLLM's database, and what helps.
+//!
+//! Invariant: tells the whole cause ("connection refused", "certificate not
+//! valid for name"), which tokio-postgres cuts off, and never a password.
+
+use std::error::Error;
+use std::fmt;
+use std::io;
+use std::time::Duration;
+
+use tokio_postgres::config::Host;
+use tokio_postgres::error::SqlState;
+
+/// Why there is no connection.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum ConnectError {
+    /// Nobody answers there, or the name does not resolve.
+    #[error("cannot reach LiteLLM's database at {place}: {reason}")]
+    Unreachable {
+        /// User, hosts and database.
+        place: String,
+        /// The cause.
+        reason: String,
+    },
+    /// The server took the connection and did not finish in time.
+    #[error("LiteLLM's database at {place} did not answer within {}", humantime::format_duration(*after))]
+    TimedOut {
+        /// User, hosts and database.
+        place: String,
+        /// How long we waited.
+        after: Duration,
+    },
+    /// The certificates to check the server by cannot be used.
+    #[error("cannot read root certificates from {store}: {reason}")]
+    Roots {
+        /// The file, or the system's store.
+        store: String,
+        /// The cause.
+        reason: String,
+    },
+    /// The server's certificate was checked and is not good.
+    #[error("LiteLLM's database at {place} has a certificate that is not accepted: {reason}")]
+    Certificate {
+        /// User, hosts and database.
+        place: String,
+        /// The cause.
+        reason: String,
+    },
+    /// No encryption with this server.
+    #[error("no TLS with LiteLLM's database at {place}: {reason}")]
+    Tls {
+        /// User, hosts and database.
+        place: String,
+        /// The cause.
+        reason: String,
+    },
+    /// The server does not let this user in.
+    #[error("LiteLLM's database at {place} refuses the login: {reason}")]
+    Login {
+        /// User, hosts and database.
+        place: String,
+        /// The server's words.
+        reason: String,
+    },
+    /// There is no such database.
+    #[error("LiteLLM's database at {place} is not there: {reason}")]
+    NoDatabase {
+        /// User, hosts and database.
+        place: String,
+        /// The server's words.
+        reason: String,
+    },
+    /// The server is starting, stopping or full.
+    #[error("LiteLLM's database at {place} takes no connection now: {reason}")]
+    Busy {
+        /// User, hosts and database.
+        place: String,
+        /// The server's words.
+        reason: String,
+    },
+    /// Anything else.
+    #[error("cannot connect to LiteLLM's database at {place}: {reason}")]
+    Other {
+        /// User, hosts and database.
+        place: String,
+        /// The cause.
+        reason: String,
+    },
+}
+
+impl ConnectError {
+    /// The label of this error in metrics and JSON.
+    #[must_use]
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Self::Unreachable { .. } => "unreachable",
+            Self::TimedOut { .. } => "timed_out",
+            Self::Roots { .. } => "root_certificates",
+            Self::Certificate { .. } => "certificate",
+            Self::Tls { .. } => "tls",
+            Self::Login { .. } => "login",
+            Self::NoDatabase { .. } => "no_database",
+            Self::Busy { .. } => "busy",
+            Self::Other { .. } => "other",
+        }
+    }
+
+    /// Whether the same attempt may succeed later without anybody's help.
+    #[must_use]
+    pub fn is_retryable(&self) -> bool {
+        matches!(
+            self,
+            Self::Unreachable { .. }
+                | Self::TimedOut { .. }
+                | Self::Busy { .. }
+                | Self::Other { .. }
+        )
+    }
+
+    /// Whether the password may have been rotated: read the URL again.
+    #[must_use]
+    pub fn is_authentication(&self) -> bool {
+        matches!(self, Self::Login { .. })
+    }
+
+    /// What to do about it.
+    #[must_use]
+    pub fn remedy(&self) -> &'static str {
+        match self {
+            Self::Unreachable { .. } => {
+                "check host and port in the database URL, the name service and the firewall"
+            }
+            Self::TimedOut { .. } => {
+                "check that the port is PostgreSQL's; raise connect_timeout if the server is slow"
+            }
+            Self::Roots { .. } => {
+                "name a PEM file that can be read in sslrootcert, or install the system's certificates"
+            }
+            Self::Certificate { .. } => {
+                "use the host name of the certificate, name its CA in sslrootcert, or renew it"
+            }
+            Self::Tls { .. } => {
+                "turn on TLS in the server, or lower sslmode if the network is trusted"
+            }
+            Self::Login { .. } => "check user and password, and pg_hba.conf on the server",
+            Self::NoDatabase { .. } => "check the name at the end of the database URL",
+            Self::Busy { .. } => "wait, or raise max_connections or lower connection_limit",
+            Self::Other { .. } => "see the reason",
+        }
+    }
+
+    pub(super) fn tls_setup(error: &dyn Error) -> Self {
+        Self::Tls {
+            place: "any host".into(),
+            reason: error.to_string(),
+        }
+    }
+
+    /// Sorts an error of tokio-postgres by its whole chain of causes.
+    pub(super) fn from_postgres(place: &Place, error: &tokio_postgres::Error) -> Self {
+        let place = place.to_string();
+        if let Some(answer) = error.as_db_error() {
+            let reason = answer.message().to_owned();
+            return match answer.code() {
+                code if *code == SqlState::INVALID_PASSWORD
+                    || *code == SqlState::INVALID_AUTHORIZATION_SPECIFICATION
+                    || *code == SqlState::INSUFFICIENT_PRIVILEGE =>
+                {
+                    Self::Login { place, reason }
+                }
+                code if *code == SqlState::INVALID_CATALOG_NAME => {
+                    Self::NoDatabase { place, reason }
+                }
+                code if *code == SqlState::CANNOT_CONNECT_NOW
+                    || *code == SqlState::TOO_MANY_CONNECTIONS
+                    || *code == SqlState::ADMIN_SHUTDOWN
+                    || *code == SqlState::CRASH_SHUTDOWN =>
+                {
+                    Self::Busy { place, reason }
+                }
+                _ => Self::Other { place, reason },
+            };
+        }
+        let reason = causes(error);
+        match Cause::of(error) {
+            Cause::Certificate => Self::Certificate { place, reason },
+            Cause::Tls => Self::Tls { place, reason },
+            Cause::Network => Self::Unreachable { place, reason },
+            Cause::Password => Self::Login { place, reason },
+            Cause::Unknown => Self::Other { place, reason },
+        }
+    }
+}
+
+enum Cause {
+    Certificate,
+    Tls,
+    Network,
+    Password,
+    Unknown,
+}
+
+impl Cause {
+    fn of(error: &tokio_postgres::Error) -> Self {
+        for cause in chain(error) {
+            // rustls's errors travel inside an io::Error.
+            let inner = cause
+                .downcast_ref::<io::Error>()
+                .and_then(|io| io.get_ref())
+                .and_then(|inner| inner.downcast_ref::<rustls::Error>());
+            match inner.or_else(|| cause.downcast_ref()) {
+                Some(rustls::Error::InvalidCertificate(_)) => return Self::Certificate,
+                Some(_) => return Self::Tls,
+                None => {}
+            }
+        }
+        // tokio-postgres keeps its kinds private; these are their fixed texts.
+        match error.to_string().as_str() {
+            text if text.starts_with("error performing TLS handshake") => Self::Tls,
+            text if text.starts_with("error connecting to server") => Self::Network,
+            text if text.starts_with("error communicating with the server")
+                || text.starts_with("connection closed") =>
+            {
+                Self::Network
+            }
+            text if text.starts_with("invalid configuration")
+                && causes(error).contains("password missing") =>
+            {
+                Self::Password
+            }
+            _ => Self::Unknown,
+        }
+    }
+}
+
+type Caught<'a> = &'a (dyn Error + 'static);
+
+fn chain(error: Caught<'_>) -> impl Iterator<Item = Caught<'_>> {
+    fn next<'a>(error: &Caught<'a>) -> Option<Caught<'a>> {
+        (*error).source()
+    }
+    std::iter::successors(Some(error), next)
+}
+
+/// The innermost cause with what leads to it, without repetitions.
+fn causes(error: &(dyn Error + 'static)) -> String {
+    let mut told: Vec<String> = Vec::new();
+    for cause in chain(error) {
+        let text = cause.to_string();
+        // Some `Display`s already end with their source.
+        if !told.last().is_some_and(|last| last.ends_with(&text)) {
+            told.push(text);
+        }
+    }
+    told.join(": ")
+}
+
+/// User, hosts and database, for people.
+#[derive(Debug, Clone)]
+pub(super) struct Place(String);
+
+impl Place {
+    pub(super) fn of(config: &tokio_postgres::Config) -> Self {
+        let ports = config.get_ports();
+        let port = |at: usize| ports.get(at).or(ports.first()).copied().unwrap_or(5432);
+        let mut hosts: Vec<String> = config
+            .get_hosts()
+            .iter()
+            .enumerate()
+            .map(|(at, host)| match host {
+                Host::Tcp(name) if name.contains(':') => format!("[{name}]:{}", port(at)),
+                Host::Tcp(name) => format!("{name}:{}", port(at)),
+                #[cfg(unix)]
+                Host::Unix(directory) => directory.display().to_string(),
+            })
+            .collect();
+        if hosts.is_empty() {
+            let addresses = config.get_hostaddrs().iter().enumerate();
+            hosts.extend(addresses.map(|(at, address)| format!("{address} port {}", port(at))));
+        }
+        let user = config
+            .get_user()
+            .map_or_else(String::new, |user| format!("{user}@"));
+        let database = config.get_dbname().unwrap_or_default();
+        Self(format!("{user}{}/{database}", hosts.join(",")))
+    }
+}
+
+impl fmt::Display for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}

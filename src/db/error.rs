@@ -1,0 +1,149 @@
+//! What can go wrong between us and the database, in words for an operator.
+//!
+//! diesel carries no SQLSTATE (dependency-notes 5.2), so what is not one of
+//! its kinds is told apart by PostgreSQL's message. A message in another
+//! language is then only retried once or twice more than it deserves.
+
+use deadpool::managed::{PoolError, TimeoutType};
+use diesel::result::{DatabaseErrorKind, Error as DieselError};
+use diesel_async::pooled_connection::PoolError as ConnectError;
+
+/// Result of anything done with the database.
+pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+/// A database failure.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// No connection could be had.
+    #[error("the database cannot be reached: {0}")]
+    Connect(String),
+    /// The pool could not be built.
+    #[error("the connection pool cannot be built: {0}")]
+    Pool(String),
+    /// A statement failed.
+    #[error("{doing}: {}", describe(source))]
+    Query {
+        /// What was being done, as "adding members of team …".
+        doing: String,
+        /// diesel's error.
+        source: DieselError,
+    },
+}
+
+fn describe(error: &DieselError) -> String {
+    match error {
+        DieselError::DatabaseError(_, information) => {
+            let mut text = information.message().to_owned();
+            if let Some(detail) = information.details() {
+                text.push_str(" (");
+                text.push_str(detail);
+                text.push(')');
+            }
+            text
+        }
+        other => other.to_string(),
+    }
+}
+
+impl Error {
+    pub(super) fn from_pool(error: PoolError<ConnectError>) -> Self {
+        Self::Connect(match error {
+            PoolError::Timeout(TimeoutType::Wait) => {
+                "all connections were busy for 30 s; raise connection_limit or look for a stuck \
+                 transaction"
+                    .to_owned()
+            }
+            PoolError::Timeout(_) => {
+                "no answer within 30 s; check host, port and firewall".to_owned()
+            }
+            PoolError::Backend(ConnectError::ConnectionError(cause)) => cause.to_string(),
+            PoolError::Backend(ConnectError::QueryError(cause)) => describe(&cause),
+            other => other.to_string(),
+        })
+    }
+
+    /// Whether the same transaction may succeed when tried again: a lock that
+    /// was not granted in time, a deadlock, a lost connection, a table that a
+    /// LiteLLM upgrade is just changing.
+    #[must_use]
+    pub fn is_retryable(&self) -> bool {
+        let Self::Query { source, .. } = self else {
+            return matches!(self, Self::Connect(_));
+        };
+        match source {
+            DieselError::DatabaseError(kind, information) => match kind {
+                DatabaseErrorKind::SerializationFailure
+                | DatabaseErrorKind::UnableToSendCommand
+                | DatabaseErrorKind::ClosedConnection => true,
+                DatabaseErrorKind::Unknown => {
+                    let message = information.message();
+                    [
+                        "lock timeout",
+                        "deadlock detected",
+                        "statement timeout",
+                        "cached plan must not change result type",
+                        "terminating connection",
+                        "the database system is",
+                        "connection closed",
+                        "server closed the connection",
+                    ]
+                    .iter()
+                    .any(|phrase| message.contains(phrase))
+                }
+                _ => false,
+            },
+            DieselError::BrokenTransactionManager => true,
+            _ => false,
+        }
+    }
+
+    /// Whether the connection, not the statement, is to blame.
+    #[must_use]
+    pub fn is_disconnect(&self) -> bool {
+        match self {
+            Self::Connect(_) | Self::Pool(_) => true,
+            Self::Query { source, .. } => match source {
+                DieselError::DatabaseError(
+                    DatabaseErrorKind::UnableToSendCommand | DatabaseErrorKind::ClosedConnection,
+                    _,
+                )
+                | DieselError::BrokenTransactionManager => true,
+                DieselError::DatabaseError(_, information) => {
+                    let message = information.message();
+                    message.contains("terminating connection")
+                        || message.contains("connection closed")
+                        || message.contains("the database system is")
+                }
+                _ => false,
+            },
+        }
+    }
+
+    /// A closed set of words, for metrics.
+    #[must_use]
+    pub const fn kind(&self) -> &'static str {
+        match self {
+            Self::Connect(_) => "database_unreachable",
+            Self::Pool(_) => "database_pool",
+            Self::Query { .. } => "database_query",
+        }
+    }
+}
+
+/// Says what was being done when a statement failed.
+pub trait QueryContext<T> {
+    /// Adds the activity, in words that can follow "failed while".
+    ///
+    /// # Errors
+    /// The same error, told with its activity.
+    fn doing(self, what: impl Into<String>) -> Result<T>;
+}
+
+impl<T> QueryContext<T> for std::result::Result<T, DieselError> {
+    fn doing(self, what: impl Into<String>) -> Result<T> {
+        self.map_err(|source| Error::Query {
+            doing: what.into(),
+            source,
+        })
+    }
+}

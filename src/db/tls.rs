@@ -1,0 +1,281 @@
+//! One connection to LiteLLM's database, encrypted as its URL asks.
+//!
+//! Invariant: `verify-ca` and `verify-full` never fall back to an unchecked or
+//! plain connection, and even unchecked certificates must sign the handshake.
+//! diesel-async's own `establish` goes plain without a word, so nobody else
+//! may connect. Must not: pool, retry or log.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use diesel::connection::CacheSize;
+use diesel_async::{AsyncConnection as _, AsyncPgConnection, SimpleAsyncConnection as _};
+use rustls::client::WebPkiServerVerifier;
+use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
+use rustls::crypto::{CryptoProvider, ring, verify_tls12_signature, verify_tls13_signature};
+use rustls::pki_types::pem::PemObject as _;
+use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
+use rustls::{
+    CertificateError, ClientConfig, DigitallySignedStruct, RootCertStore, SignatureScheme,
+};
+use tokio_postgres::tls::MakeTlsConnect;
+use tokio_postgres::{NoTls, Socket};
+use tokio_postgres_rustls::MakeRustlsConnect;
+
+use super::connect_error::{ConnectError, Place};
+use crate::config::{DatabaseTarget, DatabaseTls};
+
+/// Opens one connection and drives it in the background until it is dropped.
+///
+/// Gives up after `connect_timeout` for each host, the handshake included.
+///
+/// # Errors
+/// Why there is no connection, with the cause that tokio-postgres would cut
+/// off.
+pub async fn establish(target: &DatabaseTarget) -> Result<AsyncPgConnection, ConnectError> {
+    match &target.tls {
+        DatabaseTls::Disable => connect(target, NoTls).await,
+        tls => {
+            let config = client_config(tls)?;
+            connect(target, MakeRustlsConnect::new(config)).await
+        }
+    }
+}
+
+async fn connect<T>(target: &DatabaseTarget, tls: T) -> Result<AsyncPgConnection, ConnectError>
+where
+    T: MakeTlsConnect<Socket>,
+    T::Stream: Unpin + Send + 'static,
+{
+    let config = &target.connection;
+    let place = Place::of(config);
+    let attempt = async {
+        let (client, connection) = config
+            .connect(tls)
+            .await
+            .map_err(|error| ConnectError::from_postgres(&place, &error))?;
+        // Ends by itself when the client is dropped.
+        tokio::spawn(connection);
+        set_up(client).await.map_err(|reason| ConnectError::Other {
+            place: place.to_string(),
+            reason,
+        })
+    };
+    // tokio-postgres's own limit ends when the socket is open: a server that
+    // takes connections and then says nothing would hold us for ever.
+    let Some(limit) = time_limit(target) else {
+        return attempt.await;
+    };
+    tokio::time::timeout(limit, attempt)
+        .await
+        .unwrap_or_else(|_| {
+            Err(ConnectError::TimedOut {
+                place: place.to_string(),
+                after: limit,
+            })
+        })
+}
+
+/// diesel-async prepares two `SET`s on a new connection. Inside a transaction
+/// a transaction-mode pooler sends all of it to one server; outside, it may
+/// send preparing and executing to two.
+async fn set_up(client: tokio_postgres::Client) -> Result<AsyncPgConnection, String> {
+    client
+        .batch_execute("BEGIN")
+        .await
+        .map_err(|error| error.to_string())?;
+    let mut connection = AsyncPgConnection::try_from(client)
+        .await
+        .map_err(|error| error.to_string())?;
+    // Named statements do not survive such a pooler either, and with
+    // set-based SQL there is little to gain from keeping them.
+    connection.set_prepared_statement_cache_size(CacheSize::Disabled);
+    connection
+        .batch_execute("COMMIT")
+        .await
+        .map_err(|error| error.to_string())?;
+    Ok(connection)
+}
+
+/// `None` when `connect_timeout` is 0, which both dialects take for "no limit".
+fn time_limit(target: &DatabaseTarget) -> Option<Duration> {
+    let config = &target.connection;
+    let each = *config.get_connect_timeout()?;
+    let hosts = config.get_hosts().len().max(config.get_hostaddrs().len());
+    Some(each * u32::try_from(hosts.max(1)).unwrap_or(u32::MAX)).filter(|limit| !limit.is_zero())
+}
+
+fn client_config(tls: &DatabaseTls) -> Result<ClientConfig, ConnectError> {
+    // Named, because a process with two providers has no default one.
+    let provider = Arc::new(ring::default_provider());
+    let builder = ClientConfig::builder_with_provider(Arc::clone(&provider))
+        .with_safe_default_protocol_versions()
+        .map_err(|error| ConnectError::tls_setup(&error))?;
+    Ok(builder
+        .dangerous()
+        .with_custom_certificate_verifier(verifier(tls, provider)?)
+        .with_no_client_auth())
+}
+
+fn verifier(
+    tls: &DatabaseTls,
+    provider: Arc<CryptoProvider>,
+) -> Result<Arc<dyn ServerCertVerifier>, ConnectError> {
+    Ok(match tls {
+        DatabaseTls::Disable | DatabaseTls::Prefer | DatabaseTls::Require => {
+            Arc::new(Unchecked { provider })
+        }
+        DatabaseTls::VerifyCa { root } => Arc::new(ChainOnly(chain(root.as_deref(), provider)?)),
+        DatabaseTls::VerifyFull { root } => chain(root.as_deref(), provider)?,
+    })
+}
+
+/// The ordinary verifier: chain and host name.
+fn chain(
+    root: Option<&Path>,
+    provider: Arc<CryptoProvider>,
+) -> Result<Arc<WebPkiServerVerifier>, ConnectError> {
+    let roots = match root {
+        Some(path) => roots_of_file(path)?,
+        None => roots_of_system()?,
+    };
+    WebPkiServerVerifier::builder_with_provider(Arc::new(roots), provider)
+        .build()
+        .map_err(|error| ConnectError::tls_setup(&error))
+}
+
+fn roots_of_file(path: &Path) -> Result<RootCertStore, ConnectError> {
+    let unusable = |reason: String| ConnectError::Roots {
+        store: path.display().to_string(),
+        reason,
+    };
+    let mut roots = RootCertStore::empty();
+    let certificates =
+        CertificateDer::pem_file_iter(path).map_err(|error| unusable(error.to_string()))?;
+    for certificate in certificates {
+        let certificate = certificate.map_err(|error| unusable(error.to_string()))?;
+        roots
+            .add(certificate)
+            .map_err(|error| unusable(error.to_string()))?;
+    }
+    if roots.is_empty() {
+        return Err(unusable("it holds no certificate in PEM form".into()));
+    }
+    Ok(roots)
+}
+
+fn roots_of_system() -> Result<RootCertStore, ConnectError> {
+    let found = rustls_native_certs::load_native_certs();
+    let mut roots = RootCertStore::empty();
+    // Some systems carry a certificate or two that nobody can read.
+    let (added, _) = roots.add_parsable_certificates(found.certs);
+    if added == 0 {
+        let reason = found
+            .errors
+            .first()
+            .map_or_else(|| "it is empty".to_owned(), ToString::to_string);
+        return Err(ConnectError::Roots {
+            store: "the system's certificate store".into(),
+            reason,
+        });
+    }
+    Ok(roots)
+}
+
+/// `verify-ca`: everything but the name is checked.
+#[derive(Debug)]
+struct ChainOnly(Arc<WebPkiServerVerifier>);
+
+impl ServerCertVerifier for ChainOnly {
+    fn verify_server_cert(
+        &self,
+        end_entity: &CertificateDer<'_>,
+        intermediates: &[CertificateDer<'_>],
+        server_name: &ServerName<'_>,
+        ocsp_response: &[u8],
+        now: UnixTime,
+    ) -> Result<ServerCertVerified, rustls::Error> {
+        match self
+            .0
+            .verify_server_cert(end_entity, intermediates, server_name, ocsp_response, now)
+        {
+            // webpki looks at the name last, so the chain is good by then.
+            Err(rustls::Error::InvalidCertificate(
+                CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. },
+            )) => Ok(ServerCertVerified::assertion()),
+            other => other,
+        }
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        message: &[u8],
+        cert: &CertificateDer<'_>,
+        dss: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        self.0.verify_tls12_signature(message, cert, dss)
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        cert: &CertificateDer<'_>,
+        dss: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        self.0.verify_tls13_signature(message, cert, dss)
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        self.0.supported_verify_schemes()
+    }
+}
+
+/// `prefer` and `require`: any certificate, but whoever shows it must hold its
+/// key.
+#[derive(Debug)]
+struct Unchecked {
+    provider: Arc<CryptoProvider>,
+}
+
+impl ServerCertVerifier for Unchecked {
+    fn verify_server_cert(
+        &self,
+        _end_entity: &CertificateDer<'_>,
+        _intermediates: &[CertificateDer<'_>],
+        _server_name: &ServerName<'_>,
+        _ocsp_response: &[u8],
+        _now: UnixTime,
+    ) -> Result<ServerCertVerified, rustls::Error> {
+        Ok(ServerCertVerified::assertion())
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        message: &[u8],
+        cert: &CertificateDer<'_>,
+        dss: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        let schemes = &self.provider.signature_verification_algorithms;
+        verify_tls12_signature(message, cert, dss, schemes)
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        cert: &CertificateDer<'_>,
+        dss: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        let schemes = &self.provider.signature_verification_algorithms;
+        verify_tls13_signature(message, cert, dss, schemes)
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        self.provider
+            .signature_verification_algorithms
+            .supported_schemes()
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,99 @@
+//! The questions this room asks of Graph, their permissions and their prices.
+//!
+//! Sources: graph-contract 2 (permissions) and 8.1 (resource units).
+//! Must not: know how a request is sent.
+
+use std::fmt;
+
+/// One kind of request. Its `Display` is the path with ids left out, which is
+/// all that logs and errors may say about a request's address.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Call {
+    /// The token endpoint.
+    Token,
+    /// `/servicePrincipals/{id}`.
+    ServicePrincipal,
+    /// `/servicePrincipals/{id}/appRoleAssignedTo`.
+    Assignments,
+    /// `/groups?$filter=id in (…)`.
+    Groups,
+    /// `/groups/{id}/members`.
+    Members,
+    /// `/groups/{id}/transitiveMembers`.
+    TransitiveMembers,
+    /// `/users/{id}`.
+    Person,
+    /// `/directory/deletedItems/microsoft.graph.user`.
+    DeletedPeople,
+}
+
+impl Call {
+    /// The least privileged application permission that answers the call.
+    #[must_use]
+    pub const fn permission(self) -> Permission {
+        match self {
+            Self::Token | Self::ServicePrincipal | Self::Assignments => {
+                Permission::ApplicationReadAll
+            }
+            Self::Groups | Self::Members | Self::TransitiveMembers => {
+                Permission::GroupMemberReadAll
+            }
+            Self::Person | Self::DeletedPeople => Permission::UserReadAll,
+        }
+    }
+
+    /// What one answer costs in resource units when it does not say so itself.
+    /// All our calls carry `$select`, which takes one unit off.
+    pub(super) const fn resource_units(self) -> u64 {
+        match self {
+            Self::Token => 0,
+            Self::Members => 2,
+            Self::TransitiveMembers => 4,
+            Self::ServicePrincipal
+            | Self::Assignments
+            | Self::Groups
+            | Self::Person
+            | Self::DeletedPeople => 1,
+        }
+    }
+}
+
+impl fmt::Display for Call {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Token => "the token endpoint",
+            Self::ServicePrincipal => "/servicePrincipals/{id}",
+            Self::Assignments => "/servicePrincipals/{id}/appRoleAssignedTo",
+            Self::Groups => "/groups",
+            Self::Members => "/groups/{id}/members",
+            Self::TransitiveMembers => "/groups/{id}/transitiveMembers",
+            Self::Person => "/users/{id}",
+            Self::DeletedPeople => "/directory/deletedItems/microsoft.graph.user",
+        })
+    }
+}
+
+/// A Microsoft Graph application permission (an app role of Graph itself).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Permission {
+    /// `Application.Read.All`: the service principal and its assignments.
+    ApplicationReadAll,
+    /// `GroupMember.Read.All`: group objects and their members.
+    GroupMemberReadAll,
+    /// `User.Read.All`: names, addresses and state of people.
+    UserReadAll,
+    /// `Member.Read.Hidden`: members of groups that hide them.
+    MemberReadHidden,
+}
+
+impl fmt::Display for Permission {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::ApplicationReadAll => "Application.Read.All",
+            Self::GroupMemberReadAll => "GroupMember.Read.All",
+            Self::UserReadAll => "User.Read.All",
+            Self::MemberReadHidden => "Member.Read.Hidden",
+        })
+    }
+}

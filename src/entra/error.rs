@@ -1,0 +1,380 @@
+//! Why the directory could not be read, each with its remedy.
+//!
+//! Invariant: `Display` is one line with cause and remedy, without secrets,
+//! tokens, links, names or e-mail addresses; request ids are in it, because
+//! Microsoft's support asks for them.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use super::call::{Call, Permission};
+use super::fault::Defect;
+use crate::model::ids::{GroupId, ServicePrincipalId};
+
+/// What went wrong while reading.
+#[derive(Debug, Clone, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// `invalid_client`: the secret is not one of the application's.
+    #[error(
+        "Entra refused the client secret ({hint}): set entra.client_secret to the secret's value (not its id) of application {client_id}"
+    )]
+    SecretRejected {
+        /// The application.
+        client_id: String,
+        /// Codes for a search.
+        hint: String,
+    },
+    /// AADSTS7000222.
+    #[error(
+        "the client secret of application {client_id} has expired ({hint}): make a new one under Certificates & secrets and set entra.client_secret"
+    )]
+    SecretExpired {
+        /// The application.
+        client_id: String,
+        /// Codes for a search.
+        hint: String,
+    },
+    /// `entra.client_secret_file` cannot be used.
+    #[error("the client secret cannot be read from {}: {cause}", path.display())]
+    SecretFile {
+        /// Where it should be.
+        path: PathBuf,
+        /// The operating system's reason.
+        cause: String,
+    },
+    /// `unauthorized_client`: not in this tenant, or disabled.
+    #[error(
+        "application {client_id} is unknown or disabled in the tenant ({hint}): check entra.client_id and entra.tenant, and that the Enterprise Application is enabled"
+    )]
+    ApplicationUnknown {
+        /// The application.
+        client_id: String,
+        /// Codes for a search.
+        hint: String,
+    },
+    /// AADSTS90002.
+    #[error("tenant {tenant} does not exist ({hint}): check entra.tenant and entra.cloud")]
+    TenantUnknown {
+        /// The tenant as configured.
+        tenant: String,
+        /// Codes for a search.
+        hint: String,
+    },
+    /// The tenant lives in another national cloud.
+    #[error("tenant {tenant} belongs to another cloud ({hint}): set entra.cloud")]
+    WrongCloud {
+        /// The tenant as configured.
+        tenant: String,
+        /// Codes for a search.
+        hint: String,
+    },
+    /// `invalid_scope`, `invalid_resource` and their kin.
+    #[error(
+        "Entra refused the scope `{scope}` ({hint}): entra.graph_endpoint and entra.cloud must name the same cloud"
+    )]
+    ScopeRefused {
+        /// The scope as asked for.
+        scope: String,
+        /// Codes for a search.
+        hint: String,
+    },
+    /// Conditional access and the like.
+    #[error(
+        "a policy of the tenant blocks application {client_id} ({hint}): an administrator must exempt the workload identity from that Conditional Access policy"
+    )]
+    BlockedByPolicy {
+        /// The application.
+        client_id: String,
+        /// Codes for a search.
+        hint: String,
+    },
+    /// Any other final answer of the token endpoint.
+    #[error(
+        "Entra issued no token ({hint}): look the code up under login.microsoftonline.com/error"
+    )]
+    TokenRefused {
+        /// Codes for a search.
+        hint: String,
+    },
+    /// The token endpoint keeps failing.
+    #[error("the token endpoint is not available ({hint}): nothing to do but wait")]
+    TokenUnavailable {
+        /// Codes for a search.
+        hint: String,
+    },
+    /// 403: the token carries no role for this call.
+    #[error(
+        "Graph refused {call}: grant the application permission {permission} and give admin consent, which takes minutes to arrive ({trace})"
+    )]
+    PermissionMissing {
+        /// What was asked.
+        call: Call,
+        /// What would allow it.
+        permission: Permission,
+        /// The request's ids.
+        trace: String,
+    },
+    /// 401 with a fresh token.
+    #[error(
+        "Graph refused the token at {call} ({trace}): check that entra.graph_endpoint and entra.token_endpoint belong to the same cloud and tenant, and this machine's clock"
+    )]
+    Unauthorized {
+        /// What was asked.
+        call: Call,
+        /// The request's ids.
+        trace: String,
+    },
+    /// 404 on the service principal.
+    #[error(
+        "there is no service principal with object id {id}: entra.service_principal_id takes the Object ID shown under Enterprise applications, which is neither the Application (client) ID nor the object id under App registrations ({trace})"
+    )]
+    ServicePrincipalNotFound {
+        /// The id as configured.
+        id: ServicePrincipalId,
+        /// The request's ids.
+        trace: String,
+    },
+    /// 404 elsewhere.
+    #[error(
+        "Graph knows no such object at {call}: deleted, or not yet replicated; nothing to do but look again later ({trace})"
+    )]
+    NotFound {
+        /// What was asked.
+        call: Call,
+        /// The request's ids.
+        trace: String,
+    },
+    /// No answer over the network.
+    #[error("{call} at {host} cannot be reached: {cause} ({detail})")]
+    Unreachable {
+        /// What was asked.
+        call: Call,
+        /// Host and port.
+        host: String,
+        /// Which stage failed, with the remedy.
+        cause: NetworkCause,
+        /// The innermost cause in the operating system's words.
+        detail: String,
+    },
+    /// 429 until patience ran out.
+    #[error(
+        "Graph kept throttling {call} for {waited:?} and last asked for a pause of {asked:?}: lower entra.concurrency, or see which other application uses up the tenant's quota ({trace})"
+    )]
+    ThrottledOut {
+        /// What was asked.
+        call: Call,
+        /// Since the first 429.
+        waited: Duration,
+        /// The last `Retry-After`; zero when there was none.
+        asked: Duration,
+        /// The request's ids.
+        trace: String,
+    },
+    /// 5xx, 408 and 509 after all attempts.
+    #[error("Graph failed at {call} with status {status} on every attempt: try later ({trace})")]
+    Unavailable {
+        /// What was asked.
+        call: Call,
+        /// The HTTP status.
+        status: u16,
+        /// The request's ids.
+        trace: String,
+    },
+    /// Any other status.
+    #[error(
+        "Graph refused {call} with status {status}, code `{code}`: not a matter of waiting; check entra.graph_endpoint and any gateway in between, else report it with these ids ({trace})"
+    )]
+    Refused {
+        /// What was asked.
+        call: Call,
+        /// The HTTP status.
+        status: u16,
+        /// Graph's own error code.
+        code: String,
+        /// The request's ids.
+        trace: String,
+    },
+    /// A body that is not what Graph documents.
+    #[error(
+        "the answer of {call} cannot be used: {defect}; try later, and if it stays look at the proxy in between ({trace})"
+    )]
+    Malformed {
+        /// What was asked.
+        call: Call,
+        /// What is wrong with it.
+        defect: Defect,
+        /// The request's ids.
+        trace: String,
+    },
+    /// A link or redirect that leaves the configured endpoint.
+    #[error(
+        "{call} pointed outside the configured endpoint ({fault}) and was not followed, so that the token stays here: check entra.graph_endpoint and whatever stands between"
+    )]
+    ForeignLink {
+        /// What was asked.
+        call: Call,
+        /// Which part differs.
+        fault: LinkFault,
+    },
+    /// A page that leads back to one already read.
+    #[error(
+        "the pages of {call} run in a circle or without end (page {page}), so it was not read: try later, and report it to Microsoft if it stays"
+    )]
+    Loop {
+        /// What was asked.
+        call: Call,
+        /// 1-based number of the page.
+        page: usize,
+    },
+    /// The page token was lost more often than collections are restarted.
+    #[error("Graph lost its place in the pages of {call} again and again: try later ({trace})")]
+    PageTokenLost {
+        /// What was asked.
+        call: Call,
+        /// The request's ids.
+        trace: String,
+    },
+    /// `--group` names a group that has no assignment.
+    #[error(
+        "group {} is not assigned to the Enterprise Application: assign it under Users and groups, or ask for one that is",
+        list(.groups)
+    )]
+    NotAssigned {
+        /// The groups in question.
+        groups: Vec<GroupId>,
+    },
+    /// The HTTP client cannot be set up on this machine.
+    #[error("the HTTP client cannot be set up: {cause}")]
+    Setup {
+        /// Why.
+        cause: String,
+    },
+}
+
+impl Error {
+    /// A closed set of names, for labels.
+    #[must_use]
+    pub const fn kind(&self) -> &'static str {
+        match self {
+            Self::SecretRejected { .. } => "secret_rejected",
+            Self::SecretExpired { .. } => "secret_expired",
+            Self::SecretFile { .. } => "secret_file",
+            Self::ApplicationUnknown { .. } => "application_unknown",
+            Self::TenantUnknown { .. } => "tenant_unknown",
+            Self::WrongCloud { .. } => "wrong_cloud",
+            Self::ScopeRefused { .. } => "scope_refused",
+            Self::BlockedByPolicy { .. } => "blocked_by_policy",
+            Self::TokenRefused { .. } => "token_refused",
+            Self::TokenUnavailable { .. } => "token_unavailable",
+            Self::PermissionMissing { .. } => "permission_missing",
+            Self::Unauthorized { .. } => "unauthorized",
+            Self::ServicePrincipalNotFound { .. } => "service_principal_not_found",
+            Self::NotFound { .. } => "not_found",
+            Self::Unreachable { .. } => "unreachable",
+            Self::ThrottledOut { .. } => "throttled_out",
+            Self::Unavailable { .. } => "unavailable",
+            Self::Refused { .. } => "refused",
+            Self::Malformed { .. } => "malformed",
+            Self::ForeignLink { .. } => "foreign_link",
+            Self::Loop { .. } => "loop",
+            Self::PageTokenLost { .. } => "page_token_lost",
+            Self::NotAssigned { .. } => "not_assigned",
+            Self::Setup { .. } => "setup",
+        }
+    }
+
+    /// Whether the same reading may succeed later without anyone acting.
+    #[must_use]
+    pub const fn is_retryable(&self) -> bool {
+        matches!(
+            self,
+            Self::TokenUnavailable { .. }
+                | Self::Unreachable { .. }
+                | Self::ThrottledOut { .. }
+                | Self::Unavailable { .. }
+                | Self::Malformed { .. }
+                | Self::PageTokenLost { .. }
+        )
+    }
+
+    /// Whether every other request must fail the same way, so that reading on
+    /// would only prolong it.
+    pub(super) const fn dooms_the_reading(&self) -> bool {
+        matches!(
+            self,
+            Self::SecretRejected { .. }
+                | Self::SecretExpired { .. }
+                | Self::SecretFile { .. }
+                | Self::ApplicationUnknown { .. }
+                | Self::TenantUnknown { .. }
+                | Self::WrongCloud { .. }
+                | Self::ScopeRefused { .. }
+                | Self::BlockedByPolicy { .. }
+                | Self::TokenRefused { .. }
+                | Self::TokenUnavailable { .. }
+                | Self::Unauthorized { .. }
+                | Self::ThrottledOut { .. }
+                | Self::ForeignLink { .. }
+                | Self::Setup { .. }
+        )
+    }
+
+    /// Whether the failure says something about the service, not the object.
+    pub(super) const fn is_outage(&self) -> bool {
+        matches!(self, Self::Unreachable { .. } | Self::Unavailable { .. })
+    }
+}
+
+fn list(groups: &[GroupId]) -> String {
+    let names: Vec<String> = groups.iter().map(ToString::to_string).collect();
+    names.join(", ")
+}
+
+/// Which stage of a connection failed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum NetworkCause {
+    /// The name was not resolved.
+    #[error("its name cannot be resolved; check the endpoint's spelling and this machine's DNS")]
+    Dns,
+    /// Nobody listens.
+    #[error("the connection is refused; check the port, the firewall and the proxy settings")]
+    Refused,
+    /// The certificate or handshake failed.
+    #[error(
+        "TLS failed; a proxy that inspects traffic needs its certificate in the system's store or SSL_CERT_FILE"
+    )]
+    Tls,
+    /// Too slow.
+    #[error("it does not answer in time; check the network, or raise entra.request_timeout")]
+    Timeout,
+    /// The connection broke after it stood.
+    #[error("the connection breaks off; check the network and the proxy")]
+    Cut,
+    /// Anything else.
+    #[error("the network fails; check the route and the proxy settings")]
+    Other,
+}
+
+/// How a link differs from the configured endpoint.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum LinkFault {
+    /// No URL at all.
+    #[error("it is no absolute URL")]
+    Unreadable,
+    /// Another scheme, such as plain http.
+    #[error("another scheme")]
+    Scheme,
+    /// Another host.
+    #[error("another host")]
+    Host,
+    /// Another port.
+    #[error("another port")]
+    Port,
+    /// A user name or password in front of the host.
+    #[error("credentials in front of the host")]
+    Userinfo,
+    /// Not below the endpoint's path.
+    #[error("a path outside the endpoint's")]
+    Path,
+}

@@ -1,0 +1,47 @@
+//! Reading the directory: who is assigned to the Enterprise Application, who
+//! is in the assigned groups, and what those people are called.
+//!
+//! Invariant: a collection leaves this room only when its last page was seen;
+//! the bearer token goes to the configured Graph endpoint and nowhere else.
+//! Must not: decide anything about LiteLLM, write anywhere, or log names,
+//! e-mail addresses, links or tokens.
+//!
+//! The way in is [`Reader`]. Below it, from the wire upwards: `client` (one
+//! request, the only file that names graph-rs-sdk), `token` and `sts` (the
+//! bearer), `line` (retries, throttling, concurrency), `paging` (collections
+//! to their end), then one file per question asked of Graph.
+
+mod assigned;
+mod attributes;
+mod call;
+mod client;
+mod credential;
+mod error;
+mod fault;
+mod gate;
+mod line;
+mod link;
+mod members;
+mod meter;
+mod objects;
+mod pace;
+mod paging;
+mod people;
+mod probe;
+mod progress;
+mod reader;
+mod sts;
+mod token;
+mod transport;
+mod wire;
+mod wire_person;
+
+#[cfg(test)]
+mod tests;
+
+pub use call::{Call, Permission};
+pub use error::{Error, LinkFault, NetworkCause};
+pub use fault::Defect;
+pub use probe::{Outcome, Probe};
+pub use progress::{Progress, ReadingProgress};
+pub use reader::Reader;

@@ -1,0 +1,261 @@
+//! One whole reading of the directory, in the order of design 2.4.
+//!
+//! Invariant: without the service principal and the whole assignment list
+//! there is no reading; a group that cannot be read says why and leaves the
+//! others alone.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::fmt;
+use std::sync::{Mutex, PoisonError};
+
+use futures::{StreamExt, TryStreamExt, stream};
+
+use super::assigned::{self, Application};
+use super::error::Error;
+use super::line::{Line, Questions};
+use super::members::{Expansion, RoleThroughGroup, read_group};
+use super::meter::Meter;
+use super::objects::{GroupObject, group_objects};
+use super::pace::Pace;
+use super::people::{Register, read_people};
+use super::progress::Progress;
+use crate::config::EntraSettings;
+use crate::model::directory::{AppRoleState, Assignment, Directory, Group, Principal, Unread};
+use crate::model::ids::{GroupId, PersonId};
+use crate::model::policy::Scope;
+
+/// Reads one Enterprise Application's directory. Keeps its connections, its
+/// token and its throttling between readings; make one and keep it.
+pub struct Reader {
+    pub(super) settings: EntraSettings,
+    pub(super) line: Line,
+    /// How long each group's list was last time: the longest are read first.
+    sizes: Mutex<HashMap<GroupId, usize>>,
+}
+
+impl fmt::Debug for Reader {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Reader")
+            .field("tenant", &self.settings.tenant)
+            .field("service_principal", &self.settings.service_principal_id)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Reader {
+    /// Prepares the connections; nothing is sent.
+    ///
+    /// # Errors
+    /// [`Error::Setup`] if this machine's TLS or proxy settings are unusable.
+    pub fn new(settings: &EntraSettings) -> Result<Self, Error> {
+        Self::with_pace(settings, Pace::steady(settings.attempts.max(1)))
+    }
+
+    pub(super) fn with_pace(settings: &EntraSettings, pace: Pace) -> Result<Self, Error> {
+        Ok(Self {
+            settings: settings.clone(),
+            line: Line::new(settings, pace)?,
+            sizes: Mutex::default(),
+        })
+    }
+
+    /// Reads everything that `scope` covers. All assigned groups are in the
+    /// result; those that were not read say why.
+    ///
+    /// Dropping the future ends the reading.
+    ///
+    /// # Errors
+    /// When the token, the service principal or the assignment list cannot be
+    /// had, when Graph fails for good half-way (throttling, an outage, a
+    /// foreign link), and when `scope` names a group that is not assigned.
+    pub async fn read(&self, scope: &Scope, progress: &Progress) -> Result<Directory, Error> {
+        progress.restart();
+        let meter = Meter::new(progress);
+        let questions = Questions::new(&self.line, &meter);
+        let id = self.settings.service_principal_id;
+        let (application, assignments) = futures::try_join!(
+            assigned::application(questions, id),
+            assigned::assignments(questions, id),
+        )?;
+        let assigned = Assigned::sort(assignments.get(), &application);
+        assigned.check_asked_for(scope)?;
+
+        let register = Register::default();
+        let groups = self.groups(questions, scope, &assigned, &register).await?;
+        let (asked, left_out): (Vec<PersonId>, Vec<PersonId>) = assigned
+            .people
+            .iter()
+            .filter(|person| !register.contains(**person))
+            .partition(|person| scope.is_everything() || scope.people.contains(person));
+        let mut unread_people =
+            read_people(questions, &self.settings.attributes, &register, asked).await?;
+        unread_people.extend(left_out.into_iter().map(|id| (id, Unread::OutOfScope)));
+
+        Ok(Directory {
+            roles: application.roles,
+            assignments,
+            groups,
+            people: register.into_people(),
+            unread_people,
+            cost: meter.total(),
+        })
+    }
+
+    async fn groups(
+        &self,
+        questions: Questions<'_>,
+        scope: &Scope,
+        assigned: &Assigned,
+        register: &Register,
+    ) -> Result<BTreeMap<GroupId, Group>, Error> {
+        let mut groups = BTreeMap::new();
+        let mut wanted = Vec::new();
+        for id in assigned.groups.keys().copied() {
+            if !self.settings.groups.admits(id) {
+                groups.insert(id, unread_group(None, Unread::Excluded));
+            } else if !scope.covers_group(id) {
+                groups.insert(id, unread_group(None, Unread::OutOfScope));
+            } else {
+                wanted.push(id);
+            }
+        }
+        let progress = questions.meter().progress;
+        progress.update(|progress| progress.groups_total = wanted.len() as u64);
+
+        let mut found: Vec<(GroupId, GroupObject)> = Vec::with_capacity(wanted.len());
+        for (id, object) in group_objects(questions, &wanted).await? {
+            match object {
+                Ok(object) => found.push((id, object)),
+                Err(unread) => {
+                    progress.update(|progress| progress.groups_done += 1);
+                    groups.insert(id, unread_group(None, unread));
+                }
+            }
+        }
+        self.longest_first(&mut found);
+        let read: Vec<(GroupId, Group)> = stream::iter(found)
+            .map(|(id, object)| async move {
+                let expansion = Expansion {
+                    membership: self.settings.membership,
+                    role: assigned.role_through(id),
+                };
+                let names = &self.settings.attributes;
+                let group = read_group(questions, names, register, id, object, expansion).await?;
+                if let Err(Unread::Failed(reason)) = &group.members {
+                    tracing::warn!(group.id = %id, reason, "a group could not be read");
+                }
+                progress.update(|progress| {
+                    progress.groups_done += 1;
+                    progress.memberships += size(&group) as u64;
+                });
+                Ok((id, group))
+            })
+            .buffer_unordered(questions.concurrency())
+            .try_collect()
+            .await?;
+        self.remember_sizes(&read);
+        groups.extend(read);
+        Ok(groups)
+    }
+
+    /// Pages of one list come one after another, so the longest list decides
+    /// when the reading ends. Lists of unknown length may be long.
+    fn longest_first(&self, groups: &mut [(GroupId, GroupObject)]) {
+        let sizes = self.sizes.lock().unwrap_or_else(PoisonError::into_inner);
+        groups
+            .sort_by_key(|(id, _)| std::cmp::Reverse(sizes.get(id).copied().unwrap_or(usize::MAX)));
+    }
+
+    fn remember_sizes(&self, groups: &[(GroupId, Group)]) {
+        let mut sizes = self.sizes.lock().unwrap_or_else(PoisonError::into_inner);
+        sizes.extend(groups.iter().map(|(id, group)| (*id, size(group))));
+    }
+}
+
+impl Questions<'_> {
+    /// What a failure means for the one object it concerns.
+    ///
+    /// # Errors
+    /// The failure itself, if it is not that object's alone.
+    pub(super) fn unread(&self, error: Error) -> Result<Unread, Error> {
+        // So many in a row that nothing in flight got through.
+        let limit = self.concurrency().saturating_mul(2).max(5);
+        let is_down = error.is_outage() && self.meter().outages() as usize >= limit;
+        if is_down || error.dooms_the_reading() {
+            return Err(error);
+        }
+        Ok(match error {
+            Error::NotFound { .. } => Unread::NotFound,
+            other => Unread::Failed(other.to_string()),
+        })
+    }
+}
+
+fn size(group: &Group) -> usize {
+    group
+        .members
+        .as_ref()
+        .map_or(0, |members| members.get().len())
+}
+
+fn unread_group(display_name: Option<String>, reason: Unread) -> Group {
+    Group {
+        display_name,
+        members: Err(reason),
+        direct_members: None,
+        other_members: 0,
+    }
+}
+
+/// The assignments by principal.
+struct Assigned {
+    groups: BTreeMap<GroupId, RoleThroughGroup>,
+    people: BTreeSet<PersonId>,
+}
+
+impl Assigned {
+    fn sort(assignments: &[Assignment], application: &Application) -> Self {
+        let mut groups = BTreeMap::new();
+        let mut people = BTreeSet::new();
+        for Assignment { principal, role } in assignments {
+            let is_real = !role.is_default_access()
+                && application
+                    .roles
+                    .get(role)
+                    .is_some_and(|role| role.state == AppRoleState::Enabled);
+            match principal {
+                Principal::Group(id) => {
+                    let carried = groups.entry(*id).or_insert(RoleThroughGroup::None);
+                    if is_real {
+                        *carried = RoleThroughGroup::Carried;
+                    }
+                }
+                Principal::Person(id) => {
+                    people.insert(*id);
+                }
+            }
+        }
+        Self { groups, people }
+    }
+
+    fn role_through(&self, id: GroupId) -> RoleThroughGroup {
+        self.groups
+            .get(&id)
+            .copied()
+            .unwrap_or(RoleThroughGroup::None)
+    }
+
+    fn check_asked_for(&self, scope: &Scope) -> Result<(), Error> {
+        let groups: Vec<GroupId> = scope
+            .groups
+            .iter()
+            .filter(|id| !self.groups.contains_key(id))
+            .copied()
+            .collect();
+        if groups.is_empty() {
+            Ok(())
+        } else {
+            Err(Error::NotAssigned { groups })
+        }
+    }
+}

@@ -1,0 +1,159 @@
+//! What each pass changed. Memberships are kept lean, one row for all members
+//! of one team in one transaction; everything else with before and after.
+
+use diesel::sql_types::{Array, Jsonb, Nullable, Text, Uuid as SqlUuid};
+use diesel::{QueryableByName, sql_query};
+use diesel_async::{AsyncPgConnection, RunQueryDsl};
+use serde::Serialize;
+use serde_json::Value;
+
+use super::error::Result;
+use crate::db::QueryContext;
+use crate::model::ids::{RunId, UserId};
+use crate::model::report::Kind;
+
+/// One changed object.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Change {
+    /// `create`, `update`, `add`, …
+    pub action: String,
+    /// What it is.
+    pub kind: String,
+    /// Its id; for a membership `parent/user`.
+    pub id: String,
+    /// Why.
+    pub reason: String,
+    /// The columns before, `None` for a new object.
+    pub before: Option<Value>,
+    /// The columns after, `None` for a removed object.
+    pub after: Option<Value>,
+}
+
+/// Records changes of objects other than memberships.
+///
+/// # Errors
+/// When the database fails.
+pub async fn record(
+    connection: &mut AsyncPgConnection,
+    run: RunId,
+    changes: &[Change],
+) -> Result<()> {
+    if changes.is_empty() {
+        return Ok(());
+    }
+    fn column<'a, T>(changes: &'a [Change], of: impl Fn(&'a Change) -> T) -> Vec<T> {
+        changes.iter().map(of).collect()
+    }
+    sql_query(
+        "INSERT INTO entra_sync.change (run_id, action, kind, object_id, reason, before, after) \
+         SELECT $1, c.action, c.kind, c.object_id, c.reason, c.before, c.after \
+         FROM unnest($2::text[], $3::text[], $4::text[], $5::text[], $6::jsonb[], $7::jsonb[]) \
+              WITH ORDINALITY AS c (action, kind, object_id, reason, before, after, position) \
+         ORDER BY c.position",
+    )
+    .bind::<SqlUuid, _>(run.as_uuid())
+    .bind::<Array<Text>, _>(column(changes, |c| c.action.as_str()))
+    .bind::<Array<Text>, _>(column(changes, |c| c.kind.as_str()))
+    .bind::<Array<Text>, _>(column(changes, |c| c.id.as_str()))
+    .bind::<Array<Text>, _>(column(changes, |c| c.reason.as_str()))
+    .bind::<Array<Nullable<Jsonb>>, _>(column(changes, |c| c.before.as_ref()))
+    .bind::<Array<Nullable<Jsonb>>, _>(column(changes, |c| c.after.as_ref()))
+    .execute(connection)
+    .await
+    .doing("recording changes")?;
+    Ok(())
+}
+
+/// Records what happened to members of one team or organization.
+///
+/// # Errors
+/// When the database fails.
+pub async fn record_members(
+    connection: &mut AsyncPgConnection,
+    run: RunId,
+    members: MemberChange<'_>,
+) -> Result<()> {
+    if members.users.is_empty() {
+        return Ok(());
+    }
+    sql_query(
+        "INSERT INTO entra_sync.membership_change \
+         (run_id, action, kind, parent_id, reason, user_ids) VALUES ($1, $2, $3, $4, $5, $6)",
+    )
+    .bind::<SqlUuid, _>(run.as_uuid())
+    .bind::<Text, _>(members.action)
+    .bind::<Text, _>(members.kind.as_str())
+    .bind::<Text, _>(members.parent)
+    .bind::<Text, _>(members.reason)
+    .bind::<Array<Text>, _>(members.users.iter().map(UserId::as_str).collect::<Vec<_>>())
+    .execute(connection)
+    .await
+    .doing("recording membership changes")?;
+    Ok(())
+}
+
+/// Members of one team or organization to whom the same thing happened.
+#[derive(Debug, Clone, Copy)]
+pub struct MemberChange<'a> {
+    /// `add`, `remove` or `repair`.
+    pub action: &'a str,
+    /// Team or organization membership.
+    pub kind: Kind,
+    /// The team's or organization's id.
+    pub parent: &'a str,
+    /// Why.
+    pub reason: &'a str,
+    /// Who.
+    pub users: &'a [UserId],
+}
+
+#[derive(QueryableByName)]
+struct Row {
+    #[diesel(sql_type = Text)]
+    action: String,
+    #[diesel(sql_type = Text)]
+    kind: String,
+    #[diesel(sql_type = Text)]
+    object_id: String,
+    #[diesel(sql_type = Text)]
+    reason: String,
+    #[diesel(sql_type = Nullable<Jsonb>)]
+    before: Option<Value>,
+    #[diesel(sql_type = Nullable<Jsonb>)]
+    after: Option<Value>,
+}
+
+/// Every change of one run, in the order it was made, memberships last.
+///
+/// # Errors
+/// When the database fails.
+pub async fn of_run(connection: &mut AsyncPgConnection, run: RunId) -> Result<Vec<Change>> {
+    let rows: Vec<Row> = sql_query(
+        "SELECT action, kind, object_id, reason, before, after FROM ( \
+            SELECT 0 AS part, change_id, 0::bigint AS position, action, kind, object_id, reason, \
+                   before, after \
+            FROM entra_sync.change WHERE run_id = $1 \
+            UNION ALL \
+            SELECT 1, m.change_id, u.position, m.action, m.kind, m.parent_id || '/' || u.user_id, \
+                   m.reason, NULL, NULL \
+            FROM entra_sync.membership_change m, \
+                 unnest(m.user_ids) WITH ORDINALITY AS u (user_id, position) \
+            WHERE m.run_id = $1 \
+         ) AS every ORDER BY part, change_id, position",
+    )
+    .bind::<SqlUuid, _>(run.as_uuid())
+    .load(connection)
+    .await
+    .doing("reading the changes of the run")?;
+    Ok(rows
+        .into_iter()
+        .map(|row| Change {
+            action: row.action,
+            kind: row.kind,
+            id: row.object_id,
+            reason: row.reason,
+            before: row.before,
+            after: row.after,
+        })
+        .collect())
+}

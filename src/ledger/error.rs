@@ -1,0 +1,79 @@
+//! What can go wrong in the ledger.
+
+use crate::db;
+
+/// Result of anything done with the ledger.
+pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+/// A failure of the ledger.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The database failed.
+    #[error(transparent)]
+    Database(#[from] db::Error),
+    /// Another instance has taken over; nothing of ours may be written.
+    #[error(
+        "the lease of this source was taken over by another instance (our epoch {epoch}); this \
+         pass stops without writing any more, the other one goes on"
+    )]
+    LeaseLost {
+        /// The epoch we held.
+        epoch: i64,
+    },
+    /// Another instance holds the lease.
+    #[error("{holder} holds the lease of this source for {remaining_seconds} s more")]
+    LeaseHeld {
+        /// Host and process that hold it.
+        holder: String,
+        /// Whole seconds until it expires unless it is renewed.
+        remaining_seconds: i64,
+    },
+    /// The ledger belongs to another tenant or Enterprise Application.
+    #[error(
+        "this database's ledger belongs to tenant {stored_tenant}, service principal \
+         {stored_service_principal}, but the settings name tenant {tenant}, service principal \
+         {service_principal} (entra.tenant, entra.service_principal_id); set them back, or, if \
+         the same groups really moved there, update the row of entra_sync.source as \
+         docs/OPERATING.md describes; nothing was changed"
+    )]
+    SourceMismatch {
+        /// Tenant in the ledger.
+        stored_tenant: String,
+        /// Service principal in the ledger.
+        stored_service_principal: String,
+        /// Tenant in the settings.
+        tenant: String,
+        /// Service principal in the settings.
+        service_principal: String,
+    },
+    /// The schema is missing or older than this program.
+    #[error(
+        "the schema entra_sync is not ready: {0}; run `entra-sync migrate` with a role that may create it"
+    )]
+    NotMigrated(String),
+    /// A value in the ledger is not one this program writes.
+    #[error(
+        "the ledger holds {value:?} in {place}, which this version does not know; was it written by a newer one?"
+    )]
+    Foreign {
+        /// Table and column.
+        place: &'static str,
+        /// The value.
+        value: String,
+    },
+}
+
+impl Error {
+    /// A closed set of words, for metrics.
+    #[must_use]
+    pub const fn kind(&self) -> &'static str {
+        match self {
+            Self::Database(error) => error.kind(),
+            Self::LeaseLost { .. } => "lease_lost",
+            Self::LeaseHeld { .. } => "lease_held",
+            Self::SourceMismatch { .. } => "source_mismatch",
+            Self::NotMigrated(_) => "not_migrated",
+            Self::Foreign { .. } => "foreign_ledger",
+        }
+    }
+}

@@ -1,0 +1,19 @@
+//! Our own schema in LiteLLM's database: what we own, what we last wrote, what
+//! every pass did, and who may write now.
+//!
+//! Invariant: a record commits in the same transaction as the LiteLLM rows it
+//! describes, so the two never disagree after a crash. Every key starts with
+//! the source.
+//! Must not: touch LiteLLM's tables, or decide anything.
+
+pub mod changes;
+mod error;
+pub mod lease;
+mod migrate;
+pub mod ownership;
+pub mod runs;
+mod source;
+
+pub use error::{Error, Result};
+pub use migrate::{Migrated, exists, migrate};
+pub use source::{find_source, resolve_source};

@@ -1,0 +1,267 @@
+//! Reads everything that is owned for one source.
+
+use std::collections::{BTreeMap, HashMap};
+
+use diesel::sql_types::{Array, Bool, Integer, Nullable, Text, Uuid as SqlUuid};
+use diesel::{QueryableByName, sql_query};
+use diesel_async::{AsyncPgConnection, RunQueryDsl};
+use futures::TryStreamExt;
+use uuid::Uuid;
+
+use crate::db::QueryContext;
+use crate::ledger::error::{Error, Result};
+use crate::model::ids::{GroupId, PersonId, SourceId, UserId};
+use crate::model::ledger::{
+    LastWritten, Origin, Owned, OwnedOrganization, OwnedTeam, OwnedUser, Placement,
+};
+use crate::model::role::Role;
+
+#[derive(QueryableByName)]
+struct TeamRow {
+    #[diesel(sql_type = SqlUuid)]
+    group_id: Uuid,
+    #[diesel(sql_type = Text)]
+    origin: String,
+    #[diesel(sql_type = Bool)]
+    alias_written: bool,
+    #[diesel(sql_type = Nullable<Text>)]
+    alias: Option<String>,
+    #[diesel(sql_type = Bool)]
+    models_written: bool,
+    #[diesel(sql_type = Nullable<Array<Text>>)]
+    models: Option<Vec<String>>,
+    #[diesel(sql_type = Bool)]
+    awaits_organization: bool,
+}
+
+#[derive(QueryableByName)]
+struct OrganizationRow {
+    #[diesel(sql_type = SqlUuid)]
+    group_id: Uuid,
+    #[diesel(sql_type = Text)]
+    origin: String,
+    #[diesel(sql_type = Bool)]
+    alias_written: bool,
+    #[diesel(sql_type = Nullable<Text>)]
+    alias: Option<String>,
+}
+
+#[derive(QueryableByName)]
+struct UserRow {
+    #[diesel(sql_type = SqlUuid)]
+    person_id: Uuid,
+    #[diesel(sql_type = Text)]
+    user_id: String,
+    #[diesel(sql_type = Text)]
+    origin: String,
+    #[diesel(sql_type = Bool)]
+    alias_written: bool,
+    #[diesel(sql_type = Nullable<Text>)]
+    alias: Option<String>,
+    #[diesel(sql_type = Bool)]
+    email_written: bool,
+    #[diesel(sql_type = Nullable<Text>)]
+    email: Option<String>,
+    #[diesel(sql_type = Nullable<Text>)]
+    role: Option<String>,
+}
+
+#[derive(QueryableByName)]
+struct MembersRow {
+    #[diesel(sql_type = SqlUuid)]
+    group_id: Uuid,
+    #[diesel(sql_type = Array<SqlUuid>)]
+    people: Vec<Uuid>,
+}
+
+fn last_written<T>(written: bool, value: Option<T>) -> LastWritten<T> {
+    if written {
+        LastWritten::wrote(value)
+    } else {
+        LastWritten::Never
+    }
+}
+
+fn origin(word: &str, place: &'static str) -> Result<Origin> {
+    match word {
+        "created" => Ok(Origin::Created),
+        "adopted" => Ok(Origin::Adopted),
+        other => Err(Error::Foreign {
+            place,
+            value: other.to_owned(),
+        }),
+    }
+}
+
+/// Everything owned for this source.
+///
+/// # Errors
+/// When the database fails or a newer version wrote the ledger.
+pub async fn load(connection: &mut AsyncPgConnection, source: SourceId) -> Result<Owned> {
+    Ok(Owned {
+        teams: teams(connection, source).await?,
+        organizations: organizations(connection, source).await?,
+        people: people(connection, source).await?,
+        team_members: members(connection, source, "owned_team_member").await?,
+        organization_members: members(connection, source, "owned_organization_member").await?,
+    })
+}
+
+async fn teams(
+    connection: &mut AsyncPgConnection,
+    source: SourceId,
+) -> Result<BTreeMap<GroupId, OwnedTeam>> {
+    let rows: Vec<TeamRow> = sql_query(
+        "SELECT group_id, origin, alias_written, alias, models_written, models, \
+         awaits_organization FROM entra_sync.owned_team WHERE source_id = $1",
+    )
+    .bind::<Integer, _>(source.get())
+    .load(connection)
+    .await
+    .doing("reading the teams we own")?;
+    rows.into_iter()
+        .map(|row| {
+            let team = OwnedTeam {
+                origin: origin(&row.origin, "owned_team.origin")?,
+                alias: last_written(row.alias_written, row.alias),
+                models: last_written(row.models_written, row.models),
+                placement: if row.awaits_organization {
+                    Placement::AwaitsOrganization
+                } else {
+                    Placement::Settled
+                },
+            };
+            Ok((GroupId::new(row.group_id), team))
+        })
+        .collect()
+}
+
+async fn organizations(
+    connection: &mut AsyncPgConnection,
+    source: SourceId,
+) -> Result<BTreeMap<GroupId, OwnedOrganization>> {
+    let rows: Vec<OrganizationRow> = sql_query(
+        "SELECT group_id, origin, alias_written, alias FROM entra_sync.owned_organization \
+         WHERE source_id = $1",
+    )
+    .bind::<Integer, _>(source.get())
+    .load(connection)
+    .await
+    .doing("reading the organizations we own")?;
+    rows.into_iter()
+        .map(|row| {
+            let organization = OwnedOrganization {
+                origin: origin(&row.origin, "owned_organization.origin")?,
+                alias: last_written(row.alias_written, row.alias),
+            };
+            Ok((GroupId::new(row.group_id), organization))
+        })
+        .collect()
+}
+
+async fn people(
+    connection: &mut AsyncPgConnection,
+    source: SourceId,
+) -> Result<HashMap<PersonId, OwnedUser>> {
+    let mut rows = sql_query(
+        "SELECT person_id, user_id, origin, alias_written, alias, email_written, email, role \
+         FROM entra_sync.owned_user WHERE source_id = $1",
+    )
+    .bind::<Integer, _>(source.get())
+    .load_stream::<UserRow>(connection)
+    .await
+    .doing("reading the people we know")?;
+    let mut people = HashMap::new();
+    while let Some(row) = rows.try_next().await.doing("reading the people we know")? {
+        let role = match row
+            .role
+            .as_deref()
+            .map(|word| (word, Role::from_stored(word)))
+        {
+            None => None,
+            Some((_, Some(role))) => Some(role),
+            Some((word, None)) => {
+                return Err(Error::Foreign {
+                    place: "owned_user.role",
+                    value: word.to_owned(),
+                });
+            }
+        };
+        let user = OwnedUser {
+            user: UserId::new(row.user_id),
+            origin: origin(&row.origin, "owned_user.origin")?,
+            alias: last_written(row.alias_written, row.alias.map(String::into_boxed_str)),
+            email: last_written(row.email_written, row.email.map(String::into_boxed_str)),
+            role,
+        };
+        people.insert(PersonId::new(row.person_id), user);
+    }
+    Ok(people)
+}
+
+async fn members(
+    connection: &mut AsyncPgConnection,
+    source: SourceId,
+    table: &str,
+) -> Result<BTreeMap<GroupId, Vec<PersonId>>> {
+    // Aggregated on the server: one row for a group, not for a member.
+    let mut rows = sql_query(format!(
+        "SELECT group_id, array_agg(person_id ORDER BY person_id) AS people \
+         FROM entra_sync.{table} WHERE source_id = $1 GROUP BY group_id"
+    ))
+    .bind::<Integer, _>(source.get())
+    .load_stream::<MembersRow>(connection)
+    .await
+    .doing("reading the memberships we own")?;
+    let mut members = BTreeMap::new();
+    while let Some(row) = rows
+        .try_next()
+        .await
+        .doing("reading the memberships we own")?
+    {
+        let people = row.people.into_iter().map(PersonId::new).collect();
+        members.insert(GroupId::new(row.group_id), people);
+    }
+    Ok(members)
+}
+
+/// How much is owned.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, serde::Serialize, QueryableByName)]
+#[expect(
+    missing_docs,
+    reason = "each field is the number of objects its name says"
+)]
+pub struct Extent {
+    #[diesel(sql_type = diesel::sql_types::BigInt)]
+    pub teams: i64,
+    #[diesel(sql_type = diesel::sql_types::BigInt)]
+    pub organizations: i64,
+    #[diesel(sql_type = diesel::sql_types::BigInt)]
+    pub users: i64,
+    #[diesel(sql_type = diesel::sql_types::BigInt)]
+    pub team_memberships: i64,
+    #[diesel(sql_type = diesel::sql_types::BigInt)]
+    pub organization_memberships: i64,
+}
+
+/// Counts what is owned for this source.
+///
+/// # Errors
+/// When the database fails.
+pub async fn extent(connection: &mut AsyncPgConnection, source: SourceId) -> Result<Extent> {
+    Ok(sql_query(
+        "SELECT \
+         (SELECT count(*) FROM entra_sync.owned_team WHERE source_id = $1) AS teams, \
+         (SELECT count(*) FROM entra_sync.owned_organization WHERE source_id = $1) \
+            AS organizations, \
+         (SELECT count(*) FROM entra_sync.owned_user WHERE source_id = $1) AS users, \
+         (SELECT count(*) FROM entra_sync.owned_team_member WHERE source_id = $1) \
+            AS team_memberships, \
+         (SELECT count(*) FROM entra_sync.owned_organization_member WHERE source_id = $1) \
+            AS organization_memberships",
+    )
+    .bind::<Integer, _>(source.get())
+    .get_result(connection)
+    .await
+    .doing("counting what we own")?)
+}

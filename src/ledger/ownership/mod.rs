@@ -1,0 +1,13 @@
+//! What we own in LiteLLM and what we last wrote there.
+//!
+//! Invariant: a row here says that we wrote the thing, or that it was there
+//! and Entra wanted it. Nothing else may ever be taken away.
+
+mod load;
+mod record;
+
+pub use load::{Extent, extent, load};
+pub use record::{
+    Members, record_organization_members, record_organizations, record_team_members, record_teams,
+    record_users,
+};

@@ -1,0 +1,261 @@
+//! Records what has just been written or adopted, inside the transaction that
+//! did it.
+
+use diesel::sql_query;
+use diesel::sql_types::{Array, Bool, Integer, Jsonb, Nullable, Text, Uuid as SqlUuid};
+use diesel_async::{AsyncPgConnection, RunQueryDsl};
+use serde_json::Value;
+use uuid::Uuid;
+
+use crate::db::QueryContext;
+use crate::ledger::error::Result;
+use crate::model::ids::{GroupId, PersonId, RunId, SourceId};
+use crate::model::ledger::{
+    LastWritten, Origin, OwnedOrganization, OwnedTeam, OwnedUser, Placement,
+};
+
+fn parts<T: Clone>(last: &LastWritten<T>) -> (bool, Option<T>) {
+    match last {
+        LastWritten::Never => (false, None),
+        LastWritten::Null => (true, None),
+        LastWritten::Value(value) => (true, Some(value.clone())),
+    }
+}
+
+/// Writes these teams' ledger rows as they are now.
+///
+/// # Errors
+/// When the database fails.
+pub async fn record_teams(
+    connection: &mut AsyncPgConnection,
+    source: SourceId,
+    run: RunId,
+    teams: &[(GroupId, OwnedTeam)],
+) -> Result<()> {
+    if teams.is_empty() {
+        return Ok(());
+    }
+    // unnest flattens arrays of arrays, so the model lists travel as JSON.
+    let models: Vec<Option<Value>> = teams
+        .iter()
+        .map(|(_, team)| parts(&team.models).1.map(Value::from))
+        .collect();
+    sql_query(
+        "INSERT INTO entra_sync.owned_team \
+         (source_id, group_id, origin, alias_written, alias, models_written, models, \
+          awaits_organization, run_id) \
+         SELECT $1, t.group_id, t.origin, t.alias_written, t.alias, t.models_written, \
+                CASE WHEN t.models IS NOT NULL THEN \
+                    ARRAY(SELECT jsonb_array_elements_text(t.models)) END, \
+                t.awaits_organization, $2 \
+         FROM unnest($3::uuid[], $4::text[], $5::bool[], $6::text[], $7::bool[], $8::jsonb[], \
+                     $9::bool[]) \
+              AS t (group_id, origin, alias_written, alias, models_written, models, \
+                    awaits_organization) \
+         ON CONFLICT (source_id, group_id) DO UPDATE SET \
+            origin = excluded.origin, alias_written = excluded.alias_written, \
+            alias = excluded.alias, models_written = excluded.models_written, \
+            models = excluded.models, awaits_organization = excluded.awaits_organization, \
+            run_id = excluded.run_id",
+    )
+    .bind::<Integer, _>(source.get())
+    .bind::<SqlUuid, _>(run.as_uuid())
+    .bind::<Array<SqlUuid>, _>(teams.iter().map(|(id, _)| id.as_uuid()).collect::<Vec<_>>())
+    .bind::<Array<Text>, _>(
+        teams
+            .iter()
+            .map(|(_, t)| t.origin.as_str())
+            .collect::<Vec<_>>(),
+    )
+    .bind::<Array<Bool>, _>(
+        teams
+            .iter()
+            .map(|(_, t)| parts(&t.alias).0)
+            .collect::<Vec<_>>(),
+    )
+    .bind::<Array<Nullable<Text>>, _>(
+        teams
+            .iter()
+            .map(|(_, t)| parts(&t.alias).1)
+            .collect::<Vec<_>>(),
+    )
+    .bind::<Array<Bool>, _>(
+        teams
+            .iter()
+            .map(|(_, t)| parts(&t.models).0)
+            .collect::<Vec<_>>(),
+    )
+    .bind::<Array<Nullable<Jsonb>>, _>(models)
+    .bind::<Array<Bool>, _>(
+        teams
+            .iter()
+            .map(|(_, t)| t.placement == Placement::AwaitsOrganization)
+            .collect::<Vec<_>>(),
+    )
+    .execute(connection)
+    .await
+    .doing("recording owned teams")?;
+    Ok(())
+}
+
+/// Writes these organizations' ledger rows as they are now.
+///
+/// # Errors
+/// When the database fails.
+pub async fn record_organizations(
+    connection: &mut AsyncPgConnection,
+    source: SourceId,
+    run: RunId,
+    organizations: &[(GroupId, OwnedOrganization)],
+) -> Result<()> {
+    if organizations.is_empty() {
+        return Ok(());
+    }
+    let (ids, rest): (Vec<Uuid>, Vec<&OwnedOrganization>) = organizations
+        .iter()
+        .map(|(id, organization)| (id.as_uuid(), organization))
+        .unzip();
+    sql_query(
+        "INSERT INTO entra_sync.owned_organization \
+         (source_id, group_id, origin, alias_written, alias, run_id) \
+         SELECT $1, o.group_id, o.origin, o.alias_written, o.alias, $2 \
+         FROM unnest($3::uuid[], $4::text[], $5::bool[], $6::text[]) \
+              AS o (group_id, origin, alias_written, alias) \
+         ON CONFLICT (source_id, group_id) DO UPDATE SET \
+            origin = excluded.origin, alias_written = excluded.alias_written, \
+            alias = excluded.alias, run_id = excluded.run_id",
+    )
+    .bind::<Integer, _>(source.get())
+    .bind::<SqlUuid, _>(run.as_uuid())
+    .bind::<Array<SqlUuid>, _>(ids)
+    .bind::<Array<Text>, _>(rest.iter().map(|o| o.origin.as_str()).collect::<Vec<_>>())
+    .bind::<Array<Bool>, _>(rest.iter().map(|o| parts(&o.alias).0).collect::<Vec<_>>())
+    .bind::<Array<Nullable<Text>>, _>(rest.iter().map(|o| parts(&o.alias).1).collect::<Vec<_>>())
+    .execute(connection)
+    .await
+    .doing("recording owned organizations")?;
+    Ok(())
+}
+
+/// Writes these people's ledger rows as they are now.
+///
+/// # Errors
+/// When the database fails.
+pub async fn record_users(
+    connection: &mut AsyncPgConnection,
+    source: SourceId,
+    run: RunId,
+    users: &[(PersonId, OwnedUser)],
+) -> Result<()> {
+    if users.is_empty() {
+        return Ok(());
+    }
+    let (ids, rest): (Vec<Uuid>, Vec<&OwnedUser>) =
+        users.iter().map(|(id, user)| (id.as_uuid(), user)).unzip();
+    sql_query(
+        "INSERT INTO entra_sync.owned_user \
+         (source_id, person_id, user_id, origin, alias_written, alias, email_written, email, \
+          role, run_id) \
+         SELECT $1, u.person_id, u.user_id, u.origin, u.alias_written, u.alias, u.email_written, \
+                u.email, u.role, $2 \
+         FROM unnest($3::uuid[], $4::text[], $5::text[], $6::bool[], $7::text[], $8::bool[], \
+                     $9::text[], $10::text[]) \
+              AS u (person_id, user_id, origin, alias_written, alias, email_written, email, role) \
+         ON CONFLICT (source_id, person_id) DO UPDATE SET \
+            user_id = excluded.user_id, origin = excluded.origin, \
+            alias_written = excluded.alias_written, alias = excluded.alias, \
+            email_written = excluded.email_written, email = excluded.email, \
+            role = excluded.role, run_id = excluded.run_id",
+    )
+    .bind::<Integer, _>(source.get())
+    .bind::<SqlUuid, _>(run.as_uuid())
+    .bind::<Array<SqlUuid>, _>(ids)
+    .bind::<Array<Text>, _>(rest.iter().map(|u| u.user.as_str()).collect::<Vec<_>>())
+    .bind::<Array<Text>, _>(rest.iter().map(|u| u.origin.as_str()).collect::<Vec<_>>())
+    .bind::<Array<Bool>, _>(rest.iter().map(|u| parts(&u.alias).0).collect::<Vec<_>>())
+    .bind::<Array<Nullable<Text>>, _>(
+        rest.iter()
+            .map(|u| parts(&u.alias).1.map(String::from))
+            .collect::<Vec<_>>(),
+    )
+    .bind::<Array<Bool>, _>(rest.iter().map(|u| parts(&u.email).0).collect::<Vec<_>>())
+    .bind::<Array<Nullable<Text>>, _>(
+        rest.iter()
+            .map(|u| parts(&u.email).1.map(String::from))
+            .collect::<Vec<_>>(),
+    )
+    .bind::<Array<Nullable<Text>>, _>(
+        rest.iter()
+            .map(|u| u.role.map(|r| r.as_str()))
+            .collect::<Vec<_>>(),
+    )
+    .execute(connection)
+    .await
+    .doing("recording known people")?;
+    Ok(())
+}
+
+/// Members of one group's team or organization.
+#[derive(Debug, Clone, Copy)]
+pub struct Members<'a> {
+    /// The group.
+    pub group: GroupId,
+    /// Who.
+    pub people: &'a [PersonId],
+    /// Whether we made the memberships or found them.
+    pub origin: Origin,
+}
+
+/// Records managed team members; one already recorded keeps its origin.
+///
+/// # Errors
+/// When the database fails.
+pub async fn record_team_members(
+    connection: &mut AsyncPgConnection,
+    source: SourceId,
+    members: Members<'_>,
+) -> Result<()> {
+    record_members(connection, source, members, "owned_team_member").await
+}
+
+/// Records managed organization members; one already recorded keeps its origin.
+///
+/// # Errors
+/// When the database fails.
+pub async fn record_organization_members(
+    connection: &mut AsyncPgConnection,
+    source: SourceId,
+    members: Members<'_>,
+) -> Result<()> {
+    record_members(connection, source, members, "owned_organization_member").await
+}
+
+async fn record_members(
+    connection: &mut AsyncPgConnection,
+    source: SourceId,
+    members: Members<'_>,
+    table: &str,
+) -> Result<()> {
+    if members.people.is_empty() {
+        return Ok(());
+    }
+    sql_query(format!(
+        "INSERT INTO entra_sync.{table} (source_id, group_id, person_id, adopted) \
+         SELECT $1, $2, p.person_id, $3 FROM unnest($4::uuid[]) AS p (person_id) \
+         ON CONFLICT (source_id, group_id, person_id) DO NOTHING"
+    ))
+    .bind::<Integer, _>(source.get())
+    .bind::<SqlUuid, _>(members.group.as_uuid())
+    .bind::<Bool, _>(members.origin == Origin::Adopted)
+    .bind::<Array<SqlUuid>, _>(
+        members
+            .people
+            .iter()
+            .map(PersonId::as_uuid)
+            .collect::<Vec<_>>(),
+    )
+    .execute(connection)
+    .await
+    .doing("recording owned memberships")?;
+    Ok(())
+}

@@ -1,0 +1,220 @@
+//! One row for every pass: who asked, how it ended, what it reported.
+
+use chrono::{DateTime, Utc};
+use diesel::sql_types::{BigInt, Integer, Jsonb, Nullable, Text, Timestamptz, Uuid as SqlUuid};
+use diesel::{OptionalExtension, QueryableByName, sql_query};
+use diesel_async::{AsyncPgConnection, RunQueryDsl};
+use serde::Serialize;
+use serde_json::Value;
+
+use super::error::Result;
+use super::lease::Lease;
+use crate::db::QueryContext;
+use crate::model::ids::{RunId, SourceId};
+use crate::model::report::{Mode, Status, Trigger};
+
+/// A pass as the ledger keeps it.
+#[derive(Debug, Clone, Serialize)]
+pub struct Run {
+    /// Its id.
+    pub run_id: RunId,
+    /// Who asked for it.
+    pub trigger: String,
+    /// `full` or `incremental`.
+    pub mode: String,
+    /// `None` while it runs, or when its process died.
+    pub status: Option<String>,
+    /// UTC.
+    pub started_at: DateTime<Utc>,
+    /// UTC.
+    pub finished_at: Option<DateTime<Utc>>,
+    /// The object that `sync --format json` printed.
+    pub report: Option<Value>,
+    /// Why it failed.
+    pub error: Option<String>,
+}
+
+#[derive(QueryableByName)]
+struct Row {
+    #[diesel(sql_type = SqlUuid)]
+    run_id: uuid::Uuid,
+    #[diesel(sql_type = Text)]
+    trigger: String,
+    #[diesel(sql_type = Text)]
+    mode: String,
+    #[diesel(sql_type = Nullable<Text>)]
+    status: Option<String>,
+    #[diesel(sql_type = Timestamptz)]
+    started_at: DateTime<Utc>,
+    #[diesel(sql_type = Nullable<Timestamptz>)]
+    finished_at: Option<DateTime<Utc>>,
+    #[diesel(sql_type = Nullable<Jsonb>)]
+    report: Option<Value>,
+    #[diesel(sql_type = Nullable<Text>)]
+    error: Option<String>,
+}
+
+impl From<Row> for Run {
+    fn from(row: Row) -> Self {
+        Self {
+            run_id: RunId::new(row.run_id),
+            trigger: row.trigger,
+            mode: row.mode,
+            status: row.status,
+            started_at: row.started_at,
+            finished_at: row.finished_at,
+            report: row.report,
+            error: row.error,
+        }
+    }
+}
+
+const COLUMNS: &str = "SELECT run_id, trigger, mode, status, started_at, finished_at, report, error FROM entra_sync.run";
+
+/// Records that a pass began.
+///
+/// # Errors
+/// When the database fails.
+pub async fn start(
+    connection: &mut AsyncPgConnection,
+    lease: Lease,
+    run: RunId,
+    trigger: Trigger,
+    mode: Mode,
+    now: DateTime<Utc>,
+) -> Result<()> {
+    sql_query(
+        "INSERT INTO entra_sync.run (run_id, source_id, epoch, trigger, mode, started_at) \
+         VALUES ($1, $2, $3, $4, $5, $6)",
+    )
+    .bind::<SqlUuid, _>(run.as_uuid())
+    .bind::<Integer, _>(lease.source.get())
+    .bind::<BigInt, _>(lease.epoch)
+    .bind::<Text, _>(trigger.as_str())
+    .bind::<Text, _>(mode.as_str())
+    .bind::<Timestamptz, _>(now)
+    .execute(connection)
+    .await
+    .doing("recording the start of the run")?;
+    Ok(())
+}
+
+/// How a run ended.
+#[derive(Debug, Clone)]
+pub struct Outcome<'a> {
+    /// Its last word.
+    pub status: Status,
+    /// UTC.
+    pub finished_at: DateTime<Utc>,
+    /// Over the plan's items.
+    pub plan_digest: Option<&'a str>,
+    /// The object that is printed.
+    pub report: &'a Value,
+    /// Why it failed.
+    pub error: Option<&'a str>,
+}
+
+/// Records how a pass ended.
+///
+/// # Errors
+/// When the database fails.
+pub async fn finish(
+    connection: &mut AsyncPgConnection,
+    run: RunId,
+    outcome: Outcome<'_>,
+) -> Result<()> {
+    sql_query(
+        "UPDATE entra_sync.run SET status = $2, finished_at = $3, plan_digest = $4, report = $5, \
+         error = $6 WHERE run_id = $1",
+    )
+    .bind::<SqlUuid, _>(run.as_uuid())
+    .bind::<Text, _>(outcome.status.as_str())
+    .bind::<Timestamptz, _>(outcome.finished_at)
+    .bind::<Nullable<Text>, _>(outcome.plan_digest)
+    .bind::<Jsonb, _>(outcome.report)
+    .bind::<Nullable<Text>, _>(outcome.error)
+    .execute(connection)
+    .await
+    .doing("recording the end of the run")?;
+    Ok(())
+}
+
+/// The newest runs of a source, newest first.
+///
+/// # Errors
+/// When the database fails.
+pub async fn list(
+    connection: &mut AsyncPgConnection,
+    source: SourceId,
+    limit: i64,
+) -> Result<Vec<Run>> {
+    let rows: Vec<Row> = sql_query(format!(
+        "{COLUMNS} WHERE source_id = $1 ORDER BY started_at DESC LIMIT $2"
+    ))
+    .bind::<Integer, _>(source.get())
+    .bind::<BigInt, _>(limit)
+    .load(connection)
+    .await
+    .doing("reading the history")?;
+    Ok(rows.into_iter().map(Run::from).collect())
+}
+
+/// The runs whose id begins with this text; several when it is ambiguous.
+///
+/// # Errors
+/// When the database fails.
+pub async fn find(
+    connection: &mut AsyncPgConnection,
+    source: SourceId,
+    id_prefix: &str,
+) -> Result<Vec<Run>> {
+    let rows: Vec<Row> = sql_query(format!(
+        "{COLUMNS} WHERE source_id = $1 AND starts_with(run_id::text, lower($2)) \
+         ORDER BY started_at DESC LIMIT 3"
+    ))
+    .bind::<Integer, _>(source.get())
+    .bind::<Text, _>(id_prefix)
+    .load(connection)
+    .await
+    .doing("looking for the run")?;
+    Ok(rows.into_iter().map(Run::from).collect())
+}
+
+/// The newest run that ended well (`succeeded`, `unchanged` or `held`).
+///
+/// # Errors
+/// When the database fails.
+pub async fn last_success(
+    connection: &mut AsyncPgConnection,
+    source: SourceId,
+) -> Result<Option<Run>> {
+    let row: Option<Row> = sql_query(format!(
+        "{COLUMNS} WHERE source_id = $1 AND status IN ('succeeded', 'unchanged', 'held') \
+         ORDER BY started_at DESC LIMIT 1"
+    ))
+    .bind::<Integer, _>(source.get())
+    .get_result(connection)
+    .await
+    .optional()
+    .doing("looking for the last successful run")?;
+    Ok(row.map(Run::from))
+}
+
+/// Deletes finished runs that began before this time, with their changes.
+///
+/// # Errors
+/// When the database fails.
+pub async fn prune(
+    connection: &mut AsyncPgConnection,
+    source: SourceId,
+    before: DateTime<Utc>,
+) -> Result<usize> {
+    Ok(
+        sql_query("DELETE FROM entra_sync.run WHERE source_id = $1 AND started_at < $2")
+            .bind::<Integer, _>(source.get())
+            .bind::<Timestamptz, _>(before)
+            .execute(connection)
+            .await
+            .doing("pruning the history")?,
+    )
+}

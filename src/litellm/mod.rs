@@ -1,0 +1,22 @@
+//! LiteLLM's tables: what is in them, and the few ways we change them.
+//!
+//! Invariant: rows are written as LiteLLM 1.109.1 writes them, under LiteLLM's
+//! own advisory lock, with named columns only; `spend` and whatever else a
+//! running proxy counts is never touched. This is the only room with LiteLLM's
+//! SQL.
+//! Must not: decide anything, or commit; the caller's transaction also holds
+//! our ledger's rows.
+
+pub mod budget_reset;
+mod capabilities;
+mod error;
+pub mod members;
+pub mod organizations;
+pub mod snapshot;
+pub mod teams;
+pub mod users;
+mod writing;
+
+pub use capabilities::{Capabilities, probe};
+pub use error::{Error, Result};
+pub use writing::Writing;

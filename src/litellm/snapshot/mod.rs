@@ -1,0 +1,168 @@
+//! LiteLLM's rows as far as they concern a reading: read in streams, kept
+//! compactly, everything else passed over.
+//!
+//! Invariant: memory grows with the directory, not with LiteLLM: a user,
+//! roster entry or membership of somebody whom neither Entra nor our ledger
+//! knows is not kept. All copies of a membership come from one snapshot of the
+//! database, so a login in between cannot make them look torn.
+
+mod organizations;
+mod roster;
+mod teams;
+mod users;
+
+use std::collections::{BTreeSet, HashMap, HashSet};
+
+use diesel::QueryableByName;
+use diesel::sql_query;
+use diesel::sql_types::{Array, BigInt, Text};
+use diesel_async::{AsyncPgConnection, RunQueryDsl, SimpleAsyncConnection};
+
+use super::capabilities::Capabilities;
+use super::error::Result;
+use super::users::COUNT_BILLABLE;
+use crate::db::QueryContext;
+use crate::model::directory::{Attributes, Directory};
+use crate::model::ids::{OrganizationId, PersonId, TeamId, UserId};
+use crate::model::ledger::Owned;
+use crate::model::policy::Policy;
+use crate::model::target::Target;
+
+/// Which of LiteLLM's rows matter.
+#[derive(Debug, Default)]
+pub struct Interest {
+    /// Looked for in `user_id` and `sso_user_id`.
+    subjects: HashSet<String>,
+    /// Looked for in `lower(user_email)`.
+    emails: HashSet<Box<str>>,
+    /// Looked for in LiteLLM's verified subjects.
+    people: HashSet<PersonId>,
+    teams: BTreeSet<TeamId>,
+    organizations: BTreeSet<OrganizationId>,
+}
+
+impl Interest {
+    /// Everything that a plan for this reading may ask about.
+    #[must_use]
+    pub fn of(directory: &Directory, owned: &Owned, policy: &Policy) -> Self {
+        let mut interest = Self::default();
+        for (person, read) in &directory.people {
+            interest.people.insert(*person);
+            match &read.attributes {
+                Attributes::Known(attributes) => {
+                    interest.subjects.insert(attributes.subject.to_string());
+                    interest.emails.extend(attributes.email.clone());
+                }
+                Attributes::Unknown => {
+                    interest.subjects.insert(person.to_string());
+                }
+            }
+        }
+        let known = owned.people.values().map(|user| user.user.to_string());
+        interest.subjects.extend(known);
+        let groups = || directory.groups.keys().chain(owned.teams.keys());
+        interest
+            .teams
+            .extend(groups().map(|group| TeamId::of(*group)));
+        let default_teams = policy.user_defaults.teams.iter();
+        interest
+            .teams
+            .extend(default_teams.map(|team| team.team.clone()));
+        interest
+            .organizations
+            .extend(groups().map(|group| OrganizationId::of(*group)));
+        interest
+            .organizations
+            .extend(policy.team_defaults.organization.clone());
+        interest
+    }
+}
+
+#[derive(QueryableByName)]
+struct Count {
+    #[diesel(sql_type = BigInt)]
+    count: i64,
+}
+
+/// Reads the rows in one snapshot. The transaction must be fresh: this sets its
+/// isolation.
+///
+/// # Errors
+/// When the database fails, or a roster is not one.
+pub async fn read(
+    connection: &mut AsyncPgConnection,
+    capabilities: &Capabilities,
+    interest: &Interest,
+) -> Result<Target> {
+    connection
+        .batch_execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY")
+        .await
+        .doing("beginning the snapshot of LiteLLM's rows")?;
+    let verified_subjects = verified_subjects(connection, capabilities, interest).await?;
+    let mut target = Target {
+        users: users::read(connection, interest, &verified_subjects).await?,
+        ..Target::default()
+    };
+    target.verified_subjects = verified_subjects;
+    target.teams = teams::read(connection, interest, &target.users).await?;
+    target.organizations = organizations::read(connection, interest, &target.users).await?;
+    target.billable_users = count(connection, COUNT_BILLABLE).await?;
+    target.team_count = count(
+        connection,
+        "SELECT count(*) AS count FROM \"LiteLLM_TeamTable\"",
+    )
+    .await?;
+    Ok(target)
+}
+
+async fn count(connection: &mut AsyncPgConnection, sql: &str) -> Result<u64> {
+    let row: Count = sql_query(sql)
+        .get_result(connection)
+        .await
+        .doing("counting LiteLLM's rows")?;
+    Ok(row.count.unsigned_abs())
+}
+
+/// Object ids are unique in all tenants, so the tenant need not be compared;
+/// the setting may be a domain name while LiteLLM stores the id.
+async fn verified_subjects(
+    connection: &mut AsyncPgConnection,
+    capabilities: &Capabilities,
+    interest: &Interest,
+) -> Result<HashMap<PersonId, UserId>> {
+    #[derive(QueryableByName)]
+    struct Row {
+        #[diesel(sql_type = Text)]
+        oid: String,
+        #[diesel(sql_type = Text)]
+        user_id: String,
+    }
+    if !capabilities.has_table("LiteLLM_VerifiedSubject") {
+        return Ok(HashMap::new());
+    }
+    let rows: Vec<Row> =
+        sql_query("SELECT oid, user_id FROM \"LiteLLM_VerifiedSubject\" WHERE user_id IS NOT NULL")
+            .load(connection)
+            .await
+            .doing("reading LiteLLM's verified subjects")?;
+    Ok(rows
+        .into_iter()
+        .filter_map(|row| {
+            let person: PersonId = row.oid.to_lowercase().parse().ok()?;
+            interest
+                .people
+                .contains(&person)
+                .then(|| (person, UserId::new(row.user_id)))
+        })
+        .collect())
+}
+
+/// Ids as a bind for `= ANY($n)`.
+fn any<'a, T>(ids: impl IntoIterator<Item = &'a T>, text: fn(&T) -> &str) -> Vec<&'a str>
+where
+    T: 'a,
+{
+    ids.into_iter().map(text).collect()
+}
+
+type TextArray = Array<Text>;

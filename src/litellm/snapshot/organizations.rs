@@ -1,0 +1,73 @@
+//! Organizations of interest with their members.
+
+use std::collections::BTreeMap;
+
+use diesel::sql_types::{Array, Nullable, Text};
+use diesel::{QueryableByName, sql_query};
+use diesel_async::{AsyncPgConnection, RunQueryDsl};
+use futures::TryStreamExt;
+
+use super::teams::{MembersRow, known};
+use super::{Interest, TextArray, any};
+use crate::db::QueryContext;
+use crate::litellm::error::Result;
+use crate::model::ids::{OrganizationId, UserId};
+use crate::model::target::{OrganizationRow, UserRow};
+
+#[derive(QueryableByName)]
+struct Row {
+    #[diesel(sql_type = Text)]
+    organization_id: String,
+    #[diesel(sql_type = Text)]
+    organization_alias: String,
+    #[diesel(sql_type = Nullable<Array<Nullable<Text>>>)]
+    models: Option<Vec<Option<String>>>,
+}
+
+pub(super) async fn read(
+    connection: &mut AsyncPgConnection,
+    interest: &Interest,
+    users: &BTreeMap<UserId, UserRow>,
+) -> Result<BTreeMap<OrganizationId, OrganizationRow>> {
+    let wanted = any(&interest.organizations, OrganizationId::as_str);
+    let rows: Vec<Row> = sql_query(
+        "SELECT organization_id, organization_alias, models \
+         FROM \"LiteLLM_OrganizationTable\" WHERE organization_id = ANY($1)",
+    )
+    .bind::<TextArray, _>(&wanted)
+    .load(connection)
+    .await
+    .doing("reading LiteLLM's organizations")?;
+    let mut organizations: BTreeMap<OrganizationId, OrganizationRow> = rows
+        .into_iter()
+        .map(|row| {
+            let organization = OrganizationRow {
+                alias: row.organization_alias,
+                models: row
+                    .models
+                    .unwrap_or_default()
+                    .into_iter()
+                    .flatten()
+                    .collect(),
+                members: Vec::new(),
+            };
+            (OrganizationId::new(row.organization_id), organization)
+        })
+        .collect();
+    let doing = "reading LiteLLM's organization memberships";
+    let mut rows = sql_query(
+        "SELECT organization_id AS parent_id, array_agg(user_id) AS users \
+         FROM \"LiteLLM_OrganizationMembership\" WHERE organization_id = ANY($1) \
+         GROUP BY organization_id",
+    )
+    .bind::<TextArray, _>(&wanted)
+    .load_stream::<MembersRow>(connection)
+    .await
+    .doing(doing)?;
+    while let Some(row) = rows.try_next().await.doing(doing)? {
+        if let Some(organization) = organizations.get_mut(row.parent_id.as_str()) {
+            organization.members = known(row.users, users);
+        }
+    }
+    Ok(organizations)
+}

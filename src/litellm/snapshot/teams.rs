@@ -1,0 +1,128 @@
+//! Teams of interest with all copies of their memberships.
+
+use std::collections::BTreeMap;
+
+use diesel::sql_types::{Array, Nullable, Text};
+use diesel::{QueryableByName, sql_query};
+use diesel_async::{AsyncPgConnection, RunQueryDsl};
+use futures::TryStreamExt;
+
+use super::{Interest, TextArray, any, roster};
+use crate::db::QueryContext;
+use crate::litellm::error::{Error, Result};
+use crate::model::ids::{OrganizationId, TeamId, UserId};
+use crate::model::target::{RosterEntry, TeamRow, UserRow};
+
+#[derive(QueryableByName)]
+struct Row {
+    #[diesel(sql_type = Text)]
+    team_id: String,
+    #[diesel(sql_type = Nullable<Text>)]
+    team_alias: Option<String>,
+    #[diesel(sql_type = Nullable<Text>)]
+    organization_id: Option<String>,
+    #[diesel(sql_type = Nullable<Array<Nullable<Text>>>)]
+    models: Option<Vec<Option<String>>>,
+    #[diesel(sql_type = Text)]
+    roster: String,
+}
+
+#[derive(QueryableByName)]
+pub(super) struct MembersRow {
+    #[diesel(sql_type = Text)]
+    pub(super) parent_id: String,
+    #[diesel(sql_type = Array<Text>)]
+    pub(super) users: Vec<String>,
+}
+
+pub(super) async fn read(
+    connection: &mut AsyncPgConnection,
+    interest: &Interest,
+    users: &BTreeMap<UserId, UserRow>,
+) -> Result<BTreeMap<TeamId, TeamRow>> {
+    let wanted = any(&interest.teams, TeamId::as_str);
+    let doing = "reading LiteLLM's teams";
+    let mut rows = sql_query(
+        "SELECT team_id, team_alias, organization_id, models, members_with_roles::text AS roster \
+         FROM \"LiteLLM_TeamTable\" WHERE team_id = ANY($1)",
+    )
+    .bind::<TextArray, _>(&wanted)
+    .load_stream::<Row>(connection)
+    .await
+    .doing(doing)?;
+    let mut teams = BTreeMap::new();
+    while let Some(row) = rows.try_next().await.doing(doing)? {
+        let mut entries = Vec::new();
+        roster::read(&row.roster, &mut |entry| {
+            let user = entry.user_id.as_deref();
+            if let Some((user, _)) = user.and_then(|user| users.get_key_value(user)) {
+                entries.push(RosterEntry {
+                    user: user.clone(),
+                    role: entry.role(),
+                });
+            }
+        })
+        .map_err(|cause| Error::BadRoster {
+            team: row.team_id.clone(),
+            cause: cause.to_string(),
+        })?;
+        entries.sort_unstable();
+        entries.shrink_to_fit();
+        let Some(id) = interest.teams.get(row.team_id.as_str()) else {
+            continue;
+        };
+        let team = TeamRow {
+            alias: row.team_alias,
+            organization: row.organization_id.map(OrganizationId::new),
+            models: row
+                .models
+                .unwrap_or_default()
+                .into_iter()
+                .flatten()
+                .collect(),
+            roster: entries,
+            memberships: Vec::new(),
+        };
+        teams.insert(id.clone(), team);
+    }
+    drop(rows);
+    memberships(connection, &wanted, users, &mut teams).await?;
+    Ok(teams)
+}
+
+async fn memberships(
+    connection: &mut AsyncPgConnection,
+    wanted: &[&str],
+    users: &BTreeMap<UserId, UserRow>,
+    teams: &mut BTreeMap<TeamId, TeamRow>,
+) -> Result<()> {
+    let doing = "reading LiteLLM's team memberships";
+    let mut rows = sql_query(
+        "SELECT team_id AS parent_id, array_agg(user_id) AS users \
+         FROM \"LiteLLM_TeamMembership\" WHERE team_id = ANY($1) GROUP BY team_id",
+    )
+    .bind::<TextArray, _>(wanted)
+    .load_stream::<MembersRow>(connection)
+    .await
+    .doing(doing)?;
+    while let Some(row) = rows.try_next().await.doing(doing)? {
+        if let Some(team) = teams.get_mut(row.parent_id.as_str()) {
+            team.memberships = known(row.users, users);
+        }
+    }
+    Ok(())
+}
+
+/// Those of the ids that stand for a user of interest, sorted.
+pub(super) fn known(ids: Vec<String>, users: &BTreeMap<UserId, UserRow>) -> Vec<UserId> {
+    let mut known: Vec<UserId> = ids
+        .iter()
+        .filter_map(|id| {
+            users
+                .get_key_value(id.as_str())
+                .map(|(user, _)| user.clone())
+        })
+        .collect();
+    known.sort_unstable();
+    known
+}

@@ -1,0 +1,304 @@
+//! A plan as data: specific enough that whoever applies it has nothing left to
+//! decide.
+
+use crate::model::defaults::DefaultTeam;
+use crate::model::ids::{GroupId, OrganizationId, PersonId, UserId};
+use crate::model::ledger::{Origin, OwnedOrganization, OwnedTeam, OwnedUser};
+use crate::model::report::{Counts, ObjectError, Skipped};
+use crate::model::role::Role;
+
+/// Everything one pass wants to do.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Plan {
+    /// Organizations to make or rename, by group.
+    pub organizations: Vec<OrganizationChange>,
+    /// Teams to make or change, by group.
+    pub teams: Vec<TeamChange>,
+    /// Users to insert or change. Inserts come first, in the order in which
+    /// they take seats.
+    pub users: Vec<UserChange>,
+    /// Team members to add or repair, by group.
+    pub rosters: Vec<RosterChange>,
+    /// Organization members to add, by group.
+    pub organization_members: Vec<OrganizationMembersChange>,
+    /// Teams that every new user joins.
+    pub default_teams: Vec<DefaultTeamChange>,
+    /// What is there already and becomes ours.
+    pub adopted: Adopted,
+    /// What was left out on purpose.
+    pub skipped: Vec<Skipped>,
+    /// What could not be read, each with cause and remedy.
+    pub unreadable: Vec<ObjectError>,
+}
+
+/// A column's value before and after.
+#[derive(Debug, Clone, PartialEq)]
+pub struct FieldChange<T> {
+    /// What the snapshot held; the write is refused when it has moved.
+    pub before: Option<T>,
+    /// What it shall hold.
+    pub after: Option<T>,
+}
+
+/// A change of an organization.
+#[derive(Debug, Clone, PartialEq)]
+pub enum OrganizationChange {
+    /// Insert it, with its budget row, from `default_team_params`.
+    Create {
+        /// The group it stands for.
+        group: GroupId,
+        /// `organization_alias`.
+        alias: String,
+    },
+    /// Follow a rename.
+    Rename {
+        /// The group it stands for.
+        group: GroupId,
+        /// `organization_alias`.
+        alias: FieldChange<String>,
+        /// The ledger row afterwards.
+        owned: OwnedOrganization,
+    },
+}
+
+impl OrganizationChange {
+    /// The group the organization stands for.
+    #[must_use]
+    pub const fn group(&self) -> GroupId {
+        match self {
+            Self::Create { group, .. } | Self::Rename { group, .. } => *group,
+        }
+    }
+}
+
+/// A change of a team.
+#[derive(Debug, Clone, PartialEq)]
+pub enum TeamChange {
+    /// Insert it from `default_team_params`.
+    Create {
+        /// The group it stands for.
+        group: GroupId,
+        /// `team_alias`.
+        alias: Option<String>,
+        /// The organization it belongs to.
+        organization: Option<OrganizationId>,
+        /// `models`, when they come from the organization.
+        models: Option<Vec<String>>,
+    },
+    /// Change what we wrote and nobody else has changed since.
+    Update {
+        /// The group it stands for.
+        group: GroupId,
+        /// Follow a rename.
+        alias: Option<FieldChange<String>>,
+        /// Join the organization that could not be made before.
+        organization: Option<OrganizationId>,
+        /// Follow the organization's models.
+        models: Option<FieldChange<Vec<String>>>,
+        /// The ledger row afterwards.
+        owned: OwnedTeam,
+    },
+}
+
+impl TeamChange {
+    /// The group the team stands for.
+    #[must_use]
+    pub const fn group(&self) -> GroupId {
+        match self {
+            Self::Create { group, .. } | Self::Update { group, .. } => *group,
+        }
+    }
+}
+
+/// A change of a user.
+#[derive(Debug, Clone, PartialEq)]
+pub enum UserChange {
+    /// Insert the row as LiteLLM's login would.
+    Create {
+        /// Who.
+        person: PersonId,
+        /// `user_id` and `sso_user_id`.
+        user: UserId,
+        /// `user_email`; `None` when there is none or it is taken.
+        email: Option<Box<str>>,
+        /// `user_alias`.
+        alias: Option<Box<str>>,
+        /// `user_role`: app role, else default.
+        role: Role,
+    },
+    /// Change columns of a row that is there.
+    Update {
+        /// Who.
+        person: PersonId,
+        /// The row.
+        user: UserId,
+        /// Bind the row, found by e-mail, to this identity.
+        bind: Option<UserId>,
+        /// `user_email`.
+        email: Option<FieldChange<Box<str>>>,
+        /// `user_alias`.
+        alias: Option<FieldChange<Box<str>>>,
+        /// `user_role`, with the text it holds now.
+        role: Option<FieldChange<Role>>,
+        /// The ledger row afterwards.
+        owned: OwnedUser,
+    },
+}
+
+impl UserChange {
+    /// The person concerned.
+    #[must_use]
+    pub const fn person(&self) -> PersonId {
+        match self {
+            Self::Create { person, .. } | Self::Update { person, .. } => *person,
+        }
+    }
+}
+
+/// A person together with the LiteLLM row that stands for them.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Member {
+    /// The row.
+    pub user: UserId,
+    /// The person.
+    pub person: PersonId,
+}
+
+/// Members of one team to add or repair.
+#[derive(Debug, Clone, PartialEq)]
+pub struct RosterChange {
+    /// The group the team stands for.
+    pub group: GroupId,
+    /// Not members yet.
+    pub add: Vec<Member>,
+    /// On the roster, but not in all copies of the membership.
+    pub repair: Vec<Member>,
+    /// Those of `add` whom we had added before and somebody took out.
+    pub restored: Vec<UserId>,
+}
+
+/// Members of one organization to add.
+#[derive(Debug, Clone, PartialEq)]
+pub struct OrganizationMembersChange {
+    /// The group the organization stands for.
+    pub group: GroupId,
+    /// Not members yet.
+    pub add: Vec<Member>,
+}
+
+/// New users who join a team of `default_internal_user_params.teams`.
+#[derive(Debug, Clone, PartialEq)]
+pub struct DefaultTeamChange {
+    /// Which team, with the member's own budget.
+    pub team: DefaultTeam,
+    /// Who.
+    pub add: Vec<Member>,
+}
+
+/// What is there already, is wanted by Entra, and becomes ours. Nothing of
+/// LiteLLM's changes by it.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Adopted {
+    /// Teams, also those whose last-written values need an update.
+    pub teams: Vec<(GroupId, OwnedTeam)>,
+    /// Organizations, likewise.
+    pub organizations: Vec<(GroupId, OwnedOrganization)>,
+    /// People, likewise.
+    pub users: Vec<(PersonId, OwnedUser)>,
+    /// Team members, by group.
+    pub team_members: Vec<MemberList>,
+    /// Organization members, by group.
+    pub organization_members: Vec<MemberList>,
+    /// Those of the above that were not in the ledger at all: only they are
+    /// listed, the others are bookkeeping.
+    pub first_seen: FirstSeen,
+}
+
+/// Objects that the ledger has not known before.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct FirstSeen {
+    /// Teams.
+    pub teams: Vec<GroupId>,
+    /// Organizations.
+    pub organizations: Vec<GroupId>,
+    /// People, with the row they were matched to.
+    pub users: Vec<Member>,
+}
+
+/// Members of one group.
+#[derive(Debug, Clone, PartialEq)]
+pub struct MemberList {
+    /// The group.
+    pub group: GroupId,
+    /// Who.
+    pub members: Vec<Member>,
+}
+
+impl Plan {
+    /// What would change in LiteLLM, counted. Adoptions are no change.
+    #[must_use]
+    pub fn counts(&self) -> Counts {
+        let mut counts = Counts::default();
+        for change in &self.organizations {
+            match change {
+                OrganizationChange::Create { .. } => counts.organizations.created += 1,
+                OrganizationChange::Rename { .. } => counts.organizations.updated += 1,
+            }
+        }
+        for change in &self.teams {
+            match change {
+                TeamChange::Create { .. } => counts.teams.created += 1,
+                TeamChange::Update { .. } => counts.teams.updated += 1,
+            }
+        }
+        for change in &self.users {
+            match change {
+                UserChange::Create { .. } => counts.users.created += 1,
+                UserChange::Update { .. } => counts.users.updated += 1,
+            }
+        }
+        for change in &self.rosters {
+            counts.team_memberships.added += change.add.len() as u64;
+            counts.team_memberships.repaired += change.repair.len() as u64;
+        }
+        for change in &self.default_teams {
+            counts.team_memberships.added += change.add.len() as u64;
+        }
+        for change in &self.organization_members {
+            counts.organization_memberships.added += change.add.len() as u64;
+        }
+        counts
+    }
+
+    /// Whether anything of LiteLLM's would change.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.counts().total() == 0
+    }
+
+    /// Puts every list into its one order, so that equal worlds give equal
+    /// plans whatever order they were read in.
+    pub(super) fn sort(&mut self) {
+        self.organizations.sort_by_key(OrganizationChange::group);
+        self.teams.sort_by_key(TeamChange::group);
+        self.users.sort_by_cached_key(|change| match change {
+            UserChange::Create { person, role, .. } => (0, std::cmp::Reverse(Some(*role)), *person),
+            UserChange::Update { person, .. } => (1, std::cmp::Reverse(None), *person),
+        });
+        self.rosters.sort_by_key(|change| change.group);
+        self.organization_members.sort_by_key(|change| change.group);
+        self.adopted.teams.sort_by_key(|(group, _)| *group);
+        self.adopted.organizations.sort_by_key(|(group, _)| *group);
+        self.adopted.users.sort_by_key(|(person, _)| *person);
+        self.adopted.team_members.sort_by_key(|list| list.group);
+        self.adopted
+            .organization_members
+            .sort_by_key(|list| list.group);
+        self.skipped.sort();
+        self.skipped.dedup();
+        self.unreadable.sort();
+    }
+}
+
+/// The ledger's word for what a plan creates.
+pub(super) const CREATED: Origin = Origin::Created;

@@ -1,0 +1,285 @@
+//! A plan as a flat list: one line for one object, as people and programs are
+//! shown it.
+
+use serde::Serialize;
+use serde_json::{Value, json};
+
+use super::change::{OrganizationChange, Plan, TeamChange, UserChange};
+use crate::model::ids::{OrganizationId, TeamId, UserId};
+use crate::model::report::Kind;
+
+/// Actions that change nothing in LiteLLM: no drift.
+pub const LISTED_FOR_INFORMATION: &str = "adopt";
+
+/// One object and what is to happen to it.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Item {
+    /// `create`, `update`, `add`, `repair`, `adopt`.
+    pub action: &'static str,
+    /// What it is.
+    pub kind: Kind,
+    /// Its id; for a membership `parent/user`.
+    pub id: String,
+    /// Why.
+    pub reason: &'static str,
+    /// The columns concerned, before; null for a new object.
+    pub before: Value,
+    /// The columns concerned, after.
+    pub after: Value,
+}
+
+impl Item {
+    /// Whether the item changes anything in LiteLLM.
+    #[must_use]
+    pub fn is_drift(&self) -> bool {
+        self.action != LISTED_FOR_INFORMATION
+    }
+}
+
+impl Plan {
+    /// Every item, in one stable order, made as it is asked for: a first pass
+    /// over a large tenant has a million.
+    pub fn items(&self) -> impl Iterator<Item = Item> + '_ {
+        self.organizations
+            .iter()
+            .map(organization)
+            .chain(self.teams.iter().map(team))
+            .chain(self.users.iter().map(user))
+            .chain(self.rosters.iter().flat_map(|change| {
+                let team = TeamId::of(change.group);
+                let repaired = team.clone();
+                let add = change.add.iter().map(move |member| {
+                    let reason = if change.restored.binary_search(&member.user).is_ok() {
+                        "taken out in LiteLLM, still a member of the group"
+                    } else {
+                        "member of the group"
+                    };
+                    membership(
+                        Kind::TeamMembership,
+                        "add",
+                        team.as_str(),
+                        &member.user,
+                        reason,
+                    )
+                });
+                let repair = change.repair.iter().map(move |member| {
+                    let reason = "copies of the membership disagree";
+                    let team = repaired.as_str();
+                    membership(Kind::TeamMembership, "repair", team, &member.user, reason)
+                });
+                add.chain(repair)
+            }))
+            .chain(self.default_teams.iter().flat_map(|change| {
+                change.add.iter().map(|member| {
+                    let reason = "new user, default_internal_user_params.teams";
+                    let team = change.team.team.as_str();
+                    membership(Kind::TeamMembership, "add", team, &member.user, reason)
+                })
+            }))
+            .chain(self.organization_members.iter().flat_map(|change| {
+                let id = OrganizationId::of(change.group);
+                change.add.iter().map(move |member| {
+                    let reason = "member of the group, create_organizations is on";
+                    let kind = Kind::OrganizationMembership;
+                    membership(kind, "add", id.as_str(), &member.user, reason)
+                })
+            }))
+            .chain(self.adoptions())
+    }
+
+    fn adoptions(&self) -> impl Iterator<Item = Item> + '_ {
+        let adopt = |kind, id: String, reason| Item {
+            action: LISTED_FOR_INFORMATION,
+            kind,
+            id,
+            reason,
+            before: Value::Null,
+            after: Value::Null,
+        };
+        let seen = &self.adopted.first_seen;
+        let found = "found in LiteLLM, wanted by Entra";
+        seen.organizations
+            .iter()
+            .map(move |group| adopt(Kind::Organization, group.to_string(), found))
+            .chain(
+                seen.teams
+                    .iter()
+                    .map(move |group| adopt(Kind::Team, group.to_string(), found)),
+            )
+            .chain(
+                seen.users
+                    .iter()
+                    .map(move |member| adopt(Kind::User, member.user.to_string(), found)),
+            )
+            .chain(self.adopted.team_members.iter().flat_map(move |list| {
+                list.members.iter().map(move |member| {
+                    let id = format!("{}/{}", list.group, member.user);
+                    adopt(Kind::TeamMembership, id, found)
+                })
+            }))
+            .chain(
+                self.adopted
+                    .organization_members
+                    .iter()
+                    .flat_map(move |list| {
+                        list.members.iter().map(move |member| {
+                            let id = format!("{}/{}", list.group, member.user);
+                            adopt(Kind::OrganizationMembership, id, found)
+                        })
+                    }),
+            )
+    }
+}
+
+fn membership(
+    kind: Kind,
+    action: &'static str,
+    parent: &str,
+    user: &UserId,
+    reason: &'static str,
+) -> Item {
+    Item {
+        action,
+        kind,
+        id: format!("{parent}/{user}"),
+        reason,
+        before: Value::Null,
+        after: json!({ "role": if kind == Kind::TeamMembership { "user" } else { "internal_user" } }),
+    }
+}
+
+fn organization(change: &OrganizationChange) -> Item {
+    match change {
+        OrganizationChange::Create { group, alias } => Item {
+            action: "create",
+            kind: Kind::Organization,
+            id: group.to_string(),
+            reason: "group assigned, create_organizations is on",
+            before: Value::Null,
+            after: json!({ "organization_alias": alias }),
+        },
+        OrganizationChange::Rename { group, alias, .. } => Item {
+            action: "update",
+            kind: Kind::Organization,
+            id: group.to_string(),
+            reason: "group renamed in Entra",
+            before: json!({ "organization_alias": alias.before }),
+            after: json!({ "organization_alias": alias.after }),
+        },
+    }
+}
+
+fn team(change: &TeamChange) -> Item {
+    match change {
+        TeamChange::Create {
+            group,
+            alias,
+            organization,
+            models,
+        } => {
+            let mut after = json!({ "team_alias": alias });
+            if let Some(organization) = organization {
+                after["organization_id"] = json!(organization);
+            }
+            if let Some(models) = models {
+                after["models"] = json!(models);
+            }
+            Item {
+                action: "create",
+                kind: Kind::Team,
+                id: group.to_string(),
+                reason: "group assigned",
+                before: Value::Null,
+                after,
+            }
+        }
+        TeamChange::Update {
+            group,
+            alias,
+            organization,
+            models,
+            ..
+        } => {
+            let (mut before, mut after) = (json!({}), json!({}));
+            let mut reason = "the organization's models changed";
+            if let Some(models) = models {
+                before["models"] = json!(models.before);
+                after["models"] = json!(models.after);
+            }
+            if let Some(alias) = alias {
+                before["team_alias"] = json!(alias.before);
+                after["team_alias"] = json!(alias.after);
+                reason = "group renamed in Entra";
+            }
+            if let Some(organization) = organization {
+                before["organization_id"] = Value::Null;
+                after["organization_id"] = json!(organization);
+                reason = "its organization can be made now";
+            }
+            Item {
+                action: "update",
+                kind: Kind::Team,
+                id: group.to_string(),
+                reason,
+                before,
+                after,
+            }
+        }
+    }
+}
+
+fn user(change: &UserChange) -> Item {
+    match change {
+        UserChange::Create {
+            user,
+            email,
+            alias,
+            role,
+            ..
+        } => Item {
+            action: "create",
+            kind: Kind::User,
+            id: user.to_string(),
+            reason: "assigned through a group or directly",
+            before: Value::Null,
+            after: json!({ "user_email": email, "user_alias": alias, "user_role": role }),
+        },
+        UserChange::Update {
+            user,
+            bind,
+            email,
+            alias,
+            role,
+            ..
+        } => {
+            let (mut before, mut after) = (json!({}), json!({}));
+            let mut reason = "name or address changed in Entra";
+            if let Some(email) = email {
+                before["user_email"] = json!(email.before);
+                after["user_email"] = json!(email.after);
+            }
+            if let Some(alias) = alias {
+                before["user_alias"] = json!(alias.before);
+                after["user_alias"] = json!(alias.after);
+            }
+            if let Some(role) = role {
+                before["user_role"] = json!(role.before);
+                after["user_role"] = json!(role.after);
+                reason = "app role in Entra is higher";
+            }
+            if let Some(bind) = bind {
+                before["sso_user_id"] = Value::Null;
+                after["sso_user_id"] = json!(bind);
+                reason = "found by e-mail";
+            }
+            Item {
+                action: "update",
+                kind: Kind::User,
+                id: user.to_string(),
+                reason,
+                before,
+                after,
+            }
+        }
+    }
+}

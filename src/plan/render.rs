@@ -1,0 +1,79 @@
+//! A plan as text for people: what, from what to what, and why.
+//!
+//! Invariant: two equal plans print the same text; no name can forge a line
+//! (see [`super::printable`]).
+
+use std::io::{self, Write};
+
+use serde_json::{Map, Value};
+
+use super::{Item, Plan, printable};
+
+/// Writes the plan, one line for one object, then what was left out.
+///
+/// # Errors
+/// Only when the output breaks.
+pub fn text(plan: &Plan, out: &mut impl Write) -> io::Result<()> {
+    let counts = plan.counts();
+    if counts.total() == 0 {
+        writeln!(out, "Nothing to change: LiteLLM is as Entra wants it.")?;
+    }
+    for item in plan.items() {
+        line(&item, out)?;
+    }
+    for skipped in &plan.skipped {
+        let kind = skipped.kind.as_str();
+        writeln!(
+            out,
+            "- {kind} {} left out: {}",
+            printable(&skipped.id),
+            skipped.reason
+        )?;
+    }
+    for error in &plan.unreadable {
+        let kind = error.kind.as_str();
+        let message = printable(&error.message);
+        writeln!(out, "! {kind} {} {message}", printable(&error.id))?;
+    }
+    Ok(())
+}
+
+/// Writes one item as one line.
+///
+/// # Errors
+/// Only when the output breaks.
+pub fn line(item: &Item, out: &mut impl Write) -> io::Result<()> {
+    let mark = match item.action {
+        "create" | "add" => '+',
+        "adopt" => '=',
+        _ => '~',
+    };
+    write!(
+        out,
+        "{mark} {} {} {}",
+        item.action,
+        item.kind.as_str(),
+        printable(&item.id)
+    )?;
+    let empty = Map::new();
+    let before = item.before.as_object().unwrap_or(&empty);
+    if let Some(after) = item.after.as_object() {
+        let is_membership = item.id.contains('/');
+        for (column, value) in after.iter().filter(|_| !is_membership) {
+            match before.get(column) {
+                Some(old) => write!(out, " {column}: {} -> {}", shown(old), shown(value))?,
+                None if value.is_null() => {}
+                None => write!(out, " {column}: {}", shown(value))?,
+            }
+        }
+    }
+    writeln!(out, " ({})", item.reason)
+}
+
+fn shown(value: &Value) -> String {
+    match value {
+        Value::Null => "nothing".to_owned(),
+        Value::String(text) => format!("\"{}\"", printable(text)),
+        other => printable(&other.to_string()).into_owned(),
+    }
+}

@@ -1,0 +1,80 @@
+//! Why a pass ended early.
+
+use crate::{db, entra, ledger, litellm};
+
+/// Result of anything a pass does.
+pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+/// A failure of the whole pass. Failures of single objects are in its report.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The directory could not be read.
+    #[error(transparent)]
+    Entra(#[from] entra::Error),
+    /// LiteLLM's tables cannot be used.
+    #[error(transparent)]
+    Litellm(#[from] litellm::Error),
+    /// The ledger cannot be used.
+    #[error(transparent)]
+    Ledger(#[from] ledger::Error),
+    /// The database failed.
+    #[error(transparent)]
+    Database(#[from] db::Error),
+    /// Somebody asked the process to end.
+    #[error(
+        "the pass was ended on request; what was written is whole, the next pass does the rest"
+    )]
+    Stopped,
+}
+
+impl Error {
+    /// Whether the settings, not the world, are to blame (exit code 64).
+    #[must_use]
+    pub const fn is_configuration(&self) -> bool {
+        matches!(self, Self::Ledger(ledger::Error::SourceMismatch { .. }))
+    }
+
+    /// Whether another instance works on this source.
+    #[must_use]
+    pub const fn is_lease_held(&self) -> bool {
+        matches!(self, Self::Ledger(ledger::Error::LeaseHeld { .. }))
+    }
+
+    /// Whether writing may be tried again in a new transaction.
+    #[must_use]
+    pub(super) fn is_retryable(&self) -> bool {
+        match self {
+            Self::Litellm(error) => error.is_retryable(),
+            Self::Ledger(ledger::Error::Database(error)) | Self::Database(error) => {
+                error.is_retryable()
+            }
+            Self::Entra(_) | Self::Ledger(_) | Self::Stopped => false,
+        }
+    }
+
+    /// Whether no other object can be written either.
+    #[must_use]
+    pub(super) fn is_fatal(&self) -> bool {
+        match self {
+            Self::Entra(_) | Self::Stopped => true,
+            Self::Ledger(ledger::Error::Database(error))
+            | Self::Litellm(litellm::Error::Database(error))
+            | Self::Database(error) => error.is_disconnect(),
+            Self::Ledger(_) => true,
+            Self::Litellm(litellm::Error::NotCapable { .. }) => false,
+            Self::Litellm(_) => false,
+        }
+    }
+
+    /// A closed set of words, for metrics.
+    #[must_use]
+    pub const fn kind(&self) -> &'static str {
+        match self {
+            Self::Entra(error) => error.kind(),
+            Self::Litellm(error) => error.kind(),
+            Self::Ledger(error) => error.kind(),
+            Self::Database(error) => error.kind(),
+            Self::Stopped => "stopped",
+        }
+    }
+}

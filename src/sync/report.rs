@@ -1,0 +1,156 @@
+//! What a pass reports: the object of `sync --format json` (design 4).
+
+use chrono::{DateTime, SecondsFormat, Utc};
+use serde_json::{Value, json};
+
+use super::error::Error;
+use super::write::Tally;
+use super::{Planned, Request};
+use crate::model::directory::Directory;
+use crate::model::ids::RunId;
+use crate::model::report::{
+    Counts, DirectoryCounts, Held, Kind, Mode, ObjectError, Skipped, Status, Trigger,
+};
+use crate::plan::{Item, Plan};
+
+/// A pass's report, whether it went well or not.
+#[derive(Debug, Clone)]
+pub struct Report {
+    /// The pass.
+    pub run_id: RunId,
+    /// Who asked.
+    pub trigger: Trigger,
+    /// How the directory was read.
+    pub mode: Mode,
+    /// How it ended.
+    pub status: Status,
+    /// UTC.
+    pub started_at: DateTime<Utc>,
+    /// UTC.
+    pub finished_at: Option<DateTime<Utc>>,
+    /// What was read.
+    pub directory: DirectoryCounts,
+    /// What was changed.
+    pub changes: Counts,
+    /// What the guard holds back.
+    pub held: Option<Held>,
+    /// What was left out on purpose.
+    pub skipped: Vec<Skipped>,
+    /// What could not be read or written.
+    pub errors: Vec<ObjectError>,
+    /// Over the plan's items.
+    pub plan_digest: Option<String>,
+}
+
+impl Report {
+    pub(super) fn begin(run: RunId, request: &Request, now: DateTime<Utc>) -> Self {
+        Self {
+            run_id: run,
+            trigger: request.trigger,
+            mode: request.mode,
+            status: Status::Failed,
+            started_at: now,
+            finished_at: None,
+            directory: DirectoryCounts::default(),
+            changes: Counts::default(),
+            held: None,
+            skipped: Vec::new(),
+            errors: Vec::new(),
+            plan_digest: None,
+        }
+    }
+
+    pub(super) fn read(&mut self, directory: &Directory) {
+        self.directory = counts(directory);
+    }
+
+    pub(super) fn planned(&mut self, plan: &Plan) {
+        self.plan_digest = Some(plan.digest());
+        self.skipped.clone_from(&plan.skipped);
+        self.errors.clone_from(&plan.unreadable);
+    }
+
+    pub(super) fn written(&mut self, plan: &Plan, tally: Tally, now: DateTime<Utc>) {
+        self.changes = tally.counts;
+        self.skipped.extend(tally.skipped);
+        self.skipped.sort();
+        self.skipped.dedup();
+        self.errors.extend(tally.errors);
+        self.errors.sort();
+        self.status = if !self.errors.is_empty() {
+            Status::Partial
+        } else if self.changes.total() == 0 && plan.is_empty() {
+            Status::Unchanged
+        } else {
+            Status::Succeeded
+        };
+        self.finished_at = Some(now);
+    }
+
+    /// The pass broke off; said once, as an error of the whole source.
+    pub(super) fn fail(&mut self, now: DateTime<Utc>, source: &str, error: &Error) {
+        if self.status == Status::Failed && self.finished_at.is_some() {
+            return;
+        }
+        self.status = Status::Failed;
+        self.finished_at = Some(now);
+        self.errors.push(ObjectError {
+            kind: Kind::Source,
+            id: source.to_owned(),
+            message: error.to_string(),
+        });
+    }
+
+    /// The object that is printed and kept.
+    #[must_use]
+    pub fn json(&self) -> Value {
+        let finished = self.finished_at.unwrap_or(self.started_at);
+        let duration = (finished - self.started_at).num_milliseconds().max(0);
+        json!({
+            "run_id": self.run_id,
+            "trigger": self.trigger,
+            "mode": self.mode,
+            "status": self.status,
+            "started_at": self.started_at.to_rfc3339_opts(SecondsFormat::Millis, true),
+            "finished_at": finished.to_rfc3339_opts(SecondsFormat::Millis, true),
+            "duration_ms": duration,
+            "directory": self.directory,
+            "changes": self.changes,
+            "held": self.held,
+            "skipped": self.skipped,
+            "errors": self.errors,
+        })
+    }
+}
+
+/// What was read, counted.
+fn counts(directory: &Directory) -> DirectoryCounts {
+    let read = || {
+        directory
+            .groups
+            .values()
+            .filter_map(|group| group.members.as_ref().ok())
+    };
+    DirectoryCounts {
+        groups: read().count() as u64,
+        users: directory.people.len() as u64,
+        memberships: read().map(|members| members.get().len() as u64).sum(),
+        requests: directory.cost.requests,
+        resource_units: directory.cost.resource_units,
+        retries: directory.cost.retries,
+    }
+}
+
+/// The object of `plan --format json`.
+#[must_use]
+pub fn plan_json(planned: &Planned) -> Value {
+    let plan = &planned.plan;
+    json!({
+        "digest": plan.digest(),
+        "changes": plan.counts(),
+        "items": plan.items().collect::<Vec<Item>>(),
+        "held": Value::Null,
+        "skipped": plan.skipped,
+        "errors": plan.unreadable,
+    })
+}

@@ -1,0 +1,73 @@
+//! What was found in LiteLLM and is wanted by Entra becomes ours: ledger rows
+//! only, nothing of LiteLLM's changes.
+
+use super::step::Desk;
+use crate::db::{Limits, Transaction};
+use crate::ledger::lease;
+use crate::ledger::ownership::{self, Members};
+use crate::model::ids::PersonId;
+use crate::model::ledger::Origin;
+use crate::plan::{MemberList, Plan};
+use crate::sync::error::{Error, Result};
+
+const BATCH: usize = 5_000;
+
+pub(super) async fn write(desk: Desk<'_>, plan: &Plan) -> Result<()> {
+    let adopted = &plan.adopted;
+    let source = desk.lease.source;
+    for teams in adopted.teams.chunks(BATCH) {
+        let mut transaction = open(desk).await?;
+        ownership::record_teams(&mut transaction, source, desk.run, teams).await?;
+        transaction.commit().await?;
+    }
+    for organizations in adopted.organizations.chunks(BATCH) {
+        let mut transaction = open(desk).await?;
+        ownership::record_organizations(&mut transaction, source, desk.run, organizations).await?;
+        transaction.commit().await?;
+    }
+    for users in adopted.users.chunks(BATCH) {
+        let mut transaction = open(desk).await?;
+        ownership::record_users(&mut transaction, source, desk.run, users).await?;
+        transaction.commit().await?;
+    }
+    for list in &adopted.team_members {
+        let people = people(list);
+        for people in people.chunks(BATCH) {
+            let mut transaction = open(desk).await?;
+            let members = found(list, people);
+            ownership::record_team_members(&mut transaction, source, members).await?;
+            transaction.commit().await?;
+        }
+    }
+    for list in &adopted.organization_members {
+        let people = people(list);
+        for people in people.chunks(BATCH) {
+            let mut transaction = open(desk).await?;
+            let members = found(list, people);
+            ownership::record_organization_members(&mut transaction, source, members).await?;
+            transaction.commit().await?;
+        }
+    }
+    Ok(())
+}
+
+async fn open(desk: Desk<'_>) -> Result<Transaction> {
+    if desk.stop.is_cancelled() {
+        return Err(Error::Stopped);
+    }
+    let mut transaction = desk.database.begin(Limits::WRITE).await?;
+    lease::fence(&mut transaction, desk.lease).await?;
+    Ok(transaction)
+}
+
+fn people(list: &MemberList) -> Vec<PersonId> {
+    list.members.iter().map(|member| member.person).collect()
+}
+
+const fn found<'a>(list: &MemberList, people: &'a [PersonId]) -> Members<'a> {
+    Members {
+        group: list.group,
+        people,
+        origin: Origin::Adopted,
+    }
+}

@@ -1,0 +1,138 @@
+//! Writing a plan, in short transactions that each hold LiteLLM's rows, our
+//! ledger's rows about them, and the lease's epoch.
+//!
+//! Invariant: nothing is counted before it is committed; a batch that fails is
+//! halved until the one bad object is found, and the others are written; what
+//! depends on an object that failed is left for the next pass.
+
+mod adoptions;
+mod members;
+mod organizations;
+mod step;
+mod teams;
+mod users;
+
+use std::collections::HashSet;
+
+use chrono::Utc;
+use tokio_util::sync::CancellationToken;
+
+use super::error::Result;
+use super::progress::Progress;
+use crate::config::LitellmSettings;
+use crate::db::Database;
+use crate::ledger::lease::Lease;
+use crate::litellm::{Capabilities, Writing};
+use crate::model::ids::{GroupId, RunId, UserId};
+use crate::model::report::{Counts, Kind, ObjectError, Skipped};
+use crate::plan::Plan;
+use step::Desk;
+
+/// What has been committed so far, and what was not.
+#[derive(Debug, Default)]
+pub(super) struct Tally {
+    pub(super) counts: Counts,
+    pub(super) skipped: Vec<Skipped>,
+    pub(super) errors: Vec<ObjectError>,
+    /// Groups whose organization is not there: their teams stand alone.
+    without_organization: HashSet<GroupId>,
+    /// Groups whose team is not there: no members to write.
+    without_team: HashSet<GroupId>,
+    /// Users that could not be inserted: no memberships to write.
+    without_row: HashSet<UserId>,
+}
+
+impl Tally {
+    fn absorb(&mut self, other: Self) {
+        add(&mut self.counts, &other.counts);
+        self.skipped.extend(other.skipped);
+        self.errors.extend(other.errors);
+        self.without_organization.extend(other.without_organization);
+        self.without_team.extend(other.without_team);
+        self.without_row.extend(other.without_row);
+    }
+
+    fn error(&mut self, kind: Kind, id: impl ToString, message: impl Into<String>) {
+        self.errors.push(ObjectError {
+            kind,
+            id: id.to_string(),
+            message: message.into(),
+        });
+    }
+}
+
+fn add(sum: &mut Counts, more: &Counts) {
+    sum.organizations.created += more.organizations.created;
+    sum.organizations.updated += more.organizations.updated;
+    sum.teams.created += more.teams.created;
+    sum.teams.updated += more.teams.updated;
+    sum.users.created += more.users.created;
+    sum.users.updated += more.users.updated;
+    sum.team_memberships.added += more.team_memberships.added;
+    sum.team_memberships.repaired += more.team_memberships.repaired;
+    sum.organization_memberships.added += more.organization_memberships.added;
+}
+
+/// Writes one plan.
+pub(super) struct Writer<'a> {
+    database: &'a Database,
+    settings: &'a LitellmSettings,
+    capabilities: &'a Capabilities,
+    lease: Lease,
+    run: RunId,
+}
+
+impl<'a> Writer<'a> {
+    pub(super) const fn new(
+        database: &'a Database,
+        settings: &'a LitellmSettings,
+        capabilities: &'a Capabilities,
+        lease: Lease,
+        run: RunId,
+    ) -> Self {
+        Self {
+            database,
+            settings,
+            capabilities,
+            lease,
+            run,
+        }
+    }
+
+    /// Writes the plan as far as it can be written; the tally holds whatever
+    /// was committed, even when the pass then failed.
+    pub(super) async fn apply(
+        &self,
+        plan: &Plan,
+        progress: &Progress,
+        stop: &CancellationToken,
+    ) -> (Tally, Result<()>) {
+        progress.expect(plan.counts().total());
+        let mut tally = Tally::default();
+        let desk = Desk {
+            database: self.database,
+            policy: &self.settings.policy,
+            writing: Writing {
+                capabilities: self.capabilities,
+                calendar: &self.settings.calendar,
+                now: Utc::now(),
+            },
+            lease: self.lease,
+            run: self.run,
+            progress,
+            stop,
+        };
+        let ended = in_order(desk, plan, &mut tally).await;
+        (tally, ended)
+    }
+}
+
+/// Organizations before the teams inside them, both and the users before the
+/// memberships that join them.
+async fn in_order(desk: Desk<'_>, plan: &Plan, tally: &mut Tally) -> Result<()> {
+    organizations::write(desk, plan, tally).await?;
+    teams::write(desk, plan, tally).await?;
+    users::write(desk, plan, tally).await?;
+    members::write(desk, plan, tally).await?;
+    adoptions::write(desk, plan).await
+}

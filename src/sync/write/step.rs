@@ -1,0 +1,110 @@
+//! How a list of objects is written: in batches, fenced, tried again, and
+//! halved around a bad one.
+
+use std::time::Duration;
+
+use tokio_util::sync::CancellationToken;
+
+use super::Tally;
+use crate::db::{Database, Limits, Transaction};
+use crate::ledger::lease::{self, Lease};
+use crate::litellm::Writing;
+use crate::model::ids::RunId;
+use crate::model::policy::Policy;
+use crate::sync::error::{Error, Result};
+use crate::sync::progress::Progress;
+
+/// How often one transaction is tried when a lock or the connection fails it.
+const ATTEMPTS: u32 = 5;
+
+/// What every writer works with.
+#[derive(Clone, Copy)]
+pub(super) struct Desk<'a> {
+    pub(super) database: &'a Database,
+    pub(super) policy: &'a Policy,
+    pub(super) writing: Writing<'a>,
+    pub(super) lease: Lease,
+    pub(super) run: RunId,
+    pub(super) progress: &'a Progress,
+    pub(super) stop: &'a CancellationToken,
+}
+
+/// One object that is written, together with others of its kind.
+pub(super) trait Writable: Sized {
+    /// Writes these, in the given transaction; the tally is kept only if it
+    /// commits.
+    async fn write(desk: Desk<'_>, transaction: &mut Transaction, items: &[Self]) -> Result<Tally>;
+
+    /// Notes that this one cannot be written, and why.
+    fn refuse(&self, error: &Error, tally: &mut Tally);
+}
+
+impl Desk<'_> {
+    /// Writes all items, so many in a transaction.
+    pub(super) async fn run<W: Writable>(
+        self,
+        items: &[W],
+        batch: usize,
+        tally: &mut Tally,
+    ) -> Result<()> {
+        for items in items.chunks(batch) {
+            self.run_batch(items, tally).await?;
+        }
+        Ok(())
+    }
+
+    /// Halves a batch that fails until the culprit stands alone.
+    async fn run_batch<W: Writable>(self, items: &[W], tally: &mut Tally) -> Result<()> {
+        let mut open = vec![items];
+        while let Some(items) = open.pop() {
+            match self.attempt(items).await {
+                Ok(done) => {
+                    tally.absorb(done);
+                    self.progress.advance(items.len());
+                }
+                Err(error) if error.is_fatal() => return Err(error),
+                Err(error) => match items {
+                    [] => {}
+                    [one] => {
+                        one.refuse(&error, tally);
+                        self.progress.advance(1);
+                    }
+                    many => {
+                        let (front, back) = many.split_at(many.len() / 2);
+                        // The front is popped first: order is kept.
+                        open.push(back);
+                        open.push(front);
+                    }
+                },
+            }
+        }
+        Ok(())
+    }
+
+    async fn attempt<W: Writable>(self, items: &[W]) -> Result<Tally> {
+        let mut attempt = 1;
+        loop {
+            // Between transactions is where a pass may end.
+            if self.stop.is_cancelled() {
+                return Err(Error::Stopped);
+            }
+            match self.once(items).await {
+                Err(error) if error.is_retryable() && attempt < ATTEMPTS => {
+                    tracing::debug!(error.message = %error, attempt, "a transaction is tried again");
+                    let pause = Duration::from_millis(50) * 3_u32.pow(attempt);
+                    tokio::time::sleep(pause).await;
+                    attempt += 1;
+                }
+                ended => return ended,
+            }
+        }
+    }
+
+    async fn once<W: Writable>(self, items: &[W]) -> Result<Tally> {
+        let mut transaction = self.database.begin(Limits::WRITE).await?;
+        lease::fence(&mut transaction, self.lease).await?;
+        let tally = W::write(self, &mut transaction, items).await?;
+        transaction.commit().await?;
+        Ok(tally)
+    }
+}

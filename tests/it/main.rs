@@ -1,0 +1,7 @@
+//! The integration tests: one binary, one file per behaviour, each test with a
+//! LiteLLM database of its own. `scripts/test` provides the PostgreSQL.
+
+mod database_role;
+mod first_pass;
+mod litellm_schema;
+mod support;

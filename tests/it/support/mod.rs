@@ -1,0 +1,12 @@
+//! What every integration test stands on: a LiteLLM database of its own, rows
+//! as LiteLLM would have written them, and waiting without sleeping.
+
+pub mod database;
+pub mod export;
+pub mod psql;
+pub mod seed;
+pub mod wait;
+pub mod world;
+
+pub use database::TestDatabase;
+pub use world::World;

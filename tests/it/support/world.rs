@@ -1,0 +1,142 @@
+//! An Entra tenant, a LiteLLM database, and the daemon's passes between them.
+
+use std::sync::Arc;
+
+use entra_sync::config::{self, Environment, Overrides, Settings, Sources};
+use entra_sync::model::policy::Scope;
+use entra_sync::model::report::{Mode, Status, Trigger};
+use entra_sync::simulator::{Simulator, Tenant};
+use entra_sync::sync::{Error, Planned, Progress, Report, Request, Source};
+use tokio_util::sync::CancellationToken;
+
+use super::TestDatabase;
+
+/// Settings are made as an operator makes them: from the environment.
+pub struct World {
+    pub entra: Simulator,
+    pub database: TestDatabase,
+    environment: Environment,
+}
+
+impl World {
+    /// A tenant beside an empty LiteLLM. Seats are unlimited; the tests about
+    /// seats say otherwise.
+    pub async fn new(furnish: impl FnOnce(&mut Tenant)) -> Self {
+        let entra = Simulator::start(Tenant::build(furnish))
+            .await
+            .expect("a loopback port");
+        let database = TestDatabase::create().await;
+        let (tenant, client, secret, application) = entra.tenant(|tenant| {
+            (
+                tenant.tenant_id().to_string(),
+                tenant.client_id().to_string(),
+                tenant.client_secret().to_owned(),
+                tenant.service_principal_id().to_string(),
+            )
+        });
+        let environment = [
+            ("MICROSOFT_TENANT", tenant),
+            ("MICROSOFT_CLIENT_ID", client),
+            ("MICROSOFT_CLIENT_SECRET", secret),
+            ("MICROSOFT_SERVICE_PRINCIPAL_ID", application),
+            ("MICROSOFT_GRAPH_ENDPOINT", entra.graph_url()),
+            ("MICROSOFT_TOKEN_ENDPOINT", entra.token_url()),
+            ("DATABASE_URL", database.url()),
+            ("ENTRA_SYNC__LITELLM__SEATS", "unlimited".to_owned()),
+        ];
+        Self {
+            entra,
+            database,
+            environment: environment
+                .into_iter()
+                .map(|(name, value)| (name.to_owned(), value))
+                .collect(),
+        }
+    }
+
+    /// Sets one environment variable, for example `ENTRA_SYNC__LITELLM__SEATS`.
+    pub fn set(&mut self, name: &str, value: impl ToString) -> &mut Self {
+        self.environment.insert(name.to_owned(), value.to_string());
+        self
+    }
+
+    /// The same while the world is being made.
+    pub fn with(mut self, name: &str, value: impl ToString) -> Self {
+        self.set(name, value);
+        self
+    }
+
+    /// What the daemon would be given as environment.
+    pub fn environment(&self) -> &Environment {
+        &self.environment
+    }
+
+    pub fn settings(&self) -> Settings {
+        let sources = Sources {
+            files: Vec::new(),
+            environment: self.environment.clone(),
+            overrides: Overrides::default(),
+            today: chrono::Utc::now().date_naive(),
+        };
+        match config::load(&sources) {
+            Ok(loaded) => loaded.settings,
+            Err(error) => panic!("{error}"),
+        }
+    }
+
+    /// A fresh daemon: no connections, no token, no memory.
+    pub fn source(&self) -> Source {
+        Source::new(Arc::new(self.settings())).expect("a source")
+    }
+
+    /// One pass over everything, whatever comes of it.
+    pub async fn try_pass(&self) -> (Report, Option<Error>) {
+        self.pass_of(&self.source(), Scope::default()).await
+    }
+
+    /// One pass with this scope, by this daemon.
+    pub async fn pass_of(&self, source: &Source, scope: Scope) -> (Report, Option<Error>) {
+        let request = Request {
+            trigger: Trigger::Cli,
+            mode: Mode::Full,
+            scope,
+        };
+        let stop = CancellationToken::new();
+        source.pass(&request, &Progress::unobserved(), &stop).await
+    }
+
+    /// One pass over everything that must not fail.
+    pub async fn pass(&self) -> Report {
+        let (report, error) = self.try_pass().await;
+        if let Some(error) = error {
+            panic!("the pass failed: {error}");
+        }
+        report
+    }
+
+    /// Two passes: the first does everything, the second must find nothing to
+    /// do. Returns the report of the first.
+    pub async fn settle(&self) -> Report {
+        let first = self.pass().await;
+        assert_eq!(first.errors, [], "objects gave trouble");
+        let planned = self.plan().await;
+        let items: Vec<_> = planned.plan.items().collect();
+        assert!(items.is_empty(), "the second plan is not empty: {items:#?}");
+        let second = self.pass().await;
+        assert_eq!(second.status, Status::Unchanged, "{}", second.json());
+        first
+    }
+
+    /// What a pass would do now.
+    pub async fn plan(&self) -> Planned {
+        let request = Request {
+            trigger: Trigger::Cli,
+            mode: Mode::Full,
+            scope: Scope::default(),
+        };
+        match self.source().plan(&request, &Progress::unobserved()).await {
+            Ok(planned) => planned,
+            Err(error) => panic!("the plan failed: {error}"),
+        }
+    }
+}

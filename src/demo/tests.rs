@@ -98,7 +98,7 @@ fn the_tenant_changes_by_additions_only() {
 
 struct Rehearsal(usize);
 
-#[async_trait::async_trait]
+#[async_trait::async_trait(?Send)]
 impl Stage for Rehearsal {
     async fn plan(&mut self) -> anyhow::Result<String> {
         Ok("a plan".into())
@@ -121,7 +121,7 @@ async fn the_story_is_told_in_order() {
         database_url: "postgresql://x".into(),
         tenant_url: "http://t".into(),
         size: (3, 4, 5),
-        status_page: None,
+        settings: "entra-sync.yaml".to_owned(),
         data: None,
         onlookers: Onlookers::NoRoom,
     };

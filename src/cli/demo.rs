@@ -143,6 +143,10 @@ fn scene(
         database_url: postgres.url(),
         tenant_url: entra.url().to_owned(),
         size,
+        program: std::env::current_exe().map_or_else(
+            |_| "entra-sync".to_owned(),
+            |path| path.display().to_string(),
+        ),
         settings: file.display().to_string(),
         data: command
             .data

@@ -34,6 +34,8 @@ pub struct Scene {
     pub tenant_url: String,
     /// How many groups, people and memberships it has.
     pub size: (usize, usize, usize),
+    /// What is typed for this program.
+    pub program: String,
     /// A settings file with which other commands see the same.
     pub settings: String,
     /// Where the data stays, if it does.
@@ -116,13 +118,17 @@ fn conclude(scene: &Scene, out: &mut (dyn Write + Send)) -> io::Result<()> {
                 out,
                 "    SELECT team_alias, jsonb_array_length(members_with_roles) FROM \"LiteLLM_TeamTable\";"
             )?;
-            for command in ["status", "history", "show last", "plan"] {
-                writeln!(out, "  entra-sync --config {} {command}", scene.settings)?;
-            }
             writeln!(
                 out,
                 "    SELECT user_email, user_role, teams FROM \"LiteLLM_UserTable\";"
             )?;
+            for command in ["status", "history", "show last", "plan"] {
+                writeln!(
+                    out,
+                    "  {} --config {} {command}",
+                    scene.program, scene.settings
+                )?;
+            }
         }
         Onlookers::NoRoom => {
             writeln!(

@@ -121,6 +121,7 @@ async fn the_story_is_told_in_order() {
         database_url: "postgresql://x".into(),
         tenant_url: "http://t".into(),
         size: (3, 4, 5),
+        program: "entra-sync".to_owned(),
         settings: "entra-sync.yaml".to_owned(),
         data: None,
         onlookers: Onlookers::NoRoom,

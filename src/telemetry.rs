@@ -3,6 +3,7 @@
 //! Invariant: standard output stays free for data; lines carry object ids, not
 //! names or addresses, at info.
 
+use std::io::IsTerminal;
 use std::sync::OnceLock;
 
 use tracing_subscriber::layer::SubscriberExt;
@@ -25,7 +26,12 @@ pub fn start(settings: &TelemetrySettings) {
     let subscriber = Registry::default().with(filter);
     let started = match settings.log_format {
         LogFormat::Text => subscriber
-            .with(fmt::layer().with_writer(std::io::stderr).with_target(false))
+            .with(
+                fmt::layer()
+                    .with_writer(std::io::stderr)
+                    .with_target(false)
+                    .with_ansi(std::io::stderr().is_terminal()),
+            )
             .try_init(),
         LogFormat::Json => subscriber
             .with(

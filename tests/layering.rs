@@ -264,7 +264,8 @@ fn complaints(file: &str, text: &str) -> Vec<String> {
         }
     }
     for sql in strings_of(&code).iter().filter(|text| is_sql(text)) {
-        if sql.contains("LiteLLM_") && !inside(file, "litellm") {
+        // The demo tells its reader what to ask with psql, and asks nothing itself.
+        if sql.contains("LiteLLM_") && !inside(file, "litellm") && file != "demo/story.rs" {
             found.push(format!(
                 "{file}: only litellm has SQL on LiteLLM's tables: {sql}"
             ));

@@ -41,7 +41,8 @@ ALTER ROLE :"role" PASSWORD :password;
 -- give it something.
 SELECT format('GRANT %I TO CURRENT_USER', :'role')
 FROM pg_roles WHERE rolname = current_user AND NOT rolsuper \gexec
-CREATE SCHEMA IF NOT EXISTS entra_sync AUTHORIZATION :"role";
+SELECT format('CREATE SCHEMA entra_sync AUTHORIZATION %I', :'role')
+WHERE to_regnamespace('entra_sync') IS NULL \gexec
 
 -- Temporary tables carry a whole directory into one statement.
 SELECT format('GRANT CONNECT, TEMPORARY ON DATABASE %I TO %I', current_database(), :'role') \gexec
@@ -79,6 +80,11 @@ BEGIN
         RAISE EXCEPTION 'no LiteLLM tables in schema "%" of database "%"',
             current_setting('entra_sync.litellm'), current_database()
             USING HINT = 'Let LiteLLM start once, or give their schema with -v litellm_schema=...';
+    END IF;
+    IF (SELECT nspowner::regrole FROM pg_namespace WHERE nspname = 'entra_sync')
+        <> quote_ident(current_setting('entra_sync.role'))::regrole THEN
+        RAISE EXCEPTION 'schema entra_sync belongs to another role than "%"', current_setting('entra_sync.role')
+            USING HINT = 'Give that role with -v role=..., or pass on what it has: REASSIGN OWNED BY ... TO ...';
     END IF;
 END $$;
 

@@ -70,6 +70,9 @@ pub enum Command {
     Config(ConfigArguments),
     /// Brings our own schema to the newest version; also done at start.
     Migrate,
+    /// Everything on one machine: no Entra, no database to install.
+    #[cfg(feature = "simulator")]
+    Demo(super::demo::DemoArguments),
     /// A stand-in for Microsoft Graph, for benchmarks.
     #[cfg(feature = "simulator")]
     #[command(hide = true)]

@@ -6,6 +6,8 @@
 
 mod arguments;
 mod config;
+#[cfg(feature = "simulator")]
+mod demo;
 mod exit;
 mod history;
 mod migrate;
@@ -64,6 +66,8 @@ async fn dispatch(arguments: Arguments) -> Exit {
     let ended = match &arguments.command {
         Command::Config(command) if command.defaults => config::defaults(),
         #[cfg(feature = "simulator")]
+        Command::Demo(command) => demo::run(command).await,
+        #[cfg(feature = "simulator")]
         Command::Simulate(command) => simulate(command.clone()).await,
         _ => match crate::config::load(&sources(&arguments)) {
             Ok(loaded) => {
@@ -97,7 +101,7 @@ async fn configured(arguments: &Arguments, loaded: Loaded) -> anyhow::Result<Exi
         Command::Config(_) => config::run(format, &loaded),
         Command::Migrate => migrate::run(format, loaded).await,
         #[cfg(feature = "simulator")]
-        Command::Simulate(_) => Ok(Exit::Usage),
+        Command::Demo(_) | Command::Simulate(_) => Ok(Exit::Usage),
     }
 }
 

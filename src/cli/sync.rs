@@ -1,5 +1,6 @@
 //! `entra-sync sync`: one pass, then exit.
 
+use std::collections::BTreeMap;
 use std::io::{self, Write};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -10,7 +11,7 @@ use super::arguments::{ScopeArguments, SyncArguments};
 use super::{Exit, Format, output, watch};
 use crate::config::Loaded;
 use crate::model::policy::Scope;
-use crate::model::report::{Mode, Status, Trigger};
+use crate::model::report::{Mode, Skipped, Status, Trigger};
 use crate::plan::printable;
 use crate::sync::{Error, Progress, Report, Request, Source};
 
@@ -115,19 +116,34 @@ pub(super) fn text(report: &Report, out: &mut impl Write) -> io::Result<()> {
         };
         writeln!(out, "changed  {changed}")?;
     }
-    for skipped in &report.skipped {
-        let kind = skipped.kind.as_str();
-        writeln!(
-            out,
-            "left out {kind} {}: {}",
-            printable(&skipped.id),
-            skipped.reason
-        )?;
-    }
+    left_out(&report.skipped, out)?;
     for error in &report.errors {
         let kind = error.kind.as_str();
         let message = printable(&error.message);
         writeln!(out, "error    {kind} {}: {message}", printable(&error.id))?;
+    }
+    Ok(())
+}
+
+/// One line for each kind and reason, with the first ids; JSON has them all.
+fn left_out(skipped: &[Skipped], out: &mut impl Write) -> io::Result<()> {
+    const NAMED: usize = 3;
+    let mut reasons: BTreeMap<(&str, &str), Vec<&str>> = BTreeMap::new();
+    for one in skipped {
+        reasons
+            .entry((one.kind.as_str(), one.reason.as_str()))
+            .or_default()
+            .push(&one.id);
+    }
+    for ((kind, reason), ids) in reasons {
+        let named: Vec<_> = ids.iter().take(NAMED).map(|id| printable(id)).collect();
+        let more = if ids.len() > NAMED { ", …" } else { "" };
+        writeln!(
+            out,
+            "left out {} {kind} ({reason}): {}{more}",
+            ids.len(),
+            named.join(", ")
+        )?;
     }
     Ok(())
 }

@@ -27,7 +27,7 @@ use futures::FutureExt;
 use crate::config::DatabaseTarget;
 
 pub use error::{Error, QueryContext, Result};
-pub use transaction::{Limits, Transaction};
+pub use transaction::{Durability, Limits, Transaction};
 
 /// How long a caller waits for a connection before the database counts as
 /// out of reach.

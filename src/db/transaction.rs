@@ -22,6 +22,19 @@ pub struct Limits {
     pub statement: Duration,
     /// Between two statements: a stopped process must not keep its locks.
     pub idle: Duration,
+    /// When its commit must be on disk.
+    pub durability: Durability,
+}
+
+/// When a commit must be on disk.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Durability {
+    /// Before the commit returns.
+    AtOnce,
+    /// With the next commit that is [`Self::AtOnce`]. PostgreSQL keeps the
+    /// order of commits, so a server crash can only lose the newest ones, whole,
+    /// and the next pass does them again.
+    WithTheNext,
 }
 
 impl Limits {
@@ -31,6 +44,13 @@ impl Limits {
         lock: Duration::from_secs(2),
         statement: Duration::from_secs(20),
         idle: Duration::from_secs(5),
+        durability: Durability::AtOnce,
+    };
+
+    /// One of many writes that a later, durable one concludes.
+    pub const WRITE_OF_MANY: Self = Self {
+        durability: Durability::WithTheNext,
+        ..Self::WRITE
     };
 
     /// For reading a whole snapshot.
@@ -38,6 +58,7 @@ impl Limits {
         lock: Duration::from_secs(5),
         statement: Duration::from_secs(300),
         idle: Duration::from_secs(60),
+        durability: Durability::AtOnce,
     };
 }
 
@@ -63,10 +84,14 @@ impl Transaction {
              SET LOCAL TIME ZONE 'UTC'; \
              SET LOCAL lock_timeout TO {}; \
              SET LOCAL statement_timeout TO {}; \
-             SET LOCAL idle_in_transaction_session_timeout TO {}",
+             SET LOCAL idle_in_transaction_session_timeout TO {}{}",
             limits.lock.as_millis(),
             limits.statement.as_millis(),
             limits.idle.as_millis(),
+            match limits.durability {
+                Durability::AtOnce => "",
+                Durability::WithTheNext => "; SET LOCAL synchronous_commit TO off",
+            },
         );
         transaction
             .batch_execute(&sql)

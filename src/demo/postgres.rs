@@ -141,7 +141,7 @@ impl PrivatePostgres {
     }
 
     #[cfg(feature = "demo")]
-    async fn start_embedded(place: Place, why: anyhow::Error) -> anyhow::Result<Self> {
+    pub(super) async fn start_embedded(place: Place, why: anyhow::Error) -> anyhow::Result<Self> {
         tracing::info!(reason = format!("{why:#}"), "using the embedded PostgreSQL");
         let (server, folder) = spawn_blocking(move || {
             let folder = Folder::at(place)?;

@@ -11,8 +11,8 @@ use std::io::{self, Write};
 use async_trait::async_trait;
 
 /// What the story needs from the program.
-#[async_trait]
-pub trait Stage: Send {
+#[async_trait(?Send)]
+pub trait Stage {
     /// The plan of the next pass, as `entra-sync plan` prints it.
     async fn plan(&mut self) -> anyhow::Result<String>;
 
@@ -34,8 +34,10 @@ pub struct Scene {
     pub tenant_url: String,
     /// How many groups, people and memberships it has.
     pub size: (usize, usize, usize),
-    /// The status page, if the demo serves one.
-    pub status_page: Option<String>,
+    /// What is typed for this program.
+    pub program: String,
+    /// A settings file with which other commands see the same.
+    pub settings: String,
     /// Where the data stays, if it does.
     pub data: Option<String>,
     /// Whether somebody may look into the database meanwhile.
@@ -104,9 +106,6 @@ fn introduce(scene: &Scene, out: &mut (dyn Write + Send)) -> io::Result<()> {
     )?;
     writeln!(out, "  LiteLLM   its tables, empty, in {}", scene.database)?;
     writeln!(out, "            {}", scene.database_url)?;
-    if let Some(page) = &scene.status_page {
-        writeln!(out, "  Status    {page}")?;
-    }
     Ok(())
 }
 
@@ -117,12 +116,19 @@ fn conclude(scene: &Scene, out: &mut (dyn Write + Send)) -> io::Result<()> {
             writeln!(out, "  psql '{}'", scene.database_url)?;
             writeln!(
                 out,
-                "    SELECT team_alias, cardinality(members) FROM \"LiteLLM_TeamTable\";"
+                "    SELECT team_alias, jsonb_array_length(members_with_roles) FROM \"LiteLLM_TeamTable\";"
             )?;
             writeln!(
                 out,
                 "    SELECT user_email, user_role, teams FROM \"LiteLLM_UserTable\";"
             )?;
+            for command in ["status", "history", "show last", "plan"] {
+                writeln!(
+                    out,
+                    "  {} --config {} {command}",
+                    scene.program, scene.settings
+                )?;
+            }
         }
         Onlookers::NoRoom => {
             writeln!(

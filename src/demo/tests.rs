@@ -63,6 +63,20 @@ async fn a_kept_folder_is_used_again() {
     assert_eq!(count(&again, "SELECT count(*) FROM kept").await, 1);
 }
 
+#[cfg(feature = "demo")]
+#[tokio::test]
+async fn the_embedded_server_takes_litellms_tables_over_its_one_connection() {
+    let why = anyhow::anyhow!("the test wants it");
+    let server = PrivatePostgres::start_embedded(Place::Temporary, why)
+        .await
+        .unwrap();
+    assert_eq!(server.pool_size(), 1);
+    server.execute(LITELLM_TABLES).await.unwrap();
+    let tables = "SELECT count(*) FROM information_schema.tables WHERE table_schema = 'public'";
+    assert_eq!(count(&server, tables).await, 20);
+    server.stop().await;
+}
+
 fn open(folder: &std::path::Path) {
     use std::os::unix::fs::PermissionsExt;
     std::fs::set_permissions(folder, std::fs::Permissions::from_mode(0o755)).unwrap();
@@ -84,7 +98,7 @@ fn the_tenant_changes_by_additions_only() {
 
 struct Rehearsal(usize);
 
-#[async_trait::async_trait]
+#[async_trait::async_trait(?Send)]
 impl Stage for Rehearsal {
     async fn plan(&mut self) -> anyhow::Result<String> {
         Ok("a plan".into())
@@ -107,7 +121,8 @@ async fn the_story_is_told_in_order() {
         database_url: "postgresql://x".into(),
         tenant_url: "http://t".into(),
         size: (3, 4, 5),
-        status_page: None,
+        program: "entra-sync".to_owned(),
+        settings: "entra-sync.yaml".to_owned(),
         data: None,
         onlookers: Onlookers::NoRoom,
     };

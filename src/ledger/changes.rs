@@ -64,47 +64,54 @@ pub async fn record(
     Ok(())
 }
 
-/// Records what happened to members of one team or organization.
+/// Records what happened to members of teams or organizations: one row for
+/// each of these.
 ///
 /// # Errors
 /// When the database fails.
 pub async fn record_members(
     connection: &mut AsyncPgConnection,
     run: RunId,
-    members: MemberChange<'_>,
+    change: MemberChange<'_>,
 ) -> Result<()> {
-    if members.users.is_empty() {
+    if change.members.is_empty() {
         return Ok(());
     }
+    let (parents, users): (Vec<&str>, Vec<&str>) = change
+        .members
+        .iter()
+        .map(|(parent, user)| (*parent, user.as_str()))
+        .unzip();
     sql_query(
         "INSERT INTO entra_sync.membership_change \
-         (run_id, action, kind, parent_id, reason, user_ids) VALUES ($1, $2, $3, $4, $5, $6)",
+         (run_id, action, kind, reason, parent_id, user_ids) \
+         SELECT $1, $2, $3, $4, m.parent_id, array_agg(m.user_id ORDER BY m.position) \
+         FROM unnest($5::text[], $6::text[]) WITH ORDINALITY AS m (parent_id, user_id, position) \
+         GROUP BY m.parent_id ORDER BY min(m.position)",
     )
     .bind::<SqlUuid, _>(run.as_uuid())
-    .bind::<Text, _>(members.action)
-    .bind::<Text, _>(members.kind.as_str())
-    .bind::<Text, _>(members.parent)
-    .bind::<Text, _>(members.reason)
-    .bind::<Array<Text>, _>(members.users.iter().map(UserId::as_str).collect::<Vec<_>>())
+    .bind::<Text, _>(change.action)
+    .bind::<Text, _>(change.kind.as_str())
+    .bind::<Text, _>(change.reason)
+    .bind::<Array<Text>, _>(parents)
+    .bind::<Array<Text>, _>(users)
     .execute(connection)
     .await
     .doing("recording membership changes")?;
     Ok(())
 }
 
-/// Members of one team or organization to whom the same thing happened.
+/// Members to whom the same thing happened for the same reason.
 #[derive(Debug, Clone, Copy)]
 pub struct MemberChange<'a> {
     /// `add`, `remove` or `repair`.
     pub action: &'a str,
     /// Team or organization membership.
     pub kind: Kind,
-    /// The team's or organization's id.
-    pub parent: &'a str,
     /// Why.
     pub reason: &'a str,
-    /// Who.
-    pub users: &'a [UserId],
+    /// The team's or organization's id, and who.
+    pub members: &'a [(&'a str, &'a UserId)],
 }
 
 #[derive(QueryableByName)]

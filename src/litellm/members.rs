@@ -2,7 +2,7 @@
 //! (litellm-contract 2d and 5).
 
 use diesel::sql_types::{Array, Double, Jsonb, Nullable, Text, Timestamp};
-use diesel::{OptionalExtension, QueryableByName, sql_query};
+use diesel::{QueryableByName, sql_query};
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
 
 use super::error::Result;
@@ -12,26 +12,28 @@ use crate::db::QueryContext;
 use crate::model::ids::{TeamId, UserId};
 use crate::model::target::TeamRole;
 
+/// A user who is to be a member of a team.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Pair<'a> {
+    /// The team.
+    pub team: &'a TeamId,
+    /// The user.
+    pub user: &'a UserId,
+}
+
 /// What became of members that were to be added or mended.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Ensured {
-    /// They were not on the roster and are now.
-    pub joined: Vec<String>,
-    /// They have no user row any more: nothing was written for them.
+    /// Team and user: they were not on the roster and are now.
+    pub joined: Vec<(String, String)>,
+    /// Users that have no row any more: nothing was written for them.
     pub without_row: Vec<String>,
-}
-
-/// What stands in the way of a team's members.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Outcome {
-    /// Done.
-    Ensured(Ensured),
-    /// The team is gone; nothing was written.
-    TeamGone,
+    /// Teams that are gone: nothing was written for their members.
+    pub without_team: Vec<String>,
 }
 
 /// On what terms members join.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Terms {
     /// Their role in the team.
     pub role: TeamRole,
@@ -52,83 +54,100 @@ impl Terms {
 /// # Errors
 /// When it is not granted within the transaction's lock limit.
 pub async fn lock_team(connection: &mut AsyncPgConnection, team: &TeamId) -> Result<()> {
-    sql_query("SELECT pg_advisory_xact_lock(hashtext($1))")
-        .bind::<Text, _>(team.as_str())
-        .execute(connection)
-        .await
-        .doing(format!("waiting for LiteLLM's lock on team {team}"))?;
+    lock_teams(connection, &[team.as_str()]).await
+}
+
+/// Takes several of them, in the one order that everybody who needs several
+/// must keep.
+pub(super) async fn lock_teams(connection: &mut AsyncPgConnection, teams: &[&str]) -> Result<()> {
+    // OFFSET 0 keeps the planner from evaluating the lock before the sort.
+    sql_query(
+        "SELECT count(pg_advisory_xact_lock(hashtext(s.id))) FROM ( \
+            SELECT DISTINCT id COLLATE \"C\" AS id FROM unnest($1::text[]) AS n (id) \
+            ORDER BY 1 OFFSET 0) s",
+    )
+    .bind::<Array<Text>, _>(teams)
+    .execute(connection)
+    .await
+    .doing("waiting for LiteLLM's locks on teams")?;
     Ok(())
 }
 
-#[derive(QueryableByName)]
-struct Team {
-    #[diesel(sql_type = Nullable<Text>)]
-    shared_budget: Option<String>,
-    #[diesel(sql_type = Array<Text>)]
-    member_models: Vec<String>,
-}
-
-/// Puts users on the roster, into their `teams` and into TeamMembership, each
-/// where it is missing; what is there stays as it is. The team's lock must be
-/// held.
-///
+/// Puts users on rosters, into their `teams` and into TeamMembership, each
+/// where it is missing; what is there stays as it is. Takes the locks of all
+/// teams concerned.
 ///
 /// # Errors
 /// When the database refuses; nothing is then kept.
 pub async fn ensure(
     connection: &mut AsyncPgConnection,
     writing: Writing<'_>,
-    team: &TeamId,
-    members: &[&UserId],
+    pairs: &[Pair<'_>],
     terms: Terms,
-) -> Result<Outcome> {
-    let Some(row) = read_team(connection, writing, team).await? else {
-        return Ok(Outcome::TeamGone);
+) -> Result<Ensured> {
+    let mut teams: Vec<&str> = pairs.iter().map(|pair| pair.team.as_str()).collect();
+    teams.dedup();
+    lock_teams(connection, &teams).await?;
+    let present_teams = existing_teams(connection, &teams).await?;
+    let mut wanted: Vec<&str> = pairs.iter().map(|pair| pair.user.as_str()).collect();
+    wanted.sort_unstable();
+    wanted.dedup();
+    let present_users = users::lock(connection, &wanted).await?;
+
+    let mut ensured = Ensured {
+        without_row: absent(&wanted, &present_users),
+        without_team: absent(&teams, &present_teams),
+        joined: Vec::new(),
     };
-    let wanted: Vec<&str> = members.iter().map(|user| user.as_str()).collect();
-    let present = users::lock(connection, &wanted).await?;
-    let without_row = if present.len() == wanted.len() {
-        Vec::new()
-    } else {
-        wanted
-            .iter()
-            .filter(|user| !present.iter().any(|there| there == **user))
-            .map(|user| (*user).to_owned())
-            .collect()
-    };
-    append_to_users(connection, writing, team, &present).await?;
-    insert_memberships(connection, writing, team, &row, &present, terms.own_budget).await?;
-    let joined = append_to_roster(connection, writing, team, &present, terms.role).await?;
-    Ok(Outcome::Ensured(Ensured {
-        joined,
-        without_row,
-    }))
+    let (teams, users): (Vec<&str>, Vec<&str>) = pairs
+        .iter()
+        .map(|pair| (pair.team.as_str(), pair.user.as_str()))
+        .filter(|(team, user)| {
+            (ensured.without_team.is_empty() || present_teams.iter().any(|there| there == team))
+                && (ensured.without_row.is_empty()
+                    || present_users.iter().any(|there| there == user))
+        })
+        .unzip();
+    let pairs = Columns { teams, users };
+    if !pairs.users.is_empty() {
+        append_to_users(connection, writing, &pairs).await?;
+        insert_memberships(connection, writing, &pairs, terms).await?;
+        ensured.joined = append_to_rosters(connection, writing, &pairs, terms.role).await?;
+    }
+    Ok(ensured)
 }
 
-async fn read_team(
-    connection: &mut AsyncPgConnection,
-    writing: Writing<'_>,
-    team: &TeamId,
-) -> Result<Option<Team>> {
-    let models = if writing
-        .capabilities
-        .has("LiteLLM_TeamTable", "default_team_member_models")
-    {
-        "coalesce(default_team_member_models, '{}')"
-    } else {
-        "'{}'::text[]"
-    };
-    Ok(sql_query(format!(
-        "SELECT (SELECT b.budget_id FROM \"LiteLLM_BudgetTable\" b \
-                 WHERE b.budget_id = t.metadata ->> 'team_member_budget_id') AS shared_budget, \
-                {models} AS member_models \
-         FROM \"LiteLLM_TeamTable\" t WHERE t.team_id = $1"
-    ))
-    .bind::<Text, _>(team.as_str())
-    .get_result(connection)
-    .await
-    .optional()
-    .doing(format!("reading team {team} again under its lock"))?)
+/// Pairs, column by column, for `unnest`.
+struct Columns<'a> {
+    teams: Vec<&'a str>,
+    users: Vec<&'a str>,
+}
+
+fn absent(wanted: &[&str], present: &[String]) -> Vec<String> {
+    if wanted.len() == present.len() {
+        return Vec::new();
+    }
+    let there: std::collections::HashSet<&str> = present.iter().map(String::as_str).collect();
+    wanted
+        .iter()
+        .filter(|id| !there.contains(*id))
+        .map(|id| (*id).to_owned())
+        .collect()
+}
+
+async fn existing_teams(connection: &mut AsyncPgConnection, teams: &[&str]) -> Result<Vec<String>> {
+    #[derive(QueryableByName)]
+    struct Row {
+        #[diesel(sql_type = Text)]
+        team_id: String,
+    }
+    let rows: Vec<Row> =
+        sql_query("SELECT team_id FROM \"LiteLLM_TeamTable\" WHERE team_id = ANY($1)")
+            .bind::<Array<Text>, _>(teams)
+            .load(connection)
+            .await
+            .doing("reading teams again under their locks")?;
+    Ok(rows.into_iter().map(|row| row.team_id).collect())
 }
 
 /// Without COALESCE a NULL array would make the guard NULL and the row be
@@ -136,132 +155,142 @@ async fn read_team(
 async fn append_to_users(
     connection: &mut AsyncPgConnection,
     writing: Writing<'_>,
-    team: &TeamId,
-    users: &[String],
+    pairs: &Columns<'_>,
 ) -> Result<()> {
     sql_query(
-        "UPDATE \"LiteLLM_UserTable\" \
-         SET teams = array_append(COALESCE(teams, '{}'), $1), updated_at = $3 \
-         WHERE user_id = ANY($2) AND NOT ($1 = ANY(COALESCE(teams, '{}')))",
+        "UPDATE \"LiteLLM_UserTable\" u \
+         SET teams = COALESCE(u.teams, '{}') || ARRAY( \
+                SELECT t FROM unnest(a.teams) AS t WHERE NOT t = ANY(COALESCE(u.teams, '{}'))), \
+             updated_at = $3 \
+         FROM (SELECT p.user_id, array_agg(p.team_id ORDER BY p.team_id) AS teams \
+               FROM unnest($1::text[], $2::text[]) AS p (team_id, user_id) GROUP BY p.user_id) a \
+         WHERE u.user_id = a.user_id AND NOT COALESCE(u.teams, '{}') @> a.teams",
     )
-    .bind::<Text, _>(team.as_str())
-    .bind::<Array<Text>, _>(users)
+    .bind::<Array<Text>, _>(&pairs.teams)
+    .bind::<Array<Text>, _>(&pairs.users)
     .bind::<Timestamp, _>(writing.stamp())
     .execute(connection)
     .await
-    .doing(format!("adding team {team} to its members"))?;
+    .doing("adding teams to their members")?;
     Ok(())
 }
 
+/// The member's budget by litellm-contract 2d: a row of its own when there is a
+/// limit of its own or the team restricts its members' models; else the team's
+/// shared row, if that exists; else none. Both inserts are one statement, so
+/// the reference is checked when both rows are there.
 async fn insert_memberships(
     connection: &mut AsyncPgConnection,
     writing: Writing<'_>,
-    team: &TeamId,
-    row: &Team,
-    users: &[String],
-    own_budget: Option<f64>,
+    pairs: &Columns<'_>,
+    terms: Terms,
 ) -> Result<()> {
-    if own_budget.is_none() && row.member_models.is_empty() {
-        sql_query(
-            "INSERT INTO \"LiteLLM_TeamMembership\" (user_id, team_id, budget_id) \
-             SELECT n.user_id, $1, $3 FROM unnest($2::text[]) AS n (user_id) \
-             ON CONFLICT (user_id, team_id) DO NOTHING",
-        )
-        .bind::<Text, _>(team.as_str())
-        .bind::<Array<Text>, _>(users)
-        .bind::<Nullable<Text>, _>(row.shared_budget.as_deref())
-        .execute(connection)
-        .await
-        .doing(format!("inserting memberships of team {team}"))?;
-        return Ok(());
-    }
-    // A limit of the member's own means a budget row of the member's own
-    // (litellm-contract 2d). Both inserts are one statement, so the reference
-    // is checked when both rows are there.
+    let models = if writing
+        .capabilities
+        .has("LiteLLM_TeamTable", "default_team_member_models")
+    {
+        "coalesce(t.default_team_member_models, '{}')"
+    } else {
+        "'{}'::text[]"
+    };
     let budgets = Insert::into("LiteLLM_BudgetTable", writing.capabilities)
         .columns(&[
-            ("budget_id", "f.budget_id"),
+            ("budget_id", "f.own_budget"),
             ("max_budget", "$3"),
-            ("allowed_models", "$4"),
-            ("created_at", "$5"),
-            ("created_by", "$6"),
-            ("updated_at", "$5"),
-            ("updated_by", "$6"),
+            ("allowed_models", "f.models"),
+            ("created_at", "$4"),
+            ("created_by", "$5"),
+            ("updated_at", "$4"),
+            ("updated_by", "$5"),
         ])
-        .select("FROM fresh f");
+        .select("FROM fresh f WHERE f.own_budget IS NOT NULL");
     sql_query(format!(
-        "WITH fresh AS MATERIALIZED ( \
-            SELECT n.user_id, gen_random_uuid()::text AS budget_id \
-            FROM unnest($2::text[]) AS n (user_id) \
+        "WITH teams AS MATERIALIZED ( \
+            SELECT t.team_id, {models} AS models, \
+                   (SELECT b.budget_id FROM \"LiteLLM_BudgetTable\" b \
+                    WHERE b.budget_id = t.metadata ->> 'team_member_budget_id') AS shared_budget \
+            FROM \"LiteLLM_TeamTable\" t WHERE t.team_id = ANY($1)), \
+         fresh AS MATERIALIZED ( \
+            SELECT p.user_id, t.team_id, t.models, t.shared_budget, \
+                   CASE WHEN $3 IS NOT NULL OR cardinality(t.models) > 0 \
+                        THEN gen_random_uuid()::text END AS own_budget \
+            FROM unnest($1::text[], $2::text[]) AS p (team_id, user_id) \
+            JOIN teams t ON t.team_id = p.team_id \
             WHERE NOT EXISTS (SELECT FROM \"LiteLLM_TeamMembership\" m \
-                              WHERE m.user_id = n.user_id AND m.team_id = $1)), \
+                              WHERE m.user_id = p.user_id AND m.team_id = p.team_id)), \
          budgets AS ({budgets}) \
          INSERT INTO \"LiteLLM_TeamMembership\" (user_id, team_id, budget_id) \
-         SELECT f.user_id, $1, f.budget_id FROM fresh f"
+         SELECT f.user_id, f.team_id, COALESCE(f.own_budget, f.shared_budget) FROM fresh f"
     ))
-    .bind::<Text, _>(team.as_str())
-    .bind::<Array<Text>, _>(users)
-    .bind::<Nullable<Double>, _>(own_budget)
-    .bind::<Array<Text>, _>(&row.member_models)
+    .bind::<Array<Text>, _>(&pairs.teams)
+    .bind::<Array<Text>, _>(&pairs.users)
+    .bind::<Nullable<Double>, _>(terms.own_budget)
     .bind::<Timestamp, _>(writing.stamp())
     .bind::<Text, _>(ACTOR)
     .execute(connection)
     .await
-    .doing(format!(
-        "inserting memberships with own budgets of team {team}"
-    ))?;
+    .doing("inserting team memberships")?;
     Ok(())
 }
 
-/// Appends on the server, under the lock, to what the column holds now: a
+/// Appends on the server, under the locks, to what the columns hold now: a
 /// roster of a hundred thousand need not travel. `'{}'` (the column's default)
 /// counts as an empty list; `||` would make an invalid entry of it.
-async fn append_to_roster(
+async fn append_to_rosters(
     connection: &mut AsyncPgConnection,
     writing: Writing<'_>,
-    team: &TeamId,
-    users: &[String],
+    pairs: &Columns<'_>,
     role: TeamRole,
-) -> Result<Vec<String>> {
+) -> Result<Vec<(String, String)>> {
     #[derive(QueryableByName)]
     struct Joined {
+        #[diesel(sql_type = Text)]
+        team_id: String,
         #[diesel(sql_type = Array<Text>)]
         users: Vec<String>,
     }
-    let joined: Option<Joined> = sql_query(
+    let joined: Vec<Joined> = sql_query(
         "WITH present AS MATERIALIZED ( \
-            SELECT e ->> 'user_id' AS user_id FROM \"LiteLLM_TeamTable\" t, \
+            SELECT t.team_id, e ->> 'user_id' AS user_id FROM \"LiteLLM_TeamTable\" t, \
                  jsonb_array_elements(CASE WHEN jsonb_typeof(t.members_with_roles) = 'array' \
                                            THEN t.members_with_roles ELSE $4 END) AS e \
-            WHERE t.team_id = $1), \
+            WHERE t.team_id = ANY($1)), \
          fresh AS MATERIALIZED ( \
-            SELECT u.user_id, u.user_email FROM \"LiteLLM_UserTable\" u \
-            WHERE u.user_id = ANY($2) \
-              AND NOT EXISTS (SELECT FROM present p WHERE p.user_id = u.user_id)), \
-         entries AS ( \
-            SELECT jsonb_agg(jsonb_build_object('user_id', f.user_id, 'user_email', f.user_email, \
+            SELECT p.team_id, u.user_id, u.user_email \
+            FROM unnest($1::text[], $2::text[]) AS p (team_id, user_id) \
+            JOIN \"LiteLLM_UserTable\" u ON u.user_id = p.user_id \
+            WHERE NOT EXISTS (SELECT FROM present \
+                              WHERE present.team_id = p.team_id AND present.user_id = p.user_id)), \
+         entries AS MATERIALIZED ( \
+            SELECT f.team_id, \
+                   jsonb_agg(jsonb_build_object('user_id', f.user_id, 'user_email', f.user_email, \
                                                 'role', $5) ORDER BY f.user_id COLLATE \"C\") \
                        AS list, \
                    array_agg(f.user_id ORDER BY f.user_id COLLATE \"C\") AS users \
-            FROM fresh f) \
+            FROM fresh f GROUP BY f.team_id) \
          UPDATE \"LiteLLM_TeamTable\" t \
          SET members_with_roles = CASE WHEN jsonb_typeof(t.members_with_roles) = 'array' \
                                        THEN t.members_with_roles ELSE $4 END || entries.list, \
              updated_at = $3 \
-         FROM entries WHERE t.team_id = $1 AND entries.list IS NOT NULL \
-         RETURNING entries.users AS users",
+         FROM entries WHERE t.team_id = entries.team_id \
+         RETURNING t.team_id, entries.users AS users",
     )
-    .bind::<Text, _>(team.as_str())
-    .bind::<Array<Text>, _>(users)
+    .bind::<Array<Text>, _>(&pairs.teams)
+    .bind::<Array<Text>, _>(&pairs.users)
     .bind::<Timestamp, _>(writing.stamp())
     .bind::<Jsonb, _>(serde_json::json!([]))
     .bind::<Text, _>(match role {
         TeamRole::User => "user",
         TeamRole::Admin => "admin",
     })
-    .get_result(connection)
+    .load(connection)
     .await
-    .optional()
-    .doing(format!("writing the roster of team {team}"))?;
-    Ok(joined.map_or_else(Vec::new, |row| row.users))
+    .doing("writing rosters")?;
+    Ok(joined
+        .into_iter()
+        .flat_map(|row| {
+            let team = row.team_id;
+            row.users.into_iter().map(move |user| (team.clone(), user))
+        })
+        .collect())
 }

@@ -198,29 +198,45 @@ impl Found {
     }
 }
 
-/// Inserts memberships; one that is there stays as it is and is not returned.
-/// A user without a row is passed over.
+/// Inserts memberships (organization and user); one that is there stays as it
+/// is and is not returned. A user or organization without a row is passed over.
 ///
 /// # Errors
 /// When the database refuses; nothing of the batch is then kept.
 pub async fn add_members(
     connection: &mut AsyncPgConnection,
     writing: Writing<'_>,
-    organization: &OrganizationId,
-    users: &[&UserId],
-) -> Result<Vec<String>> {
-    let added: Vec<Id> = sql_query(
+    members: &[(&OrganizationId, &UserId)],
+) -> Result<Vec<(String, String)>> {
+    #[derive(QueryableByName)]
+    struct Row {
+        #[diesel(sql_type = Text)]
+        organization_id: String,
+        #[diesel(sql_type = Text)]
+        user_id: String,
+    }
+    let (organizations, users): (Vec<&str>, Vec<&str>) = members
+        .iter()
+        .map(|(organization, user)| (organization.as_str(), user.as_str()))
+        .unzip();
+    let added: Vec<Row> = sql_query(
         "INSERT INTO \"LiteLLM_OrganizationMembership\" \
          (user_id, organization_id, user_role, spend, created_at, updated_at) \
-         SELECT u.user_id, $1, 'internal_user', 0, $3, $3 FROM \"LiteLLM_UserTable\" u \
-         WHERE u.user_id = ANY($2) ORDER BY u.user_id COLLATE \"C\" \
-         ON CONFLICT (user_id, organization_id) DO NOTHING RETURNING user_id AS id",
+         SELECT u.user_id, o.organization_id, 'internal_user', 0, $3, $3 \
+         FROM unnest($1::text[], $2::text[]) AS p (organization_id, user_id) \
+         JOIN \"LiteLLM_UserTable\" u ON u.user_id = p.user_id \
+         JOIN \"LiteLLM_OrganizationTable\" o ON o.organization_id = p.organization_id \
+         ORDER BY u.user_id COLLATE \"C\", o.organization_id COLLATE \"C\" \
+         ON CONFLICT (user_id, organization_id) DO NOTHING RETURNING organization_id, user_id",
     )
-    .bind::<Text, _>(organization.as_str())
-    .bind::<Array<Text>, _>(users.iter().map(|user| user.as_str()).collect::<Vec<_>>())
+    .bind::<Array<Text>, _>(organizations)
+    .bind::<Array<Text>, _>(users)
     .bind::<Timestamp, _>(writing.stamp())
     .load(connection)
     .await
-    .doing(format!("adding members of organization {organization}"))?;
-    Ok(added.into_iter().map(|row| row.id).collect())
+    .doing("adding members of organizations")?;
+    Ok(added
+        .into_iter()
+        .map(|row| (row.organization_id, row.user_id))
+        .collect())
 }

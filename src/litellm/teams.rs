@@ -9,6 +9,7 @@ use diesel_async::{AsyncPgConnection, RunQueryDsl};
 use serde_json::{Value, json};
 
 use super::error::{Error, Result};
+use super::members::lock_teams;
 use super::organizations::Found;
 use super::writing::{Insert, Writing};
 use crate::db::QueryContext;
@@ -120,16 +121,7 @@ async fn lock_absent<'a>(
     teams: &[NewTeam<'a>],
 ) -> Result<Vec<NewTeam<'a>>> {
     let ids: Vec<&str> = teams.iter().map(|team| team.team.as_str()).collect();
-    // Evaluated in the order of the subquery: every locker of several teams
-    // takes them in the same order.
-    sql_query(
-        "SELECT count(pg_advisory_xact_lock(hashtext(s.id))) \
-         FROM (SELECT id FROM unnest($1::text[]) AS n (id) ORDER BY id COLLATE \"C\" OFFSET 0) s",
-    )
-    .bind::<Array<Text>, _>(&ids)
-    .execute(connection)
-    .await
-    .doing("waiting for LiteLLM's locks on new teams")?;
+    lock_teams(connection, &ids).await?;
     let present: Vec<Id> =
         sql_query("SELECT team_id AS id FROM \"LiteLLM_TeamTable\" WHERE team_id = ANY($1)")
             .bind::<Array<Text>, _>(&ids)

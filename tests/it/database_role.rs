@@ -157,14 +157,23 @@ async fn the_role_is_made_in_whatever_schema_litellm_uses() {
         "{refusal}"
     );
 
-    grant(
-        &database,
-        &[
-            ("litellm_schema", "Lite LLM"),
-            ("role", "Sync role"),
-            ("password", "'it''s secret'"),
-        ],
-    );
+    let variables = [
+        ("litellm_schema", "Lite LLM"),
+        ("role", "Sync role"),
+        ("password", "'it''s secret'"),
+    ];
+    let refusal = psql::run_file(
+        &database.url_as("postgres"),
+        "deploy/sql/role.sql",
+        &variables,
+    )
+    .expect_err("the ledger belongs to the first role");
+    assert!(refusal.contains("belongs to another role"), "{refusal}");
+    owner
+        .batch_execute("DROP SCHEMA entra_sync")
+        .await
+        .expect("the schema is empty");
+    grant(&database, &variables);
     let daemon = connect(&database.url_as("Sync role")).await;
     let update = "UPDATE \"Lite LLM\".\"LiteLLM_TeamTable\" SET team_alias = ''";
     assert_eq!(attempt(&daemon, update).await, Ok(()));

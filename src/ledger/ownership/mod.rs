@@ -8,6 +8,6 @@ mod record;
 
 pub use load::{Extent, extent, load};
 pub use record::{
-    Members, record_organization_members, record_organizations, record_team_members, record_teams,
-    record_users,
+    Membership, record_organization_members, record_organizations, record_team_members,
+    record_teams, record_users,
 };

@@ -195,16 +195,8 @@ pub async fn record_users(
     Ok(())
 }
 
-/// Members of one group's team or organization.
-#[derive(Debug, Clone, Copy)]
-pub struct Members<'a> {
-    /// The group.
-    pub group: GroupId,
-    /// Who.
-    pub people: &'a [PersonId],
-    /// Whether we made the memberships or found them.
-    pub origin: Origin,
-}
+/// A managed membership: which group's, whose, and how it came to be ours.
+pub type Membership = (GroupId, PersonId, Origin);
 
 /// Records managed team members; one already recorded keeps its origin.
 ///
@@ -213,7 +205,7 @@ pub struct Members<'a> {
 pub async fn record_team_members(
     connection: &mut AsyncPgConnection,
     source: SourceId,
-    members: Members<'_>,
+    members: &[Membership],
 ) -> Result<()> {
     record_members(connection, source, members, "owned_team_member").await
 }
@@ -225,7 +217,7 @@ pub async fn record_team_members(
 pub async fn record_organization_members(
     connection: &mut AsyncPgConnection,
     source: SourceId,
-    members: Members<'_>,
+    members: &[Membership],
 ) -> Result<()> {
     record_members(connection, source, members, "owned_organization_member").await
 }
@@ -233,25 +225,35 @@ pub async fn record_organization_members(
 async fn record_members(
     connection: &mut AsyncPgConnection,
     source: SourceId,
-    members: Members<'_>,
+    members: &[Membership],
     table: &str,
 ) -> Result<()> {
-    if members.people.is_empty() {
+    if members.is_empty() {
         return Ok(());
     }
     sql_query(format!(
         "INSERT INTO entra_sync.{table} (source_id, group_id, person_id, adopted) \
-         SELECT $1, $2, p.person_id, $3 FROM unnest($4::uuid[]) AS p (person_id) \
+         SELECT $1, m.group_id, m.person_id, m.adopted \
+         FROM unnest($2::uuid[], $3::uuid[], $4::bool[]) AS m (group_id, person_id, adopted) \
          ON CONFLICT (source_id, group_id, person_id) DO NOTHING"
     ))
     .bind::<Integer, _>(source.get())
-    .bind::<SqlUuid, _>(members.group.as_uuid())
-    .bind::<Bool, _>(members.origin == Origin::Adopted)
     .bind::<Array<SqlUuid>, _>(
         members
-            .people
             .iter()
-            .map(PersonId::as_uuid)
+            .map(|(group, _, _)| group.as_uuid())
+            .collect::<Vec<_>>(),
+    )
+    .bind::<Array<SqlUuid>, _>(
+        members
+            .iter()
+            .map(|(_, person, _)| person.as_uuid())
+            .collect::<Vec<_>>(),
+    )
+    .bind::<Array<Bool>, _>(
+        members
+            .iter()
+            .map(|(_, _, origin)| *origin == Origin::Adopted)
             .collect::<Vec<_>>(),
     )
     .execute(connection)

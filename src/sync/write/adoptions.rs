@@ -4,8 +4,7 @@
 use super::step::Desk;
 use crate::db::{Limits, Transaction};
 use crate::ledger::lease;
-use crate::ledger::ownership::{self, Members};
-use crate::model::ids::PersonId;
+use crate::ledger::ownership::{self, Membership};
 use crate::model::ledger::Origin;
 use crate::plan::{MemberList, Plan};
 use crate::sync::error::{Error, Result};
@@ -30,44 +29,35 @@ pub(super) async fn write(desk: Desk<'_>, plan: &Plan) -> Result<()> {
         ownership::record_users(&mut transaction, source, desk.run, users).await?;
         transaction.commit().await?;
     }
-    for list in &adopted.team_members {
-        let people = people(list);
-        for people in people.chunks(BATCH) {
-            let mut transaction = open(desk).await?;
-            let members = found(list, people);
-            ownership::record_team_members(&mut transaction, source, members).await?;
-            transaction.commit().await?;
-        }
+    for members in memberships(&adopted.team_members).chunks(BATCH) {
+        let mut transaction = open(desk).await?;
+        ownership::record_team_members(&mut transaction, source, members).await?;
+        transaction.commit().await?;
     }
-    for list in &adopted.organization_members {
-        let people = people(list);
-        for people in people.chunks(BATCH) {
-            let mut transaction = open(desk).await?;
-            let members = found(list, people);
-            ownership::record_organization_members(&mut transaction, source, members).await?;
-            transaction.commit().await?;
-        }
+    for members in memberships(&adopted.organization_members).chunks(BATCH) {
+        let mut transaction = open(desk).await?;
+        ownership::record_organization_members(&mut transaction, source, members).await?;
+        transaction.commit().await?;
     }
     Ok(())
+}
+
+fn memberships(lists: &[MemberList]) -> Vec<Membership> {
+    lists
+        .iter()
+        .flat_map(|list| {
+            list.members
+                .iter()
+                .map(|member| (list.group, member.person, Origin::Adopted))
+        })
+        .collect()
 }
 
 async fn open(desk: Desk<'_>) -> Result<Transaction> {
     if desk.stop.is_cancelled() {
         return Err(Error::Stopped);
     }
-    let mut transaction = desk.database.begin(Limits::WRITE).await?;
+    let mut transaction = desk.database.begin(Limits::WRITE_OF_MANY).await?;
     lease::fence(&mut transaction, desk.lease).await?;
     Ok(transaction)
-}
-
-fn people(list: &MemberList) -> Vec<PersonId> {
-    list.members.iter().map(|member| member.person).collect()
-}
-
-const fn found<'a>(list: &MemberList, people: &'a [PersonId]) -> Members<'a> {
-    Members {
-        group: list.group,
-        people,
-        origin: Origin::Adopted,
-    }
 }

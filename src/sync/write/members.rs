@@ -1,4 +1,4 @@
-//! Members of teams and organizations, one team or organization at a time.
+//! Members of teams and organizations, many memberships in a transaction.
 
 use std::collections::HashSet;
 
@@ -6,78 +6,102 @@ use super::Tally;
 use super::step::{Desk, Writable};
 use crate::db::Transaction;
 use crate::ledger::changes::{self, MemberChange};
-use crate::ledger::ownership::{self, Members};
-use crate::litellm::members::{Outcome, Terms, ensure, lock_team};
+use crate::ledger::ownership::{self, Membership};
+use crate::litellm::members::{Pair, Terms, ensure};
 use crate::litellm::organizations;
-use crate::model::ids::{GroupId, OrganizationId, PersonId, TeamId, UserId};
+use crate::model::ids::{GroupId, OrganizationId, TeamId, UserId};
 use crate::model::ledger::Origin;
 use crate::model::report::Kind;
-use crate::plan::{Member, Plan};
+use crate::plan::{Member, Plan, RosterChange};
 use crate::sync::error::{Error, Result};
 
-/// Members that one transaction adds. LiteLLM's own joins wait behind the
-/// team's lock for 2 s at most and then fail silently, so a transaction must
-/// stay far below that, also where each rewrites a very long roster.
+/// Memberships that one transaction adds. LiteLLM's own joins wait behind the
+/// teams' locks for 2 s at most and then fail silently, so a transaction must
+/// stay far below that, also where it rewrites a very long roster.
 const BATCH: usize = 2_500;
 
 pub(super) async fn write(desk: Desk<'_>, plan: &Plan, tally: &mut Tally) -> Result<()> {
-    for change in &plan.rosters {
-        if tally.without_team.contains(&change.group) {
-            continue;
+    let teams: Vec<(TeamId, &RosterChange)> = plan
+        .rosters
+        .iter()
+        .filter(|change| !tally.without_team.contains(&change.group))
+        .map(|change| (TeamId::of(change.group), change))
+        .collect();
+    let mut batch: Vec<TeamMember<'_>> = Vec::new();
+    // A million memberships are not listed at once: a batch is written as soon
+    // as it is full.
+    for (team, change) in &teams {
+        let add = change.add.iter().map(|member| (member, Why::Joins));
+        let repair = change.repair.iter().map(|member| (member, Why::Mended));
+        for (member, why) in add.chain(repair) {
+            if tally.without_row.contains(&member.user) {
+                continue;
+            }
+            batch.push(TeamMember {
+                team,
+                group: Some(change.group),
+                member,
+                why,
+                terms: Terms::MEMBER,
+            });
+            if batch.len() == BATCH {
+                desk.run(&batch, BATCH, tally).await?;
+                batch.clear();
+            }
         }
-        let team = TeamId::of(change.group);
-        let task = |member, why| TeamMember {
-            team: &team,
-            group: Some(change.group),
-            member,
-            why,
-            terms: Terms::MEMBER,
-        };
-        let add = change.add.iter().map(|member| task(member, Why::Joins));
-        let repair = change.repair.iter().map(|member| task(member, Why::Mended));
-        let tasks = with_rows(add.chain(repair), tally);
-        desk.run(&tasks, BATCH, tally).await?;
     }
+    desk.run(&batch, BATCH, tally).await?;
+    default_teams(desk, plan, tally).await?;
+    organization_members(desk, plan, tally).await
+}
+
+async fn default_teams(desk: Desk<'_>, plan: &Plan, tally: &mut Tally) -> Result<()> {
     for change in &plan.default_teams {
-        let tasks = change.add.iter().map(|member| TeamMember {
-            team: &change.team.team,
-            group: None,
-            member,
-            why: Why::Joins,
-            terms: Terms {
-                role: change.team.role,
-                own_budget: change.team.max_budget,
-            },
-        });
-        let tasks = with_rows(tasks, tally);
-        desk.run(&tasks, BATCH, tally).await?;
-    }
-    for change in &plan.organization_members {
-        if tally.without_organization.contains(&change.group) {
-            continue;
-        }
-        let tasks: Vec<_> = change
+        let members: Vec<TeamMember<'_>> = change
             .add
             .iter()
             .filter(|member| !tally.without_row.contains(&member.user))
-            .map(|member| OrganizationMember {
-                group: change.group,
+            .map(|member| TeamMember {
+                team: &change.team.team,
+                group: None,
                 member,
+                why: Why::Joins,
+                terms: Terms {
+                    role: change.team.role,
+                    own_budget: change.team.max_budget,
+                },
             })
             .collect();
-        desk.run(&tasks, BATCH, tally).await?;
+        desk.run(&members, BATCH, tally).await?;
     }
     Ok(())
 }
 
-/// Members whose user could not be inserted wait for a pass that can.
-fn with_rows<'a>(
-    tasks: impl Iterator<Item = TeamMember<'a>>,
-    tally: &Tally,
-) -> Vec<TeamMember<'a>> {
-    tasks
-        .filter(|task| !tally.without_row.contains(&task.member.user))
-        .collect()
+async fn organization_members(desk: Desk<'_>, plan: &Plan, tally: &mut Tally) -> Result<()> {
+    let organizations: Vec<_> = plan
+        .organization_members
+        .iter()
+        .filter(|change| !tally.without_organization.contains(&change.group))
+        .map(|change| (OrganizationId::of(change.group), change))
+        .collect();
+    let mut batch: Vec<OrganizationMember<'_>> = Vec::new();
+    for (organization, change) in &organizations {
+        for member in &change.add {
+            if tally.without_row.contains(&member.user) {
+                continue;
+            }
+            batch.push(OrganizationMember {
+                organization,
+                group: change.group,
+                member,
+            });
+            if batch.len() == BATCH {
+                desk.run(&batch, BATCH, tally).await?;
+                batch.clear();
+            }
+        }
+    }
+    desk.run(&batch, BATCH, tally).await
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -86,7 +110,7 @@ enum Why {
     Mended,
 }
 
-/// All tasks of a batch are about one team.
+/// All of a batch join on the same terms.
 struct TeamMember<'a> {
     team: &'a TeamId,
     /// `None` for a default team: nobody's membership there is managed.
@@ -96,43 +120,52 @@ struct TeamMember<'a> {
     terms: Terms,
 }
 
+impl TeamMember<'_> {
+    fn key(&self) -> (&str, &str) {
+        (self.team.as_str(), self.member.user.as_str())
+    }
+}
+
 impl Writable for TeamMember<'_> {
     async fn write(desk: Desk<'_>, transaction: &mut Transaction, items: &[Self]) -> Result<Tally> {
         let mut tally = Tally::default();
         let Some(first) = items.first() else {
             return Ok(tally);
         };
-        lock_team(transaction, first.team).await?;
-        let users: Vec<&UserId> = items.iter().map(|item| &item.member.user).collect();
-        let outcome = ensure(transaction, desk.writing, first.team, &users, first.terms).await?;
-        let done = match outcome {
-            Outcome::TeamGone => {
-                let message = "the team was deleted in LiteLLM while this pass ran; the next pass \
-                               decides about it anew";
-                tally.error(Kind::Team, first.team, message);
-                return Ok(tally);
-            }
-            Outcome::Ensured(done) => done,
-        };
+        let pairs: Vec<Pair<'_>> = items
+            .iter()
+            .map(|item| Pair {
+                team: item.team,
+                user: &item.member.user,
+            })
+            .collect();
+        let done = ensure(transaction, desk.writing, &pairs, first.terms).await?;
+        for team in &done.without_team {
+            let message = "the team was deleted in LiteLLM while this pass ran; the next pass \
+                           decides about it anew";
+            tally.error(Kind::Team, team, message);
+        }
         for user in &done.without_row {
-            let id = format!("{}/{user}", first.team);
             let message = "the user's row was deleted in LiteLLM while this pass ran; the next \
                            pass decides about it anew";
-            tally.error(Kind::TeamMembership, id, message);
+            tally.error(Kind::User, user, message);
         }
-        let gone: HashSet<&str> = done.without_row.iter().map(String::as_str).collect();
-        let joined: HashSet<&str> = done.joined.iter().map(String::as_str).collect();
-        let there = |item: &&Self| !gone.contains(item.member.user.as_str());
-        let has_joined = |item: &&Self| joined.contains(item.member.user.as_str());
-
-        let added: Vec<&Self> = items.iter().filter(there).filter(has_joined).collect();
-        // Wanted and on the roster before us: a login was faster, or the other
-        // copies had to be mended.
-        let present: Vec<&Self> = items
+        let set = |ids: &'_ [String]| ids.iter().cloned().collect::<HashSet<String>>();
+        let (no_team, no_row) = (set(&done.without_team), set(&done.without_row));
+        let joined: HashSet<(&str, &str)> = done
+            .joined
             .iter()
-            .filter(there)
-            .filter(|item| !has_joined(item))
+            .map(|(team, user)| (team.as_str(), user.as_str()))
             .collect();
+        let there: Vec<&Self> = items
+            .iter()
+            .filter(|item| !no_team.contains(item.key().0) && !no_row.contains(item.key().1))
+            .collect();
+        let (added, present): (Vec<&Self>, Vec<&Self>) = there
+            .into_iter()
+            .partition(|item| joined.contains(&item.key()));
+        // On the roster before us: a login was faster, or other copies had to
+        // be mended.
         let mended: Vec<&Self> = present
             .iter()
             .copied()
@@ -141,12 +174,17 @@ impl Writable for TeamMember<'_> {
         tally.counts.team_memberships.added += added.len() as u64;
         tally.counts.team_memberships.repaired += mended.len() as u64;
 
-        if let Some(group) = first.group {
-            manage(desk, transaction, group, &added, Origin::Created).await?;
-            manage(desk, transaction, group, &present, Origin::Adopted).await?;
-        }
-        record(desk, transaction, first, "add", &added).await?;
-        record(desk, transaction, first, "repair", &mended).await?;
+        let managed: Vec<Membership> = managed(&added, Origin::Created)
+            .chain(managed(&present, Origin::Adopted))
+            .collect();
+        ownership::record_team_members(transaction, desk.lease.source, &managed).await?;
+        let reason = match first.group {
+            Some(_) => "member of the group",
+            None => "new user, default_internal_user_params.teams",
+        };
+        record(desk, transaction, "add", reason, &added).await?;
+        let reason = "copies of the membership disagreed";
+        record(desk, transaction, "repair", reason, &mended).await?;
         Ok(tally)
     }
 
@@ -157,47 +195,37 @@ impl Writable for TeamMember<'_> {
     }
 }
 
-async fn manage(
-    desk: Desk<'_>,
-    transaction: &mut Transaction,
-    group: GroupId,
-    items: &[&TeamMember<'_>],
+fn managed<'a>(
+    items: &'a [&TeamMember<'_>],
     origin: Origin,
-) -> Result<()> {
-    let people: Vec<PersonId> = items.iter().map(|item| item.member.person).collect();
-    let members = Members {
-        group,
-        people: &people,
-        origin,
-    };
-    Ok(ownership::record_team_members(transaction, desk.lease.source, members).await?)
+) -> impl Iterator<Item = Membership> + 'a {
+    items
+        .iter()
+        .filter_map(move |item| Some((item.group?, item.member.person, origin)))
 }
 
 async fn record(
     desk: Desk<'_>,
     transaction: &mut Transaction,
-    first: &TeamMember<'_>,
     action: &str,
+    reason: &str,
     items: &[&TeamMember<'_>],
 ) -> Result<()> {
-    let users: Vec<UserId> = items.iter().map(|item| item.member.user.clone()).collect();
-    let reason = match (action, first.group) {
-        ("repair", _) => "copies of the membership disagreed",
-        (_, Some(_)) => "member of the group",
-        (_, None) => "new user, default_internal_user_params.teams",
-    };
-    let members = MemberChange {
+    let members: Vec<(&str, &UserId)> = items
+        .iter()
+        .map(|item| (item.team.as_str(), &item.member.user))
+        .collect();
+    let change = MemberChange {
         action,
         kind: Kind::TeamMembership,
-        parent: first.team.as_str(),
         reason,
-        users: &users,
+        members: &members,
     };
-    Ok(changes::record_members(transaction, desk.run, members).await?)
+    Ok(changes::record_members(transaction, desk.run, change).await?)
 }
 
-/// All tasks of a batch are about one organization.
 struct OrganizationMember<'a> {
+    organization: &'a OrganizationId,
     group: GroupId,
     member: &'a Member,
 }
@@ -205,40 +233,41 @@ struct OrganizationMember<'a> {
 impl Writable for OrganizationMember<'_> {
     async fn write(desk: Desk<'_>, transaction: &mut Transaction, items: &[Self]) -> Result<Tally> {
         let mut tally = Tally::default();
-        let Some(first) = items.first() else {
-            return Ok(tally);
-        };
-        let id = OrganizationId::of(first.group);
-        let users: Vec<&UserId> = items.iter().map(|item| &item.member.user).collect();
-        let added = organizations::add_members(transaction, desk.writing, &id, &users).await?;
-        let added: HashSet<&str> = added.iter().map(String::as_str).collect();
-        let new: Vec<&Member> = items
+        let rows: Vec<(&OrganizationId, &UserId)> = items
             .iter()
-            .map(|item| item.member)
-            .filter(|member| added.contains(member.user.as_str()))
+            .map(|item| (item.organization, &item.member.user))
+            .collect();
+        let added = organizations::add_members(transaction, desk.writing, &rows).await?;
+        let added: HashSet<(&str, &str)> = added
+            .iter()
+            .map(|(parent, user)| (parent.as_str(), user.as_str()))
+            .collect();
+        let new: Vec<&Self> = items
+            .iter()
+            .filter(|item| added.contains(&(item.organization.as_str(), item.member.user.as_str())))
             .collect();
         tally.counts.organization_memberships.added += new.len() as u64;
-        let people: Vec<PersonId> = new.iter().map(|member| member.person).collect();
-        let members = Members {
-            group: first.group,
-            people: &people,
-            origin: Origin::Created,
-        };
-        ownership::record_organization_members(transaction, desk.lease.source, members).await?;
-        let users: Vec<UserId> = new.iter().map(|member| member.user.clone()).collect();
+        let managed: Vec<Membership> = new
+            .iter()
+            .map(|item| (item.group, item.member.person, Origin::Created))
+            .collect();
+        ownership::record_organization_members(transaction, desk.lease.source, &managed).await?;
+        let members: Vec<(&str, &UserId)> = new
+            .iter()
+            .map(|item| (item.organization.as_str(), &item.member.user))
+            .collect();
         let change = MemberChange {
             action: "add",
             kind: Kind::OrganizationMembership,
-            parent: id.as_str(),
             reason: "member of the group, create_organizations is on",
-            users: &users,
+            members: &members,
         };
         changes::record_members(transaction, desk.run, change).await?;
         Ok(tally)
     }
 
     fn refuse(&self, error: &Error, tally: &mut Tally) {
-        let id = format!("{}/{}", self.group, self.member.user);
+        let id = format!("{}/{}", self.organization, self.member.user);
         let message = format!("the member could not be added: {error}");
         tally.error(Kind::OrganizationMembership, id, message);
     }

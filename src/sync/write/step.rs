@@ -1,5 +1,8 @@
 //! How a list of objects is written: in batches, fenced, tried again, and
 //! halved around a bad one.
+//!
+//! Invariant: the pass ends with a durable commit (its run row), so whatever a
+//! report says was done is on disk when it is said.
 
 use std::time::Duration;
 
@@ -101,7 +104,7 @@ impl Desk<'_> {
     }
 
     async fn once<W: Writable>(self, items: &[W]) -> Result<Tally> {
-        let mut transaction = self.database.begin(Limits::WRITE).await?;
+        let mut transaction = self.database.begin(Limits::WRITE_OF_MANY).await?;
         lease::fence(&mut transaction, self.lease).await?;
         let tally = W::write(self, &mut transaction, items).await?;
         transaction.commit().await?;

@@ -60,6 +60,10 @@ pub enum Command {
     Sync(SyncArguments),
     /// What a pass would change; changes nothing.
     Plan(PlanArguments),
+    /// Releases held removals: the next complete pass applies them, once.
+    Approve(DecideArguments),
+    /// Drops held removals: exactly these stay unapplied.
+    Reject(DecideArguments),
     /// The last pass, the lease, and what is managed.
     Status,
     /// The last passes.
@@ -112,6 +116,13 @@ pub struct PlanArguments {
     /// How far to look.
     #[command(flatten)]
     pub scope: ScopeArguments,
+}
+
+/// `entra-sync approve` and `reject`.
+#[derive(Debug, Clone, Args)]
+pub struct DecideArguments {
+    /// The digest of the held set, or the beginning of it; `status` shows it.
+    pub digest: String,
 }
 
 /// `entra-sync history`.

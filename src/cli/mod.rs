@@ -6,6 +6,7 @@
 
 mod arguments;
 mod config;
+mod decide;
 #[cfg(feature = "simulator")]
 mod demo;
 mod exit;
@@ -27,6 +28,7 @@ pub use arguments::{Arguments, Command, Format};
 pub use exit::Exit;
 
 use crate::config::{Loaded, Sources, process_environment};
+use crate::ledger::held::Decision;
 
 /// Runs the program.
 #[must_use]
@@ -95,6 +97,8 @@ async fn configured(arguments: &Arguments, loaded: Loaded) -> anyhow::Result<Exi
         Command::Run => run::run(arguments, loaded).await,
         Command::Sync(command) => sync::run(command, format, loaded).await,
         Command::Plan(command) => plan::run(command, format, loaded).await,
+        Command::Approve(command) => decide::run(command, Decision::Approve, format, loaded).await,
+        Command::Reject(command) => decide::run(command, Decision::Reject, format, loaded).await,
         Command::Status => status::run(format, loaded).await,
         Command::History(command) => history::run(command, format, loaded).await,
         Command::Show(command) => show::run(command, format, loaded).await,

@@ -46,8 +46,9 @@ pub enum Source {
 pub struct Verdict {
     /// Applied by this pass.
     pub released: Vec<Removal>,
-    /// How many of those count as unapproved.
-    pub unapproved: u64,
+    /// The keys of those that an operator approved; the others count for the
+    /// guard's window.
+    pub approved: BTreeSet<String>,
     /// Held back.
     pub held: Vec<Removal>,
     /// What to say about the held ones; `None` when nothing is held or exactly
@@ -65,6 +66,7 @@ pub fn guard(situation: &Situation<'_>, removals: Vec<Removal>) -> Verdict {
         if situation.decisions.rejected.contains(&key) {
             verdict.held.push(removal);
         } else if situation.decisions.approved.contains(&key) {
+            verdict.approved.insert(key);
             verdict.released.push(removal);
         } else {
             counted.push(removal);
@@ -81,7 +83,6 @@ pub fn guard(situation: &Situation<'_>, removals: Vec<Removal>) -> Verdict {
             if group.is_some_and(|group| suspicious.contains(&group)) {
                 verdict.held.push(removal);
             } else {
-                verdict.unapproved += 1;
                 verdict.released.push(removal);
             }
         }

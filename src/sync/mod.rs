@@ -29,7 +29,7 @@ use crate::model::ids::{RunId, SourceId};
 use crate::model::ledger::Owned;
 use crate::model::policy::Scope;
 use crate::model::report::{Mode, Trigger};
-use crate::plan::{self, Plan, Removals, World};
+use crate::plan::{self, Plan, Removal, Removals, World};
 use crate::{entra, sync::write::Writer};
 
 pub use error::{Error, Result};
@@ -188,7 +188,39 @@ impl Source {
         );
         let (tally, ended) = writer.apply(&planned.plan, progress, stop).await;
         report.written(&planned.plan, tally, Utc::now());
-        ended
+        ended?;
+        self.settle(lease, run, request, &planned.plan).await
+    }
+
+    /// Notes what waits, what is held and what is no longer ours. Only a pass
+    /// that looked at everything knows.
+    async fn settle(&self, lease: Lease, run: RunId, request: &Request, plan: &Plan) -> Result<()> {
+        if !request.scope.is_everything() {
+            return Ok(());
+        }
+        let deprovision = &plan.deprovision;
+        let keys = |removals: &[Removal]| removals.iter().map(Removal::key).collect::<Vec<_>>();
+        let held = deprovision.verdict.alarm.as_ref().map(|held| {
+            (
+                held.digest.as_str(),
+                held.reason.as_str(),
+                keys(&deprovision.verdict.held),
+            )
+        });
+        let outcome = held::Outcome {
+            run,
+            now: Utc::now(),
+            waiting: keys(&deprovision.waiting),
+            held,
+            planned: keys(&deprovision.verdict.held).into_iter().collect(),
+        };
+        let mut transaction = self.database.begin(Limits::WRITE).await?;
+        lease::fence(&mut transaction, lease).await?;
+        held::record(&mut transaction, lease.source, &outcome).await?;
+        ownership::forget_team_members(&mut transaction, lease.source, &deprovision.forgotten)
+            .await?;
+        transaction.commit().await?;
+        Ok(())
     }
 
     /// Reads and decides, for `plan`: writes nothing, runs no DDL, needs no

@@ -8,6 +8,6 @@ mod record;
 
 pub use load::{Extent, extent, load};
 pub use record::{
-    Membership, record_organization_members, record_organizations, record_team_members,
-    record_teams, record_users,
+    Membership, forget_organization_members, forget_team_members, record_organization_members,
+    record_organizations, record_team_members, record_teams, record_users,
 };

@@ -1,7 +1,11 @@
 //! Team memberships: three copies, changed together under LiteLLM's team lock
 //! (litellm-contract 2d and 5).
 
-use diesel::sql_types::{Array, Double, Jsonb, Nullable, Text, Timestamp};
+mod remove;
+mod restore;
+pub(super) mod roster;
+
+use diesel::sql_types::{Array, Double, Nullable, Text, Timestamp};
 use diesel::{OptionalExtension, QueryableByName, sql_query};
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
 
@@ -11,6 +15,9 @@ use super::writing::{ACTOR, Insert, Writing};
 use crate::db::QueryContext;
 use crate::model::ids::{TeamId, UserId};
 use crate::model::target::TeamRole;
+pub use remove::{Removal, Removed, TakenMember, remove};
+pub use restore::{Restoration, Restored, restore};
+use roster::ROSTER;
 
 /// What became of members that were to be added or mended.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -71,7 +78,6 @@ struct Team {
 /// Puts users on the roster, into their `teams` and into TeamMembership, each
 /// where it is missing; what is there stays as it is. The team's lock must be
 /// held.
-///
 ///
 /// # Errors
 /// When the database refuses; nothing is then kept.
@@ -228,11 +234,10 @@ async fn append_to_roster(
         #[diesel(sql_type = Array<Text>)]
         users: Vec<String>,
     }
-    let joined: Option<Joined> = sql_query(
+    let joined: Option<Joined> = sql_query(format!(
         "WITH present AS MATERIALIZED ( \
             SELECT e ->> 'user_id' AS user_id FROM \"LiteLLM_TeamTable\" t, \
-                 jsonb_array_elements(CASE WHEN jsonb_typeof(t.members_with_roles) = 'array' \
-                                           THEN t.members_with_roles ELSE $4 END) AS e \
+                 jsonb_array_elements({ROSTER}) AS e \
             WHERE t.team_id = $1), \
          fresh AS MATERIALIZED ( \
             SELECT u.user_id, u.user_email FROM \"LiteLLM_UserTable\" u \
@@ -240,21 +245,18 @@ async fn append_to_roster(
               AND NOT EXISTS (SELECT FROM present p WHERE p.user_id = u.user_id)), \
          entries AS ( \
             SELECT jsonb_agg(jsonb_build_object('user_id', f.user_id, 'user_email', f.user_email, \
-                                                'role', $5) ORDER BY f.user_id COLLATE \"C\") \
+                                                'role', $4) ORDER BY f.user_id COLLATE \"C\") \
                        AS list, \
                    array_agg(f.user_id ORDER BY f.user_id COLLATE \"C\") AS users \
             FROM fresh f) \
          UPDATE \"LiteLLM_TeamTable\" t \
-         SET members_with_roles = CASE WHEN jsonb_typeof(t.members_with_roles) = 'array' \
-                                       THEN t.members_with_roles ELSE $4 END || entries.list, \
-             updated_at = $3 \
+         SET members_with_roles = {ROSTER} || entries.list, updated_at = $3 \
          FROM entries WHERE t.team_id = $1 AND entries.list IS NOT NULL \
-         RETURNING entries.users AS users",
-    )
+         RETURNING entries.users AS users"
+    ))
     .bind::<Text, _>(team.as_str())
     .bind::<Array<Text>, _>(users)
     .bind::<Timestamp, _>(writing.stamp())
-    .bind::<Jsonb, _>(serde_json::json!([]))
     .bind::<Text, _>(match role {
         TeamRole::User => "user",
         TeamRole::Admin => "admin",

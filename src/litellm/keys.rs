@@ -184,8 +184,8 @@ fn tombstones(writing: Writing<'_>) -> Option<String> {
 /// token is. Returns the tokens.
 ///
 /// The tombstones stay: they are LiteLLM's record that the key was deleted
-/// then, which remains true. Its key list reads live keys first, and a role
-/// that cannot delete tombstones cannot hide what it took.
+/// then, which remains true, and a role that cannot delete them cannot hide
+/// what it took.
 pub(super) async fn restore(
     connection: &mut AsyncPgConnection,
     writing: Writing<'_>,

@@ -46,8 +46,8 @@ pub enum Restoration {
 
 /// Puts members back where they are missing, each with the membership and the
 /// keys it had. A budget that has been deleted since is not referred to any
-/// more. Tombstones of the keys stay, see [`keys::TakenKey`]. The team's lock
-/// must be held.
+/// more. The tombstones of the keys stay: they are LiteLLM's record that the
+/// keys were deleted then, which remains true. The team's lock must be held.
 ///
 /// # Errors
 /// When the database refuses; nothing is then kept.

@@ -134,7 +134,9 @@ async fn a_team_goes_with_its_members_keys_and_every_mention() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn audit_rows_of_a_deleted_team_and_of_new_rows() {
-    let hands = world().await;
+    let mut hands = world().await;
+    // LiteLLM's model of an audit row takes its values as text only.
+    hands.database = hands.database.unexported();
     let mut transaction = hands.begin().await;
     let (teams, users) = (["o".to_owned()], ["ada".to_owned()]);
     let writing = hands.writing();

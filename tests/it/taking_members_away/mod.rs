@@ -51,7 +51,8 @@ async fn world() -> Hands {
                  budget_limits = '[{\"budget_duration\": \"1d\", \"max_budget\": 1}]', \
                  key_alias = 'Ada in t', metadata = '{\"note\": null}', max_budget = 100, \
                  expires = '2030-01-02 03:04:05' WHERE token = 'ada-t'; \
-             INSERT INTO \"LiteLLM_VerificationToken\" (token, team_id) VALUES ('service', 't'); \
+             INSERT INTO \"LiteLLM_VerificationToken\" (token, team_id, models) \
+                 VALUES ('service', 't', '{}'); \
              INSERT INTO \"LiteLLM_JWTKeyMapping\" (id, jwt_claim_name, jwt_claim_value, token) \
                  VALUES ('m', 'sub', 'ada', 'ada-t'), ('n', 'sub', 'ada-o', 'ada-o')",
         )

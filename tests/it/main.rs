@@ -5,3 +5,6 @@ mod database_role;
 mod first_pass;
 mod litellm_schema;
 mod support;
+mod taking_members_away;
+mod taking_teams_away;
+mod taking_users_access;

@@ -34,6 +34,7 @@ mod second_look;
 mod sts;
 mod token;
 mod transport;
+mod whereabouts;
 mod wire;
 mod wire_person;
 

@@ -23,7 +23,7 @@ use crate::db::{Database, Limits};
 use crate::ledger::lease::{self, Lease};
 use crate::ledger::{self, held, ownership, runs};
 use crate::litellm::{self, Capabilities, snapshot};
-use crate::model::directory::Directory;
+use crate::model::directory::{Directory, ReadingCost};
 use crate::model::evidence::Evidence;
 use crate::model::ids::{RunId, SourceId};
 use crate::model::ledger::Owned;
@@ -254,7 +254,7 @@ impl Source {
         progress: &Progress,
     ) -> Result<Planned> {
         progress.enter(Phase::Reading);
-        let directory = self.reader.read(&request.scope, progress.reading()).await?;
+        let mut directory = self.reader.read(&request.scope, progress.reading()).await?;
         progress.enter(Phase::Comparing);
         let (owned, held) = match source {
             Some(source) => {
@@ -281,11 +281,12 @@ impl Source {
         };
         let settings = &self.settings;
         let questions = plan::questions(world, &settings.deprovision);
-        let evidence = if questions.is_empty() {
-            Evidence::default()
+        let (evidence, cost) = if questions.is_empty() {
+            (Evidence::default(), ReadingCost::default())
         } else {
             progress.enter(Phase::Reading);
-            self.reader.second_look(&questions).await?
+            let again = self.reader.second_look(&questions, progress.reading());
+            again.await?
         };
         let plan = plan::plan(
             world,
@@ -299,6 +300,7 @@ impl Source {
                 now: Utc::now(),
             },
         );
+        directory.cost += cost;
         Ok(Planned { plan, directory })
     }
 

@@ -72,7 +72,6 @@ struct Team {
 /// where it is missing; what is there stays as it is. The team's lock must be
 /// held.
 ///
-///
 /// # Errors
 /// When the database refuses; nothing is then kept.
 pub async fn ensure(
@@ -215,7 +214,9 @@ async fn insert_memberships(
 
 /// Appends on the server, under the lock, to what the column holds now: a
 /// roster of a hundred thousand need not travel. `'{}'` (the column's default)
-/// counts as an empty list; `||` would make an invalid entry of it.
+/// counts as an empty list; `||` would make an invalid entry of it. A string
+/// that holds the list, which LiteLLM's readers take, becomes the list. What is
+/// no roster fails, so that nothing is lost of it.
 async fn append_to_roster(
     connection: &mut AsyncPgConnection,
     writing: Writing<'_>,
@@ -229,11 +230,14 @@ async fn append_to_roster(
         users: Vec<String>,
     }
     let joined: Option<Joined> = sql_query(
-        "WITH present AS MATERIALIZED ( \
-            SELECT e ->> 'user_id' AS user_id FROM \"LiteLLM_TeamTable\" t, \
-                 jsonb_array_elements(CASE WHEN jsonb_typeof(t.members_with_roles) = 'array' \
-                                           THEN t.members_with_roles ELSE $4 END) AS e \
-            WHERE t.team_id = $1), \
+        "WITH roster AS MATERIALIZED ( \
+            SELECT CASE WHEN jsonb_typeof(t.members_with_roles) = 'string' \
+                            THEN (t.members_with_roles #>> '{}')::jsonb \
+                        WHEN t.members_with_roles = '{}' THEN $4 \
+                        ELSE t.members_with_roles END AS list \
+            FROM \"LiteLLM_TeamTable\" t WHERE t.team_id = $1), \
+         present AS MATERIALIZED ( \
+            SELECT e ->> 'user_id' AS user_id FROM roster, jsonb_array_elements(roster.list) AS e), \
          fresh AS MATERIALIZED ( \
             SELECT u.user_id, u.user_email FROM \"LiteLLM_UserTable\" u \
             WHERE u.user_id = ANY($2) \
@@ -245,10 +249,8 @@ async fn append_to_roster(
                    array_agg(f.user_id ORDER BY f.user_id COLLATE \"C\") AS users \
             FROM fresh f) \
          UPDATE \"LiteLLM_TeamTable\" t \
-         SET members_with_roles = CASE WHEN jsonb_typeof(t.members_with_roles) = 'array' \
-                                       THEN t.members_with_roles ELSE $4 END || entries.list, \
-             updated_at = $3 \
-         FROM entries WHERE t.team_id = $1 AND entries.list IS NOT NULL \
+         SET members_with_roles = roster.list || entries.list, updated_at = $3 \
+         FROM entries, roster WHERE t.team_id = $1 AND entries.list IS NOT NULL \
          RETURNING entries.users AS users",
     )
     .bind::<Text, _>(team.as_str())

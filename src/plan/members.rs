@@ -9,6 +9,7 @@ use super::desired::{Desired, WantedGroup};
 use super::people::Bound;
 use crate::model::ids::{GroupId, OrganizationId, PersonId, TeamId, UserId};
 use crate::model::policy::Organizations;
+use crate::model::report::{Kind, ObjectError};
 use crate::model::target::{TeamRole, TeamRow};
 
 /// Decides about every wanted membership.
@@ -40,6 +41,14 @@ fn members(wanted: &WantedGroup<'_>, bound: &Bound) -> Vec<Member> {
 
 fn team(world: World<'_>, plan: &mut Plan, group: GroupId, members: &[Member]) {
     let id = TeamId::of(group);
+    if let Some(sentence) = world.target.broken_teams.get(&id) {
+        plan.unreadable.push(ObjectError {
+            kind: Kind::Team,
+            id: id.to_string(),
+            message: sentence.clone(),
+        });
+        return;
+    }
     let row = world.target.teams.get(&id);
     let planned = plan.teams.iter().any(|change| change.group() == group);
     if row.is_none() && !planned {

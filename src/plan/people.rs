@@ -4,6 +4,7 @@
 //! another identity, or that an administrator owns, is never taken; a person
 //! whose attributes were withheld is neither created nor changed.
 
+use std::borrow::Cow;
 use std::collections::{HashMap, HashSet};
 
 use super::World;
@@ -31,6 +32,9 @@ struct Lookup<'a> {
     verified: HashMap<&'a UserId, PersonId>,
     /// How many people read have an address.
     readers: HashMap<&'a str, u32>,
+    /// Rows that are somebody's by identity: nobody takes them by e-mail,
+    /// whoever is looked at first.
+    claimed: HashSet<&'a UserId>,
 }
 
 impl<'a> Lookup<'a> {
@@ -54,7 +58,7 @@ impl<'a> Lookup<'a> {
                 *readers.entry(email).or_default() += 1;
             }
         }
-        Self {
+        let mut lookup = Self {
             target,
             by_subject,
             by_email,
@@ -64,7 +68,19 @@ impl<'a> Lookup<'a> {
                 .map(|(p, u)| (u, *p))
                 .collect(),
             readers,
-        }
+            claimed: HashSet::new(),
+        };
+        lookup.claimed = world
+            .directory
+            .people
+            .iter()
+            .filter_map(|(person, read)| {
+                let subject = subject(*person, &read.attributes);
+                lookup.by_identity(*person, &subject)
+            })
+            .map(|(user, _)| user)
+            .collect();
+        lookup
     }
 
     /// By `user_id`, by `sso_user_id`, by a verified login.
@@ -100,7 +116,8 @@ impl<'a> Lookup<'a> {
         let (id, row) = self.target.users.get_key_value(*id)?;
         let privileged = row.role == StoredRole::Role(Role::ProxyAdmin)
             || world.policy.proxy_admin.as_ref() == Some(id);
-        let another = self.verified.get(id).is_some_and(|owner| *owner != person);
+        let another = self.claimed.contains(id)
+            || self.verified.get(id).is_some_and(|owner| *owner != person);
         (row.sso_user_id.is_none() && !privileged && !another).then_some((id, row))
     }
 
@@ -108,6 +125,14 @@ impl<'a> Lookup<'a> {
         self.by_email
             .get(email)
             .is_none_or(|rows| rows.iter().all(|row| Some(*row) == own))
+    }
+}
+
+/// What LiteLLM looks for in `user_id` and `sso_user_id`.
+fn subject(person: PersonId, attributes: &Attributes) -> Cow<'_, str> {
+    match attributes {
+        Attributes::Known(attributes) => Cow::Borrowed(attributes.subject.as_ref()),
+        Attributes::Unknown => Cow::Owned(person.to_string()),
     }
 }
 
@@ -134,7 +159,7 @@ pub(super) fn decide(world: World<'_>, desired: &Desired<'_>, plan: &mut Plan) -
             Attributes::Known(attributes) => Some(attributes.as_ref()),
             Attributes::Unknown => None,
         };
-        let subject = attributes.map_or_else(|| person.to_string(), |a| a.subject.to_string());
+        let subject = subject(*person, &read.attributes).into_owned();
         let found = find(world, &lookup, *person, &subject, attributes);
         let Some(attributes) = attributes else {
             withheld += 1;

@@ -5,7 +5,7 @@ use diesel::sql_types::{Array, Double, Jsonb, Nullable, Text, Timestamp};
 use diesel::{OptionalExtension, QueryableByName, sql_query};
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
 
-use super::error::Result;
+use super::error::{Error, Result};
 use super::users;
 use super::writing::{ACTOR, Insert, Writing};
 use crate::db::QueryContext;
@@ -56,7 +56,15 @@ pub async fn lock_team(connection: &mut AsyncPgConnection, team: &TeamId) -> Res
         .bind::<Text, _>(team.as_str())
         .execute(connection)
         .await
-        .doing(format!("waiting for LiteLLM's lock on team {team}"))?;
+        .doing(format!("waiting for LiteLLM's lock on team {team}"))
+        .map_err(|source| {
+            if source.is_lock_timeout() {
+                let team = team.to_string();
+                Error::TeamLocked { team, source }
+            } else {
+                source.into()
+            }
+        })?;
     Ok(())
 }
 

@@ -269,14 +269,17 @@ fn domain_is_admitted(world: World<'_>, attributes: &PersonAttributes) -> bool {
 }
 
 fn alias(plan: &mut Plan, person: PersonId, attributes: &PersonAttributes) -> Option<Box<str>> {
-    attributes.alias.as_deref().map(|alias| {
-        let storable = storable(alias);
-        if matches!(storable, std::borrow::Cow::Owned(_)) {
-            plan.skipped
-                .push(skipped(Kind::User, person, "refused_characters_replaced"));
-        }
-        storable.into()
-    })
+    as_stored(plan, person, attributes.alias.as_deref())
+}
+
+/// A name or address as the database can hold it; what it refuses is said.
+fn as_stored(plan: &mut Plan, person: PersonId, text: Option<&str>) -> Option<Box<str>> {
+    let storable = storable(text?);
+    if matches!(storable, Cow::Owned(_)) {
+        plan.skipped
+            .push(skipped(Kind::User, person, "refused_characters_replaced"));
+    }
+    Some(storable.into())
 }
 
 fn new_email(
@@ -286,7 +289,7 @@ fn new_email(
     person: PersonId,
     attributes: &PersonAttributes,
 ) -> Option<Box<str>> {
-    let email: Box<str> = storable(attributes.email.as_deref()?).into();
+    let email = as_stored(plan, person, attributes.email.as_deref())?;
     if lookup.email_is_free(&email, None) && taken.insert(email.clone()) {
         Some(email)
     } else {
@@ -398,7 +401,7 @@ fn email_column(
     (person, attributes): (PersonId, &PersonAttributes),
     (user, row): (&UserId, &UserRow),
 ) -> Option<FieldChange<Box<str>>> {
-    let wanted: Option<Box<str>> = attributes.email.as_deref().map(|e| storable(e).into());
+    let wanted = as_stored(plan, person, attributes.email.as_deref());
     let mut last = owned.email.clone();
     let same = |a: &Box<str>, b: &Box<str>| a.to_lowercase() == b.to_lowercase();
     let change = column(row.email.as_ref(), wanted.as_ref(), &mut last, same);

@@ -9,7 +9,10 @@ use crate::support::seed;
 
 async fn arts_and_science() -> World {
     World::new(|tenant| {
-        tenant.group("arts").members(["ada", "bob"]).assigned_by_default();
+        tenant
+            .group("arts")
+            .members(["ada", "bob"])
+            .assigned_by_default();
         tenant
             .group("science")
             .members(["ada", "bob", "cyd", "dan", "eve"])
@@ -25,7 +28,11 @@ fn only_error(report: &Report, kind: Kind, id: &str) {
     assert_eq!(report.errors.len(), 1, "{:?}", report.errors);
     let error = &report.errors[0];
     assert_eq!((error.kind, error.id.as_str()), (kind, id));
-    assert!(error.message.contains("refused by the test"), "{}", error.message);
+    assert!(
+        error.message.contains("refused by the test"),
+        "{}",
+        error.message
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -64,7 +71,10 @@ async fn a_team_that_is_refused_is_named_and_the_others_are_made() {
     only_error(&report, Kind::Team, &arts);
     assert_eq!(report.changes.teams.created, 1);
     assert_eq!(world.count("LiteLLM_TeamTable").await, 1);
-    assert_eq!(world.organization_members("arts").await, people(["ada", "bob"]));
+    assert_eq!(
+        world.organization_members("arts").await,
+        people(["ada", "bob"])
+    );
     let all = people(["ada", "bob", "cyd", "dan", "eve"]);
     assert_eq!(world.members("science").await, all);
     world.relent().await;
@@ -175,7 +185,11 @@ async fn default_params_that_this_litellm_has_no_place_for_are_named_for_each_te
 
     assert_eq!(report.status, Status::Partial);
     assert_eq!(report.errors.len(), 2, "{:?}", report.errors);
-    assert!(report.errors[0].message.contains("default_team_params.tpd_limit"));
+    assert!(
+        report.errors[0]
+            .message
+            .contains("default_team_params.tpd_limit")
+    );
     assert_eq!(world.count("LiteLLM_TeamTable").await, 0);
     assert_eq!(report.changes.users.created, 5);
 }

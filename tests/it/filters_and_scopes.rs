@@ -15,8 +15,14 @@ const DOMAINS: &str = "ALLOWED_EMAIL_DOMAINS";
 
 async fn arts_and_science() -> World {
     World::new(|tenant| {
-        tenant.group("arts").members(["ada", "bob"]).assigned("internal_user");
-        tenant.group("science").members(["ada", "cyd"]).assigned_by_default();
+        tenant
+            .group("arts")
+            .members(["ada", "bob"])
+            .assigned("internal_user");
+        tenant
+            .group("science")
+            .members(["ada", "cyd"])
+            .assigned_by_default();
     })
     .await
     .with("ENTRA_GROUPS_ALSO_CREATE_ORGS", "true")
@@ -41,10 +47,19 @@ async fn everything(world: &World) -> Vec<Vec<Value>> {
 /// Every name, role and membership of the two groups changes.
 fn change_everything(world: &World) {
     world.entra.tenant(|tenant| {
-        tenant.user("ada").display_name("New Ada").assigned("proxy_admin");
+        tenant
+            .user("ada")
+            .display_name("New Ada")
+            .assigned("proxy_admin");
         tenant.user("cyd").display_name("New Cyd");
-        tenant.group("arts").display_name("New Arts").member("new-a");
-        tenant.group("science").display_name("New Science").member("new-s");
+        tenant
+            .group("arts")
+            .display_name("New Arts")
+            .member("new-a");
+        tenant
+            .group("science")
+            .display_name("New Science")
+            .member("new-s");
         tenant.group("later").member("new-l").assigned_by_default();
         tenant.user("direct").assigned_by_default();
     });
@@ -63,7 +78,10 @@ async fn only_included_groups_are_provisioned_and_the_others_are_named() {
     let arts = group("arts");
     assert_eq!(skipped(&report), [(arts.as_str(), "excluded")]);
     let role = world.user("ada").await["user_role"].clone();
-    assert_eq!(role, "internal_user_viewer", "no role through what is excluded");
+    assert_eq!(
+        role, "internal_user_viewer",
+        "no role through what is excluded"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -73,7 +91,11 @@ async fn what_a_filter_excludes_later_is_frozen_as_it_is() {
     let before = everything(&world).await;
     world.set(EXCLUDE, format!("{},{}", group("arts"), group("science")));
     world.entra.tenant(|tenant| {
-        tenant.group("arts").display_name("New Arts").member("new-a").without_member("bob");
+        tenant
+            .group("arts")
+            .display_name("New Arts")
+            .member("new-a")
+            .without_member("bob");
         tenant.group("science").unassigned_entirely();
     });
 
@@ -85,9 +107,15 @@ async fn what_a_filter_excludes_later_is_frozen_as_it_is() {
 #[tokio::test(flavor = "multi_thread")]
 async fn people_of_other_domains_are_left_out_and_who_has_no_address_is_not_checked() {
     let world = World::new(|tenant| {
-        tenant.user("ada").user_principal_name("Ada@Good.example.com");
-        tenant.user("bob").user_principal_name("bob@bad.example.com");
-        tenant.user("cyd").user_principal_name("cyd@sub.good.example.com");
+        tenant
+            .user("ada")
+            .user_principal_name("Ada@Good.example.com");
+        tenant
+            .user("bob")
+            .user_principal_name("bob@bad.example.com");
+        tenant
+            .user("cyd")
+            .user_principal_name("cyd@sub.good.example.com");
         tenant.user("dan").without_mail();
         tenant
             .group("science")
@@ -101,7 +129,10 @@ async fn people_of_other_domains_are_left_out_and_who_has_no_address_is_not_chec
 
     assert_eq!(world.members("science").await, people(["ada"]));
     let [first, second] = people(["bob", "cyd"]).try_into().expect("two");
-    let named = [(first.as_str(), "email_domain"), (second.as_str(), "email_domain")];
+    let named = [
+        (first.as_str(), "email_domain"),
+        (second.as_str(), "email_domain"),
+    ];
     assert_eq!(skipped(&report), named);
 }
 
@@ -128,7 +159,10 @@ async fn whom_the_domain_filter_excludes_later_is_frozen() {
     let before = everything(&world).await;
     world.set(DOMAINS, "good.example.com");
     world.entra.tenant(|tenant| {
-        tenant.user("ada").display_name("New Ada").assigned("proxy_admin");
+        tenant
+            .user("ada")
+            .display_name("New Ada")
+            .assigned("proxy_admin");
         tenant.group("arts").member("cyd");
     });
 
@@ -174,7 +208,9 @@ async fn a_pass_for_one_person_touches_that_person_only() {
     world.settle().await;
     let untouched = world.user("cyd").await;
     change_everything(&world);
-    world.entra.tenant(|tenant| drop(tenant.group("science").member("new-a")));
+    world
+        .entra
+        .tenant(|tenant| drop(tenant.group("science").member("new-a")));
     let scope = Scope {
         people: [person_id("ada"), person_id("new-a")].into(),
         ..Scope::default()
@@ -189,7 +225,10 @@ async fn a_pass_for_one_person_touches_that_person_only() {
     assert_eq!(ada["user_alias"], "New Ada");
     assert_eq!(ada["user_role"], "proxy_admin");
     assert_eq!(world.members("arts").await, people(["ada", "bob", "new-a"]));
-    assert_eq!(world.members("science").await, people(["ada", "cyd", "new-a"]));
+    assert_eq!(
+        world.members("science").await,
+        people(["ada", "cyd", "new-a"])
+    );
     assert_eq!(world.user("cyd").await, untouched);
     for key in ["arts", "science"] {
         assert_eq!(world.team(key).await["team_alias"], key, "not renamed");
@@ -202,7 +241,9 @@ async fn a_pass_for_one_person_touches_that_person_only() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_pass_for_a_person_assigned_directly_makes_that_user() {
     let world = arts_and_science().await;
-    world.entra.tenant(|tenant| drop(tenant.user("direct").assigned("internal_user")));
+    world
+        .entra
+        .tenant(|tenant| drop(tenant.user("direct").assigned("internal_user")));
     let scope = Scope {
         people: [person_id("direct")].into(),
         ..Scope::default()

@@ -27,7 +27,12 @@ fn rename(world: &World, name: &str) {
 
 fn rename_ada(world: &World, name: &str, upn: &str) {
     world.entra.tenant(|tenant| {
-        drop(tenant.user("ada").display_name(name).user_principal_name(upn));
+        drop(
+            tenant
+                .user("ada")
+                .display_name(name)
+                .user_principal_name(upn),
+        );
     });
 }
 
@@ -226,7 +231,9 @@ async fn an_address_in_another_case_is_the_same() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_address_that_vanishes_in_entra_stays_in_litellm() {
-    let world = science().await.with("MICROSOFT_USER_EMAIL_ATTRIBUTE", "mail");
+    let world = science()
+        .await
+        .with("MICROSOFT_USER_EMAIL_ATTRIBUTE", "mail");
     world.settle().await;
     world
         .entra

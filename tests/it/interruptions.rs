@@ -10,15 +10,25 @@ use crate::support::look::{group, people, person};
 
 async fn arts_and_science() -> World {
     World::new(|tenant| {
-        tenant.group("arts").members(["ada", "bob"]).assigned_by_default();
-        tenant.group("science").members(["ada", "cyd"]).assigned_by_default();
+        tenant
+            .group("arts")
+            .members(["ada", "bob"])
+            .assigned_by_default();
+        tenant
+            .group("science")
+            .members(["ada", "cyd"])
+            .assigned_by_default();
     })
     .await
     .with("ENTRA_GROUPS_ALSO_CREATE_ORGS", "true")
 }
 
 async fn is_untouched(world: &World) {
-    for table in ["LiteLLM_TeamTable", "LiteLLM_UserTable", "LiteLLM_OrganizationTable"] {
+    for table in [
+        "LiteLLM_TeamTable",
+        "LiteLLM_UserTable",
+        "LiteLLM_OrganizationTable",
+    ] {
         assert_eq!(world.count(table).await, 0, "{table}");
     }
 }
@@ -38,7 +48,7 @@ async fn a_database_that_cannot_be_reached_fails_the_pass_and_graph_is_not_asked
     assert_eq!(report.status, Status::Failed);
     assert_eq!(report.changes.total(), 0);
     assert_eq!(error.expect("an error").kind(), "database_unreachable");
-    assert_eq!(world.entra.requests().log().len(), 0);
+    assert_eq!(world.entra.requests().graph().requests, 0);
     world.set("DATABASE_URL", url);
     is_untouched(&world).await;
     world.settle().await;
@@ -61,7 +71,10 @@ async fn a_database_that_goes_away_between_two_writes_leaves_nothing_half_done()
 
     assert_eq!(report.status, Status::Failed, "{}", report.json());
     error.expect("an error");
-    assert_eq!(report.changes.teams.created, 2, "what was written is counted");
+    assert_eq!(
+        report.changes.teams.created, 2,
+        "what was written is counted"
+    );
     // The copies of every membership agree, or this panics.
     assert!(world.members("science").await.is_empty());
     assert!(world.managed("science").await.is_empty());
@@ -107,7 +120,9 @@ async fn a_group_read_only_in_part_is_left_alone_while_the_others_go_on() {
     })
     .await;
     let path = format!("/groups/{}/members", group("large"));
-    world.entra.fault(Fault::status(403).on(path).page(2).always());
+    world
+        .entra
+        .fault(Fault::status(403).on(path).page(2).always());
 
     let report = world.pass().await;
 
@@ -116,7 +131,11 @@ async fn a_group_read_only_in_part_is_left_alone_while_the_others_go_on() {
     assert_eq!(report.errors[0].id, group("large"));
     assert_eq!(world.count("LiteLLM_TeamTable").await, 1);
     assert_eq!(world.members("small").await, people(["ada"]));
-    assert_eq!(world.count("LiteLLM_UserTable").await, 1, "nobody of the first page");
+    assert_eq!(
+        world.count("LiteLLM_UserTable").await,
+        1,
+        "nobody of the first page"
+    );
     world.entra.clear_faults();
     world.settle().await;
     assert_eq!(world.members("large").await.len(), 1_200);
@@ -125,9 +144,11 @@ async fn a_group_read_only_in_part_is_left_alone_while_the_others_go_on() {
 #[tokio::test(flavor = "multi_thread")]
 async fn an_assignment_list_that_cannot_be_read_fails_the_pass_before_anything_is_written() {
     let world = arts_and_science().await;
-    world
-        .entra
-        .fault(Fault::status(403).on("/servicePrincipals/*/appRoleAssignedTo").always());
+    world.entra.fault(
+        Fault::status(403)
+            .on("/servicePrincipals/*/appRoleAssignedTo")
+            .always(),
+    );
 
     let (report, error) = world.try_pass().await;
 
@@ -144,9 +165,14 @@ async fn settings_that_name_another_application_or_tenant_change_no_row() {
     let users = world.database.rows("LiteLLM_UserTable").await;
     let right = world.environment().clone();
     // The same client sees an application with other groups.
-    world.entra.tenant(|tenant| drop(tenant.group("science").display_name("Renamed")));
+    world
+        .entra
+        .tenant(|tenant| drop(tenant.group("science").display_name("Renamed")));
     for (name, wrong) in [
-        ("MICROSOFT_SERVICE_PRINCIPAL_ID", "6f9619ff-8b86-d011-b42d-00cf4fc964ff"),
+        (
+            "MICROSOFT_SERVICE_PRINCIPAL_ID",
+            "6f9619ff-8b86-d011-b42d-00cf4fc964ff",
+        ),
         ("MICROSOFT_TENANT", "7f9619ff-8b86-d011-b42d-00cf4fc964ff"),
     ] {
         world.set(name, wrong);
@@ -156,7 +182,10 @@ async fn settings_that_name_another_application_or_tenant_change_no_row() {
         let error = error.expect("an error");
         assert!(error.is_configuration(), "{name}: {error}");
         let message = error.to_string();
-        assert!(message.contains(wrong) && message.contains(&right[name]), "{message}");
+        assert!(
+            message.contains(wrong) && message.contains(&right[name]),
+            "{message}"
+        );
         assert_eq!(report.status, Status::Failed);
         world.set(name, &right[name]);
     }
@@ -178,5 +207,8 @@ async fn another_tenant_behind_the_same_settings_removes_nobody() {
 
     assert_eq!(world.members("arts").await, people(["ada", "bob"]));
     assert_eq!(world.members("science").await, people(["ada", "cyd"]));
-    assert_eq!(world.user("ada").await["metadata"], json!({ "auth_provider": "microsoft" }));
+    assert_eq!(
+        world.user("ada").await["metadata"],
+        json!({ "auth_provider": "microsoft" })
+    );
 }

@@ -57,7 +57,11 @@ async fn a_row_that_a_login_made_meanwhile_is_not_made_twice() {
 async fn an_identity_that_another_row_took_meanwhile_waits_for_the_next_pass() {
     let world = science().await;
     let ada = person("ada");
-    meanwhile(&world, &login("local-name", &ada, "ada@contoso.example.com")).await;
+    meanwhile(
+        &world,
+        &login("local-name", &ada, "ada@contoso.example.com"),
+    )
+    .await;
 
     let report = world.pass().await;
 

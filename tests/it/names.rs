@@ -61,7 +61,10 @@ async fn a_name_in_the_plan_cannot_forge_a_line_or_turn_it_round() {
 
     let text = String::from_utf8(text).expect("UTF-8");
     assert_eq!(text.lines().count(), 1, "{text}");
-    assert!(text.contains(r"a\u{a}+ create user\u{202e}\u{1b}[2J"), "{text}");
+    assert!(
+        text.contains(r"a\u{a}+ create user\u{202e}\u{1b}[2J"),
+        "{text}"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -184,7 +187,10 @@ async fn a_person_in_two_hundred_groups_is_in_all_their_teams() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_person_without_display_name_is_called_by_first_and_last_name() {
     let world = World::new(|tenant| {
-        tenant.user("ada").without_display_name().names("Ada", "Lovelace");
+        tenant
+            .user("ada")
+            .without_display_name()
+            .names("Ada", "Lovelace");
         tenant.user("bob").display_name("   ").names("", "Builder");
         tenant.user("cyd").without_display_name();
         let id = person("dan");

@@ -42,7 +42,11 @@ async fn without_the_permission_to_read_people_nobody_is_made_and_who_is_there_s
     let bob = person("bob");
     assert_eq!(skipped(&report), [(bob.as_str(), "attributes_unknown")]);
     assert_eq!(world.count("LiteLLM_UserTable").await, 1);
-    assert_eq!(world.members("science").await, people(["ada"]), "by identity");
+    assert_eq!(
+        world.members("science").await,
+        people(["ada"]),
+        "by identity"
+    );
     let after = world.user("ada").await;
     for column in ["user_alias", "user_email", "user_role", "sso_user_id"] {
         assert_eq!(after[column], before[column], "{column}");
@@ -76,7 +80,9 @@ async fn a_person_assigned_directly_who_may_not_be_read_is_named_with_the_permis
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_disabled_person_is_not_made_but_one_who_is_there_keeps_everything() {
-    let world = science().await.with("ENTRA_SYNC__DEPROVISION__DISABLED_USER", "keep");
+    let world = science()
+        .await
+        .with("ENTRA_SYNC__DEPROVISION__DISABLED_USER", "keep");
     world.settle().await;
     let before = world.user("ada").await;
     world.entra.tenant(|tenant| {
@@ -93,9 +99,14 @@ async fn a_disabled_person_is_not_made_but_one_who_is_there_keeps_everything() {
     let [first, second] = people(["cyd", "dan"]).try_into().expect("two");
     let named = [(first.as_str(), "disabled"), (second.as_str(), "disabled")];
     assert_eq!(skipped(&report), named);
-    world.entra.tenant(|tenant| drop(tenant.user("cyd").account(AccountEnabled::Enabled)));
+    world
+        .entra
+        .tenant(|tenant| drop(tenant.user("cyd").account(AccountEnabled::Enabled)));
     world.settle().await;
-    assert_eq!(world.members("science").await, people(["ada", "bob", "cyd"]));
+    assert_eq!(
+        world.members("science").await,
+        people(["ada", "bob", "cyd"])
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -117,7 +128,10 @@ async fn a_guest_has_the_address_that_a_login_would_take() {
     let world = science().await;
     world.entra.tenant(|tenant| {
         tenant.user("ada").guest("Ada@Partner.example.com");
-        tenant.user("bob").guest("bob@partner.example.com").without_mail();
+        tenant
+            .user("bob")
+            .guest("bob@partner.example.com")
+            .without_mail();
     });
 
     world.settle().await;
@@ -132,7 +146,9 @@ async fn a_guest_has_the_address_that_a_login_would_take() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_guests_own_address_is_taken_where_litellm_is_told_to() {
-    let world = science().await.with("MICROSOFT_USER_EMAIL_ATTRIBUTE", "mail");
+    let world = science()
+        .await
+        .with("MICROSOFT_USER_EMAIL_ATTRIBUTE", "mail");
     world.entra.tenant(|tenant| {
         tenant.user("ada").guest("Ada@Partner.example.com");
         tenant.user("bob").without_mail();
@@ -140,7 +156,10 @@ async fn a_guests_own_address_is_taken_where_litellm_is_told_to() {
 
     world.settle().await;
 
-    assert_eq!(world.user("ada").await["user_email"], "ada@partner.example.com");
+    assert_eq!(
+        world.user("ada").await["user_email"],
+        "ada@partner.example.com"
+    );
     assert_eq!(world.user("bob").await["user_email"], json!(null));
 }
 
@@ -166,10 +185,15 @@ async fn members_that_are_no_people_are_passed_over() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn nested_members_are_joined_when_membership_is_transitive() {
-    let world = science().await.with("ENTRA_SYNC__ENTRA__MEMBERSHIP", "transitive");
+    let world = science()
+        .await
+        .with("ENTRA_SYNC__ENTRA__MEMBERSHIP", "transitive");
     world.entra.tenant(|tenant| {
         tenant.group("innermost").member("cyd").nested("science");
-        tenant.group("inner").members(["ada", "zoe"]).nested("innermost");
+        tenant
+            .group("inner")
+            .members(["ada", "zoe"])
+            .nested("innermost");
         tenant.group("science").nested("inner");
     });
 
@@ -177,7 +201,11 @@ async fn nested_members_are_joined_when_membership_is_transitive() {
 
     let all = people(["ada", "bob", "cyd", "zoe"]);
     assert_eq!(world.members("science").await, all);
-    assert_eq!(world.count("LiteLLM_TeamTable").await, 1, "only what is assigned");
+    assert_eq!(
+        world.count("LiteLLM_TeamTable").await,
+        1,
+        "only what is assigned"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -203,5 +231,8 @@ async fn a_deleted_group_or_person_that_lingers_in_the_assignments_is_left_alone
     assert_eq!(report.errors.len(), 2, "{:?}", report.errors);
     assert_eq!(world.team("gone").await, team);
     assert_eq!(world.user("ghost").await, ghost);
-    assert_eq!(world.members("science").await, people(["ada", "bob", "cyd"]));
+    assert_eq!(
+        world.members("science").await,
+        people(["ada", "bob", "cyd"])
+    );
 }

@@ -7,6 +7,7 @@ use super::step::{Desk, Writable};
 use crate::db::Transaction;
 use crate::ledger::changes::{self, MemberChange};
 use crate::ledger::ownership::{self, Members};
+use crate::litellm;
 use crate::litellm::members::{Outcome, Terms, ensure, lock_team};
 use crate::litellm::organizations;
 use crate::model::ids::{GroupId, OrganizationId, PersonId, TeamId, UserId};
@@ -154,6 +155,16 @@ impl Writable for TeamMember<'_> {
         let id = format!("{}/{}", self.team, self.member.user);
         let message = format!("the member could not be added: {error}");
         tally.error(Kind::TeamMembership, id, message);
+    }
+
+    /// Nobody can join a team that stays locked: said once, not for each.
+    fn refuse_all(items: &[Self], error: &Error, tally: &mut Tally) -> bool {
+        let locked = matches!(error, Error::Litellm(litellm::Error::TeamLocked { .. }));
+        if let (true, Some(first)) = (locked, items.first()) {
+            let message = format!("its members could not be added: {error}");
+            tally.error(Kind::Team, first.team, message);
+        }
+        locked
     }
 }
 

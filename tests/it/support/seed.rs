@@ -177,3 +177,8 @@ pub fn access_group(id: &str) -> Row {
         json!({ "access_group_id": id, "access_group_name": id, "assigned_team_ids": [] }),
     )
 }
+
+/// A row that LiteLLM wrote somewhere else, as it was.
+pub fn recorded(table: &'static str, row: Value) -> Row {
+    Row::new(table, row)
+}

@@ -8,7 +8,7 @@ use std::borrow::Cow;
 use std::collections::{HashMap, HashSet};
 
 use super::World;
-use super::change::{DefaultTeamChange, FieldChange, Member, Plan, UserChange};
+use super::change::{FieldChange, Member, Plan, UserChange};
 use super::desired::{Desired, skipped};
 use super::follow::{Verdict, follow};
 use super::text::storable;
@@ -450,30 +450,10 @@ fn seat(world: World<'_>, plan: &mut Plan, bound: &mut Bound, mut newcomers: Vec
         plan.skipped
             .push(skipped(Kind::User, change.person(), "no_seat"));
     }
-    let mut joiners = Vec::new();
     for change in &newcomers {
         if let UserChange::Create { person, user, .. } = change {
             bound.insert(*person, user.clone());
-            joiners.push(Member {
-                user: user.clone(),
-                person: *person,
-            });
         }
     }
     plan.users.extend(newcomers);
-    joiners.sort();
-    for team in &world.policy.user_defaults.teams {
-        if joiners.is_empty() {
-            break;
-        }
-        if world.target.teams.contains_key(&team.team) {
-            plan.default_teams.push(DefaultTeamChange {
-                team: team.clone(),
-                add: joiners.clone(),
-            });
-        } else {
-            plan.skipped
-                .push(skipped(Kind::Team, &team.team, "default_team_missing"));
-        }
-    }
 }

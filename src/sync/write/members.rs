@@ -153,7 +153,14 @@ impl Writable for TeamMember<'_> {
 
     fn refuse(&self, error: &Error, tally: &mut Tally) {
         let id = format!("{}/{}", self.team, self.member.user);
-        let message = format!("the member could not be added: {error}");
+        let message = match self.group {
+            Some(_) => format!("the member could not be added: {error}"),
+            // As at a first login: LiteLLM tries no second time either.
+            None => format!(
+                "the new user could not be added to this default team: {error}; that is done once \
+                 only, so add the user in LiteLLM"
+            ),
+        };
         tally.error(Kind::TeamMembership, id, message);
     }
 

@@ -97,6 +97,18 @@ impl Error {
         }
     }
 
+    /// Whether somebody else held a lock for longer than we may wait.
+    #[must_use]
+    pub fn is_lock_timeout(&self) -> bool {
+        matches!(
+            self,
+            Self::Query {
+                source: DieselError::DatabaseError(_, information),
+                ..
+            } if information.message().contains("lock timeout")
+        )
+    }
+
     /// Whether the connection, not the statement, is to blame.
     #[must_use]
     pub fn is_disconnect(&self) -> bool {

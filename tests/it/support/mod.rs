@@ -3,6 +3,7 @@
 
 pub mod database;
 pub mod export;
+pub mod look;
 pub mod psql;
 pub mod seed;
 pub mod wait;

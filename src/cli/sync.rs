@@ -10,7 +10,7 @@ use super::arguments::{ScopeArguments, SyncArguments};
 use super::{Exit, Format, output, watch};
 use crate::config::Loaded;
 use crate::model::policy::Scope;
-use crate::model::report::{Mode, Status, Trigger};
+use crate::model::report::{Kind, Mode, Status, Trigger};
 use crate::plan::printable;
 use crate::sync::{Error, Progress, Report, Request, Source};
 
@@ -124,7 +124,11 @@ pub(super) fn text(report: &Report, out: &mut impl Write) -> io::Result<()> {
             skipped.reason
         )?;
     }
+    // What ended the whole pass is said on standard error already.
     for error in &report.errors {
+        if error.kind == Kind::Source {
+            continue;
+        }
         let kind = error.kind.as_str();
         let message = printable(&error.message);
         writeln!(out, "error    {kind} {}: {message}", printable(&error.id))?;

@@ -39,6 +39,12 @@ impl Limits {
         statement: Duration::from_secs(300),
         idle: Duration::from_secs(60),
     };
+
+    /// The same, with no statement longer than the URL's `socket_timeout`.
+    pub(super) fn within(self, socket_timeout: Option<Duration>) -> Self {
+        let statement = socket_timeout.map_or(self.statement, |most| most.min(self.statement));
+        Self { statement, ..self }
+    }
 }
 
 /// An open transaction.

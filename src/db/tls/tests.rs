@@ -55,7 +55,7 @@ async fn a_closed_port_is_connection_refused() {
         .unwrap()
         .port();
     let error = refused(&format!("postgresql://lite:hunter2@127.0.0.1:{port}/d")).await;
-    assert_eq!(error.kind(), "unreachable");
+    assert_eq!(error.kind(), "database_unreachable");
     assert!(error.is_retryable());
     let text = error.to_string();
     assert!(
@@ -76,7 +76,7 @@ async fn a_server_without_tls_is_not_talked_to_in_plain_when_tls_is_required() {
             "postgresql://u:p@127.0.0.1:{port}/d?sslmode={mode}"
         ))
         .await;
-        assert_eq!(error.kind(), "tls", "{error}");
+        assert_eq!(error.kind(), "database_tls", "{error}");
         assert_eq!(
             error.to_string(),
             format!(

@@ -17,4 +17,5 @@ mod daemon_signals;
 mod database_role;
 mod first_pass;
 mod litellm_schema;
+mod pooler;
 mod support;

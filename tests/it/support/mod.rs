@@ -5,6 +5,7 @@ pub mod binary;
 pub mod database;
 pub mod doorman;
 pub mod export;
+pub mod pooler;
 pub mod psql;
 pub mod seed;
 pub mod tables;

@@ -3,6 +3,7 @@
 //! Invariant: standard output stays free for data; lines carry object ids, not
 //! names or addresses, at info.
 
+use std::io::IsTerminal;
 use std::sync::OnceLock;
 
 use tracing_subscriber::layer::SubscriberExt;
@@ -25,7 +26,12 @@ pub fn start(settings: &TelemetrySettings) {
     let subscriber = Registry::default().with(filter);
     let started = match settings.log_format {
         LogFormat::Text => subscriber
-            .with(fmt::layer().with_writer(std::io::stderr).with_target(false))
+            .with(
+                fmt::layer()
+                    .with_writer(std::io::stderr)
+                    .with_target(false)
+                    .with_ansi(wants_colours()),
+            )
             .try_init(),
         LogFormat::Json => subscriber
             .with(
@@ -39,6 +45,11 @@ pub fn start(settings: &TelemetrySettings) {
     if started.is_ok() {
         let _ = FILTER.set(handle);
     }
+}
+
+/// Colours are for terminals; in a file or a journal they are noise.
+fn wants_colours() -> bool {
+    std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|no| no.is_empty())
 }
 
 /// Levels for this program as they are set; libraries only when they warn,

@@ -75,12 +75,13 @@ impl Database {
             .runtime(Runtime::Tokio1)
             .build()
             .map_err(|source| Error::Pool(source.to_string()))?;
-        // Quoted, because it goes into SET as text; pg_catalog comes last on
-        // purpose only for names LiteLLM's schema does not have.
+        // Quoted, because it goes into SET as text. pg_catalog is not named, so
+        // that it comes first: nobody who may create functions in LiteLLM's
+        // schema can put theirs in the place of PostgreSQL's.
         let schema = target.schema.replace('"', "\"\"");
         Ok(Self {
             pool,
-            search_path: format!("\"{schema}\", pg_catalog").into(),
+            search_path: format!("\"{schema}\"").into(),
             pool_timeout: target.pool_timeout,
             socket_timeout: target.socket_timeout,
             place: Place::of(&target.connection).to_string().into(),

@@ -1,5 +1,7 @@
 //! `entra-sync check` and what it says about the database.
 
+use entra_sync::simulator::RoleState;
+
 use crate::check_entra::{check, failures, of};
 use crate::cli_exit_codes::world;
 use crate::support::doorman::Doorman;
@@ -201,4 +203,61 @@ async fn a_full_house_warns() {
     let (message, remedy) = of(&found, "WARN", "seats");
     assert!(message.contains("2 of 2"), "{message}");
     assert!(remedy.contains("litellm.seats"), "{remedy}");
+}
+
+/// The statements that grant what a finding says is missing.
+fn grants(finding: &str) -> String {
+    let mut rest = finding.strip_prefix("the role lacks ").expect("a list");
+    let mut statements = String::new();
+    while let Some((privilege, tables)) = rest.split_once(" on ") {
+        let (table, more) = tables.split_once(", ").unwrap_or((tables, ""));
+        let kind = if privilege == "USAGE" {
+            "SEQUENCE"
+        } else {
+            "TABLE"
+        };
+        statements += &format!("GRANT {privilege} ON {kind} \"{table}\" TO entra_sync;");
+        rest = more;
+    }
+    statements
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_rights_that_are_asked_for_are_all_that_a_pass_needs() {
+    let mut world = altered(
+        "REVOKE ALL ON ALL TABLES IN SCHEMA public FROM entra_sync; \
+         REVOKE ALL ON ALL SEQUENCES IN SCHEMA public FROM entra_sync",
+    )
+    .await;
+    world.set("ENTRA_GROUPS_ALSO_CREATE_ORGS", "true");
+    world.set(
+        "ENTRA_SYNC__LITELLM__DEFAULT_TEAM_PARAMS",
+        r#"{"model_aliases": {"a": "b"}, "object_permission": {"mcp_servers": ["s"]},
+            "models": ["m"], "max_budget": 5, "budget_duration": "1d", "team_member_budget": 1}"#,
+    );
+    let (_, found) = check(&world).await;
+    let missing = grants(of(&found, "FAIL", "database rights").0);
+    let owner = crate::support::database::connect(&world.database.url_as("postgres")).await;
+    owner.batch_execute(&missing).await.expect(&missing);
+    let (code, found) = check(&world).await;
+    assert_eq!(code, 0, "{found:#?}");
+    let report = world.pass().await;
+    assert_eq!((report.errors.len(), report.changes.teams.created), (0, 2));
+    // Following what changed takes other rights than making it.
+    world.entra.tenant(|tenant| {
+        tenant.application().role("proxy_admin", RoleState::Enabled);
+        tenant.group("science").display_name("Natural science");
+        let ada = tenant.user("ada").display_name("Ada L.");
+        ada.user_principal_name("ada.l@contoso.example.com")
+            .assigned("proxy_admin");
+        tenant.user("dora");
+        tenant.group("arts").member("dora");
+    });
+    let report = world.pass().await;
+    assert_eq!(report.errors, []);
+    assert_eq!(
+        (report.changes.teams.updated, report.changes.users.updated),
+        (1, 1)
+    );
+    assert_eq!(report.changes.organizations.updated, 1);
 }

@@ -371,12 +371,12 @@ fn existing(
 }
 
 /// Applies [`follow`] to a column and keeps the ledger's value in step.
-fn column(
-    present: Option<&Box<str>>,
-    wanted: Option<&Box<str>>,
-    last: &mut LastWritten<Box<str>>,
-    same: impl Fn(&Box<str>, &Box<str>) -> bool,
-) -> Option<FieldChange<Box<str>>> {
+fn column<T: Clone + PartialEq>(
+    present: Option<&T>,
+    wanted: Option<&T>,
+    last: &mut LastWritten<T>,
+    same: impl Fn(&T, &T) -> bool,
+) -> Option<FieldChange<T>> {
     match follow(present, wanted, last, same) {
         Verdict::Write(value) => {
             *last = LastWritten::Value(value.clone());
@@ -403,8 +403,9 @@ fn email_column(
 ) -> Option<FieldChange<Box<str>>> {
     let wanted = as_stored(plan, person, attributes.email.as_deref());
     let mut last = owned.email.clone();
-    let same = |a: &Box<str>, b: &Box<str>| a.to_lowercase() == b.to_lowercase();
-    let change = column(row.email.as_ref(), wanted.as_ref(), &mut last, same);
+    let change = column(row.email.as_ref(), wanted.as_ref(), &mut last, |a, b| {
+        a.to_lowercase() == b.to_lowercase()
+    });
     if let Some(FieldChange {
         after: Some(address),
         ..

@@ -114,13 +114,34 @@ pub async fn read(
     target.teams = teams.whole;
     target.broken_teams = teams.broken;
     target.organizations = organizations::read(connection, interest, &target.users).await?;
-    target.billable_users = count(connection, COUNT_BILLABLE).await?;
-    target.team_count = count(
-        connection,
-        "SELECT count(*) AS count FROM \"LiteLLM_TeamTable\"",
-    )
-    .await?;
+    let extent = extent(connection).await?;
+    target.billable_users = extent.billable_users;
+    target.team_count = extent.teams;
     Ok(target)
+}
+
+/// How much a licence counts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Extent {
+    /// Users that take a seat.
+    pub billable_users: u64,
+    /// Teams.
+    pub teams: u64,
+}
+
+/// Counts what a licence counts.
+///
+/// # Errors
+/// When the database fails.
+pub async fn extent(connection: &mut AsyncPgConnection) -> Result<Extent> {
+    Ok(Extent {
+        billable_users: count(connection, COUNT_BILLABLE).await?,
+        teams: count(
+            connection,
+            "SELECT count(*) AS count FROM \"LiteLLM_TeamTable\"",
+        )
+        .await?,
+    })
 }
 
 async fn count(connection: &mut AsyncPgConnection, sql: &str) -> Result<u64> {

@@ -20,19 +20,19 @@ async fn science() -> World {
 }
 
 fn rename(world: &World, name: &str) {
-    world
-        .entra
-        .tenant(|tenant| drop(tenant.group("science").display_name(name)));
+    world.entra.tenant(|tenant| {
+        tenant.group("science").display_name(name);
+    });
 }
 
 fn rename_ada(world: &World, name: &str, upn: &str) {
     world.entra.tenant(|tenant| {
-        drop(
+        {
             tenant
                 .user("ada")
                 .display_name(name)
-                .user_principal_name(upn),
-        );
+                .user_principal_name(upn);
+        };
     });
 }
 
@@ -116,9 +116,9 @@ async fn a_team_found_under_the_groups_own_name_follows_it_from_then_on() {
 async fn a_group_that_loses_its_name_takes_nobodys_name_away() {
     let world = science().await;
     world.settle().await;
-    world
-        .entra
-        .tenant(|tenant| drop(tenant.group("science").without_display_name()));
+    world.entra.tenant(|tenant| {
+        tenant.group("science").without_display_name();
+    });
 
     let report = world.settle().await;
 
@@ -129,9 +129,9 @@ async fn a_group_that_loses_its_name_takes_nobodys_name_away() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_group_without_a_name_gets_one_later() {
     let world = science().await;
-    world
-        .entra
-        .tenant(|tenant| drop(tenant.group("science").without_display_name()));
+    world.entra.tenant(|tenant| {
+        tenant.group("science").without_display_name();
+    });
     world.settle().await;
     let id = group("science");
     assert_eq!(names(&world).await, (json!(null), json!(id)));
@@ -235,9 +235,9 @@ async fn an_address_that_vanishes_in_entra_stays_in_litellm() {
         .await
         .with("MICROSOFT_USER_EMAIL_ATTRIBUTE", "mail");
     world.settle().await;
-    world
-        .entra
-        .tenant(|tenant| drop(tenant.user("ada").without_mail()));
+    world.entra.tenant(|tenant| {
+        tenant.user("ada").without_mail();
+    });
 
     world.settle().await;
 
@@ -268,4 +268,27 @@ async fn limits_that_a_person_changed_are_never_written_again() {
     assert_eq!(team["spend"], 3.5);
     let budgets = world.database.rows("LiteLLM_BudgetTable").await;
     assert_eq!(budgets[0]["max_budget"], 99);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_address_that_a_renamed_person_leaves_goes_to_whoever_has_it_now() {
+    let world = science().await;
+    world.settle().await;
+    rename_ada(&world, "Ada King", "ada.king@contoso.example.com");
+    world.entra.tenant(|tenant| {
+        tenant
+            .user("namesake")
+            .user_principal_name("ada@contoso.example.com");
+        tenant.group("science").member("namesake");
+    });
+
+    let report = world.pass().await;
+
+    assert_eq!(report.errors, []);
+    world.pass().await;
+    world.settle().await;
+    assert_eq!(ada(&world).await.1, "ada.king@contoso.example.com");
+    let namesake = world.user("namesake").await;
+    assert_eq!(namesake["user_email"], "ada@contoso.example.com");
+    assert_eq!(world.count("LiteLLM_UserTable").await, 2);
 }

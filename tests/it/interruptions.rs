@@ -165,9 +165,9 @@ async fn settings_that_name_another_application_or_tenant_change_no_row() {
     let users = world.database.rows("LiteLLM_UserTable").await;
     let right = world.environment().clone();
     // The same client sees an application with other groups.
-    world
-        .entra
-        .tenant(|tenant| drop(tenant.group("science").display_name("Renamed")));
+    world.entra.tenant(|tenant| {
+        tenant.group("science").display_name("Renamed");
+    });
     for (name, wrong) in [
         (
             "MICROSOFT_SERVICE_PRINCIPAL_ID",

@@ -17,14 +17,30 @@ async fn ten_thousand_members_of_every_kind_are_synced_once() {
         for (number, key) in keys.iter().enumerate() {
             let user = tenant.user(key);
             match number % 8 {
-                0 => drop(user.display_name("Same Name")),
-                1 => drop(user.display_name("O'Brien \"Bob\" \\ %s; --")),
-                2 => drop(user.display_name(&"王🦀é".repeat(85))),
-                3 => drop(user.without_mail().without_display_name()),
-                4 => drop(user.guest(&format!("{key}@partner.example.com"))),
-                5 => drop(user.display_name("tab\tnewline\n\u{202e}turned")),
-                6 => drop(user.without_display_name().names("Ångström", "Þór")),
-                _ => drop(user.display_name("\0NUL")),
+                0 => {
+                    user.display_name("Same Name");
+                }
+                1 => {
+                    user.display_name("O'Brien \"Bob\" \\ %s; --");
+                }
+                2 => {
+                    user.display_name(&"王🦀é".repeat(85));
+                }
+                3 => {
+                    user.without_mail().without_display_name();
+                }
+                4 => {
+                    user.guest(&format!("{key}@partner.example.com"));
+                }
+                5 => {
+                    user.display_name("tab\tnewline\n\u{202e}turned");
+                }
+                6 => {
+                    user.without_display_name().names("Ångström", "Þór");
+                }
+                _ => {
+                    user.display_name("\0NUL");
+                }
             }
         }
         let members = keys.iter().map(String::as_str);

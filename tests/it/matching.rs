@@ -165,11 +165,11 @@ async fn a_person_found_once_stays_the_same_row_when_the_address_changes() {
         .await;
     world.settle().await;
     world.entra.tenant(|tenant| {
-        drop(
+        {
             tenant
                 .user("ada")
-                .user_principal_name("countess@contoso.example.com"),
-        );
+                .user_principal_name("countess@contoso.example.com");
+        };
     });
 
     world.settle().await;

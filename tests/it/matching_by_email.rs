@@ -186,9 +186,9 @@ async fn a_row_that_is_somebody_elses_by_id_is_not_taken_whoever_comes_first() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_disabled_person_takes_no_row_by_address() {
     let world = ada().await;
-    world
-        .entra
-        .tenant(|tenant| drop(tenant.user("ada").disabled()));
+    world.entra.tenant(|tenant| {
+        tenant.user("ada").disabled();
+    });
     invited().insert(&world.database).await;
     let before = row(&world).await;
 

@@ -2,7 +2,7 @@
 //! without attributes.
 
 use entra_sync::model::report::Status;
-use entra_sync::simulator::{AccountEnabled, DeletedAssignments, Permission};
+use entra_sync::simulator::{AccountEnabled, DeletedAssignments, Permission, Visibility};
 use serde_json::json;
 
 use crate::support::World;
@@ -99,9 +99,9 @@ async fn a_disabled_person_is_not_made_but_one_who_is_there_keeps_everything() {
     let [first, second] = people(["cyd", "dan"]).try_into().expect("two");
     let named = [(first.as_str(), "disabled"), (second.as_str(), "disabled")];
     assert_eq!(skipped(&report), named);
-    world
-        .entra
-        .tenant(|tenant| drop(tenant.user("cyd").account(AccountEnabled::Enabled)));
+    world.entra.tenant(|tenant| {
+        tenant.user("cyd").account(AccountEnabled::Enabled);
+    });
     world.settle().await;
     assert_eq!(
         world.members("science").await,
@@ -235,4 +235,29 @@ async fn a_deleted_group_or_person_that_lingers_in_the_assignments_is_left_alone
         world.members("science").await,
         people(["ada", "bob", "cyd"])
     );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_group_that_hides_its_members_is_left_alone_until_they_may_be_seen() {
+    let world = science().await;
+    world.entra.tenant(|tenant| {
+        tenant
+            .group("science")
+            .visibility(Visibility::HiddenMembership);
+        tenant.group("arts").member("ada").assigned_by_default();
+        tenant.revoke(Permission::MemberReadHidden);
+    });
+
+    let report = world.pass().await;
+
+    assert_eq!(report.status, Status::Partial);
+    assert_eq!(report.errors.len(), 1, "{:?}", report.errors);
+    let message = &report.errors[0].message;
+    assert!(message.contains("Member.Read.Hidden"), "{message}");
+    assert_eq!(world.count("LiteLLM_TeamTable").await, 1);
+    world
+        .entra
+        .tenant(|tenant| tenant.grant(Permission::MemberReadHidden));
+    world.settle().await;
+    assert_eq!(world.members("science").await, people(["ada", "bob"]));
 }

@@ -68,9 +68,9 @@ async fn without_a_role_the_default_counts_and_without_one_the_viewer() {
         tenant.group("nameless").member("cyd").assigned("nameless");
     })
     .await;
-    world
-        .entra
-        .tenant(|tenant| drop(tenant.application().role_without_value("nameless")));
+    world.entra.tenant(|tenant| {
+        tenant.application().role_without_value("nameless");
+    });
     let report = world.settle().await;
     for key in ["ada", "bob", "cyd"] {
         assert_eq!(role(&world, key).await, "internal_user_viewer");
@@ -80,9 +80,9 @@ async fn without_a_role_the_default_counts_and_without_one_the_viewer() {
         "ENTRA_SYNC__LITELLM__DEFAULT_INTERNAL_USER_PARAMS",
         r#"{"user_role": "internal_user"}"#,
     );
-    world
-        .entra
-        .tenant(|tenant| drop(tenant.group("plain").member("dan")));
+    world.entra.tenant(|tenant| {
+        tenant.group("plain").member("dan");
+    });
 
     world.settle().await;
 
@@ -197,9 +197,9 @@ async fn a_role_is_raised_for_whoever_is_there_already() {
     world.settle().await;
     assert_eq!(role(&world, "ada").await, "internal_user");
     assert_eq!(role(&world, "bob").await, "internal_user");
-    world
-        .entra
-        .tenant(|tenant| drop(tenant.user("ada").assigned("proxy_admin")));
+    world.entra.tenant(|tenant| {
+        tenant.user("ada").assigned("proxy_admin");
+    });
 
     let report = world.settle().await;
 

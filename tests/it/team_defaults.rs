@@ -108,9 +108,9 @@ async fn members_of_one_team_share_one_budget_row() {
         }
     }
     // Who joins later shares it, too.
-    world
-        .entra
-        .tenant(|tenant| drop(tenant.group("arts").member("cyd")));
+    world.entra.tenant(|tenant| {
+        tenant.group("arts").member("cyd");
+    });
     world.settle().await;
     assert_eq!(world.count("LiteLLM_BudgetTable").await, 2);
     let budget = world.team("arts").await["metadata"]["team_member_budget_id"].clone();
@@ -126,9 +126,9 @@ async fn a_shared_budget_that_somebody_deleted_is_no_obstacle() {
     let world = arts_and_science(json!({ "team_member_budget": 2.5 })).await;
     world.settle().await;
     world.sql("DELETE FROM \"LiteLLM_BudgetTable\"").await;
-    world
-        .entra
-        .tenant(|tenant| drop(tenant.group("arts").member("cyd")));
+    world.entra.tenant(|tenant| {
+        tenant.group("arts").member("cyd");
+    });
 
     world.settle().await;
 

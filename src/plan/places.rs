@@ -147,7 +147,7 @@ fn existing_team(
     if known.is_none() {
         plan.adopted.first_seen.teams.push(group);
     }
-    let alias = team_alias(known.is_some(), wanted, row, &mut owned);
+    let alias = team_alias(wanted, row, &mut owned);
     let organization = attachment(world, group, row, &mut owned);
     let models = mirrored_models(world, group, row, organization.as_ref(), &mut owned);
     if alias.is_none() && organization.is_none() && models.is_none() {
@@ -166,7 +166,6 @@ fn existing_team(
 }
 
 fn team_alias(
-    known: bool,
     wanted: &WantedGroup<'_>,
     row: &TeamRow,
     owned: &mut OwnedTeam,
@@ -178,8 +177,9 @@ fn team_alias(
         |a, b| a == b,
     );
     match verdict {
-        // A team that is found is left as it is, an empty name included.
-        Verdict::Write(_) if !known => None,
+        // A team that was found is left as it is, a missing name included; on
+        // a team that we made, we wrote the name or NULL.
+        Verdict::Write(_) if owned.alias == LastWritten::Never => None,
         Verdict::Write(after) => {
             owned.alias = LastWritten::Value(after.clone());
             Some(FieldChange {

@@ -16,7 +16,8 @@ pub struct Plan {
     pub organizations: Vec<OrganizationChange>,
     /// Teams to make or change, by group.
     pub teams: Vec<TeamChange>,
-    /// Users to insert or change. Inserts come first, in the order in which
+    /// Users to change or insert. Changes come first, because one may free an
+    /// address that a new user takes; inserts follow in the order in which
     /// they take seats.
     pub users: Vec<UserChange>,
     /// Team members to add or repair, by group.
@@ -321,11 +322,17 @@ impl Plan {
         self.organizations.sort_by_key(OrganizationChange::group);
         self.teams.sort_by_key(TeamChange::group);
         self.users.sort_by_cached_key(|change| match change {
-            UserChange::Create { person, role, .. } => (0, std::cmp::Reverse(Some(*role)), *person),
-            UserChange::Update { person, .. } => (1, std::cmp::Reverse(None), *person),
+            UserChange::Update { person, .. } => (0, std::cmp::Reverse(None), *person),
+            UserChange::Create { person, role, .. } => (1, std::cmp::Reverse(Some(*role)), *person),
         });
         self.rosters.sort_by_key(|change| change.group);
         self.organization_members.sort_by_key(|change| change.group);
+        self.default_teams
+            .sort_by(|a, b| a.team.team.cmp(&b.team.team));
+        self.adopted
+            .first_seen
+            .users
+            .sort_by_key(|seen| seen.person);
         self.adopted.teams.sort_by_key(|(group, _)| *group);
         self.adopted.organizations.sort_by_key(|(group, _)| *group);
         self.adopted.users.sort_by_key(|(person, _)| *person);

@@ -7,15 +7,20 @@
 //! Must not: perform I/O, read a clock, draw a random number, or decide
 //! anything from a reading that is not proven complete.
 
+mod addresses;
 mod change;
 mod desired;
 mod digest;
 mod follow;
+mod identity;
 mod item;
 mod members;
+mod newcomers;
 mod people;
 mod places;
 pub mod render;
+#[cfg(test)]
+mod tests;
 mod text;
 
 pub use change::{
@@ -52,9 +57,10 @@ pub struct World<'a> {
 pub fn plan(world: World<'_>) -> Plan {
     let mut plan = Plan::default();
     let wanted = desired(world, &mut plan);
-    let bound = people::decide(world, &wanted, &mut plan);
+    let (bound, mut newcomers) = people::decide(world, &wanted, &mut plan);
     places::decide(world, &wanted, &mut plan);
     members::decide(world, &wanted, &bound, &mut plan);
+    members::join_default_teams(world, &mut newcomers, &mut plan);
     plan.sort();
     plan
 }

@@ -80,6 +80,9 @@ fn without_rivals(mut seed: Seed) -> Seed {
     let mut emails = BTreeSet::new();
     let mut subjects = BTreeSet::new();
     for person in &mut seed.people {
+        if person.withheld {
+            (person.subject, person.email) = (None, None);
+        }
         person.email = person.email.filter(|email| emails.insert(*email));
         person.subject = person.subject.filter(|subject| subjects.insert(*subject));
     }

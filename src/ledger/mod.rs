@@ -13,7 +13,9 @@ mod migrate;
 pub mod ownership;
 pub mod runs;
 mod source;
+mod standing;
 
 pub use error::{Error, Result};
 pub use migrate::{Migrated, exists, migrate};
 pub use source::{find_source, resolve_source};
+pub use standing::{Standing, standing};

@@ -12,6 +12,7 @@ mod capabilities;
 mod error;
 pub mod members;
 pub mod organizations;
+mod rights;
 pub mod snapshot;
 pub mod teams;
 pub mod users;
@@ -19,4 +20,6 @@ mod writing;
 
 pub use capabilities::{Capabilities, probe};
 pub use error::{Error, Result};
+pub use rights::{Missing, Purpose, Right, missing as missing_rights, needed as needed_rights};
+pub use snapshot::{Extent, extent};
 pub use writing::Writing;

@@ -3,7 +3,9 @@
 
 use crate::model::defaults::DefaultTeam;
 use crate::model::ids::{GroupId, OrganizationId, PersonId, UserId};
-use crate::model::ledger::{Origin, OwnedOrganization, OwnedTeam, OwnedUser};
+use crate::model::ledger::{
+    LastWritten, Origin, OwnedOrganization, OwnedTeam, OwnedUser, Placement,
+};
 use crate::model::report::{Counts, ObjectError, Skipped};
 use crate::model::role::Role;
 
@@ -101,6 +103,43 @@ pub enum TeamChange {
 }
 
 impl TeamChange {
+    /// What is left of the change while the team's organization cannot be made.
+    #[must_use]
+    pub fn standing_alone(&self) -> Option<Self> {
+        match self {
+            Self::Create { group, alias, .. } => Some(Self::Create {
+                group: *group,
+                alias: alias.clone(),
+                organization: None,
+                models: None,
+            }),
+            Self::Update {
+                organization: None, ..
+            } => Some(self.clone()),
+            Self::Update {
+                group,
+                alias,
+                models,
+                owned,
+                ..
+            } => alias.is_some().then(|| {
+                let mut owned = owned.clone();
+                owned.placement = Placement::AwaitsOrganization;
+                // They were to come with the organization.
+                if let Some(before) = models.as_ref().and_then(|models| models.before.clone()) {
+                    owned.models = LastWritten::Value(before);
+                }
+                Self::Update {
+                    group: *group,
+                    alias: alias.clone(),
+                    organization: None,
+                    models: None,
+                    owned,
+                }
+            }),
+        }
+    }
+
     /// The group the team stands for.
     #[must_use]
     pub const fn group(&self) -> GroupId {

@@ -4,11 +4,15 @@
 //! and stays manual; nothing is taken away here.
 
 use super::World;
-use super::change::{Member, MemberList, OrganizationMembersChange, Plan, RosterChange};
-use super::desired::{Desired, WantedGroup};
+use super::change::{
+    DefaultTeamChange, Member, MemberList, OrganizationMembersChange, Plan, RosterChange,
+    TeamChange, UserChange,
+};
+use super::desired::{Desired, WantedGroup, skipped};
 use super::people::Bound;
 use crate::model::ids::{GroupId, OrganizationId, PersonId, TeamId, UserId};
 use crate::model::policy::Organizations;
+use crate::model::report::{Kind, ObjectError};
 use crate::model::target::{TeamRole, TeamRow};
 
 /// Decides about every wanted membership.
@@ -18,6 +22,51 @@ pub(super) fn decide(world: World<'_>, desired: &Desired<'_>, bound: &Bound, pla
         team(world, plan, *group, &members);
         if let Organizations::On(_) = world.policy.organizations {
             organization(world, plan, *group, &members);
+        }
+    }
+    default_teams(world, plan);
+}
+
+/// New users join the default teams, also one that this plan makes; who joins
+/// it as a member of its group needs no second entry.
+fn default_teams(world: World<'_>, plan: &mut Plan) {
+    let mut joiners: Vec<Member> = plan
+        .users
+        .iter()
+        .filter_map(|change| match change {
+            UserChange::Create { person, user, .. } => Some(Member {
+                user: user.clone(),
+                person: *person,
+            }),
+            UserChange::Update { .. } => None,
+        })
+        .collect();
+    if joiners.is_empty() {
+        return;
+    }
+    joiners.sort();
+    for team in &world.policy.user_defaults.teams {
+        let made = |change: &TeamChange| TeamId::of(change.group()) == team.team;
+        if !world.target.teams.contains_key(&team.team) && !plan.teams.iter().any(made) {
+            plan.skipped
+                .push(skipped(Kind::Team, &team.team, "default_team_missing"));
+            continue;
+        }
+        let of_its_group = plan
+            .rosters
+            .iter()
+            .find(|change| TeamId::of(change.group) == team.team)
+            .map_or(&[][..], |change| change.add.as_slice());
+        let add: Vec<Member> = joiners
+            .iter()
+            .filter(|member| of_its_group.binary_search(member).is_err())
+            .cloned()
+            .collect();
+        if !add.is_empty() {
+            plan.default_teams.push(DefaultTeamChange {
+                team: team.clone(),
+                add,
+            });
         }
     }
 }
@@ -40,6 +89,14 @@ fn members(wanted: &WantedGroup<'_>, bound: &Bound) -> Vec<Member> {
 
 fn team(world: World<'_>, plan: &mut Plan, group: GroupId, members: &[Member]) {
     let id = TeamId::of(group);
+    if let Some(sentence) = world.target.broken_teams.get(&id) {
+        plan.unreadable.push(ObjectError {
+            kind: Kind::Team,
+            id: id.to_string(),
+            message: sentence.clone(),
+        });
+        return;
+    }
     let row = world.target.teams.get(&id);
     let planned = plan.teams.iter().any(|change| change.group() == group);
     if row.is_none() && !planned {

@@ -4,10 +4,11 @@
 //! another identity, or that an administrator owns, is never taken; a person
 //! whose attributes were withheld is neither created nor changed.
 
+use std::borrow::Cow;
 use std::collections::{HashMap, HashSet};
 
 use super::World;
-use super::change::{DefaultTeamChange, FieldChange, Member, Plan, UserChange};
+use super::change::{FieldChange, Member, Plan, UserChange};
 use super::desired::{Desired, skipped};
 use super::follow::{Verdict, follow};
 use super::text::storable;
@@ -31,6 +32,9 @@ struct Lookup<'a> {
     verified: HashMap<&'a UserId, PersonId>,
     /// How many people read have an address.
     readers: HashMap<&'a str, u32>,
+    /// Rows that are somebody's by identity: nobody takes them by e-mail,
+    /// whoever is looked at first.
+    claimed: HashSet<&'a UserId>,
 }
 
 impl<'a> Lookup<'a> {
@@ -54,7 +58,7 @@ impl<'a> Lookup<'a> {
                 *readers.entry(email).or_default() += 1;
             }
         }
-        Self {
+        let mut lookup = Self {
             target,
             by_subject,
             by_email,
@@ -64,7 +68,19 @@ impl<'a> Lookup<'a> {
                 .map(|(p, u)| (u, *p))
                 .collect(),
             readers,
-        }
+            claimed: HashSet::new(),
+        };
+        lookup.claimed = world
+            .directory
+            .people
+            .iter()
+            .filter_map(|(person, read)| {
+                let subject = subject(*person, &read.attributes);
+                lookup.by_identity(*person, &subject)
+            })
+            .map(|(user, _)| user)
+            .collect();
+        lookup
     }
 
     /// By `user_id`, by `sso_user_id`, by a verified login.
@@ -100,7 +116,8 @@ impl<'a> Lookup<'a> {
         let (id, row) = self.target.users.get_key_value(*id)?;
         let privileged = row.role == StoredRole::Role(Role::ProxyAdmin)
             || world.policy.proxy_admin.as_ref() == Some(id);
-        let another = self.verified.get(id).is_some_and(|owner| *owner != person);
+        let another = self.claimed.contains(id)
+            || self.verified.get(id).is_some_and(|owner| *owner != person);
         (row.sso_user_id.is_none() && !privileged && !another).then_some((id, row))
     }
 
@@ -108,6 +125,14 @@ impl<'a> Lookup<'a> {
         self.by_email
             .get(email)
             .is_none_or(|rows| rows.iter().all(|row| Some(*row) == own))
+    }
+}
+
+/// What LiteLLM looks for in `user_id` and `sso_user_id`.
+fn subject(person: PersonId, attributes: &Attributes) -> Cow<'_, str> {
+    match attributes {
+        Attributes::Known(attributes) => Cow::Borrowed(attributes.subject.as_ref()),
+        Attributes::Unknown => Cow::Owned(person.to_string()),
     }
 }
 
@@ -134,7 +159,7 @@ pub(super) fn decide(world: World<'_>, desired: &Desired<'_>, plan: &mut Plan) -
             Attributes::Known(attributes) => Some(attributes.as_ref()),
             Attributes::Unknown => None,
         };
-        let subject = attributes.map_or_else(|| person.to_string(), |a| a.subject.to_string());
+        let subject = subject(*person, &read.attributes).into_owned();
         let found = find(world, &lookup, *person, &subject, attributes);
         let Some(attributes) = attributes else {
             withheld += 1;
@@ -244,14 +269,17 @@ fn domain_is_admitted(world: World<'_>, attributes: &PersonAttributes) -> bool {
 }
 
 fn alias(plan: &mut Plan, person: PersonId, attributes: &PersonAttributes) -> Option<Box<str>> {
-    attributes.alias.as_deref().map(|alias| {
-        let storable = storable(alias);
-        if matches!(storable, std::borrow::Cow::Owned(_)) {
-            plan.skipped
-                .push(skipped(Kind::User, person, "refused_characters_replaced"));
-        }
-        storable.into()
-    })
+    as_stored(plan, person, attributes.alias.as_deref())
+}
+
+/// A name or address as the database can hold it; what it refuses is said.
+fn as_stored(plan: &mut Plan, person: PersonId, text: Option<&str>) -> Option<Box<str>> {
+    let storable = storable(text?);
+    if matches!(storable, Cow::Owned(_)) {
+        plan.skipped
+            .push(skipped(Kind::User, person, "refused_characters_replaced"));
+    }
+    Some(storable.into())
 }
 
 fn new_email(
@@ -261,7 +289,7 @@ fn new_email(
     person: PersonId,
     attributes: &PersonAttributes,
 ) -> Option<Box<str>> {
-    let email: Box<str> = storable(attributes.email.as_deref()?).into();
+    let email = as_stored(plan, person, attributes.email.as_deref())?;
     if lookup.email_is_free(&email, None) && taken.insert(email.clone()) {
         Some(email)
     } else {
@@ -343,12 +371,12 @@ fn existing(
 }
 
 /// Applies [`follow`] to a column and keeps the ledger's value in step.
-fn column(
-    present: Option<&Box<str>>,
-    wanted: Option<&Box<str>>,
-    last: &mut LastWritten<Box<str>>,
-    same: impl Fn(&Box<str>, &Box<str>) -> bool,
-) -> Option<FieldChange<Box<str>>> {
+fn column<T: Clone + PartialEq>(
+    present: Option<&T>,
+    wanted: Option<&T>,
+    last: &mut LastWritten<T>,
+    same: impl Fn(&T, &T) -> bool,
+) -> Option<FieldChange<T>> {
     match follow(present, wanted, last, same) {
         Verdict::Write(value) => {
             *last = LastWritten::Value(value.clone());
@@ -373,10 +401,11 @@ fn email_column(
     (person, attributes): (PersonId, &PersonAttributes),
     (user, row): (&UserId, &UserRow),
 ) -> Option<FieldChange<Box<str>>> {
-    let wanted: Option<Box<str>> = attributes.email.as_deref().map(|e| storable(e).into());
+    let wanted = as_stored(plan, person, attributes.email.as_deref());
     let mut last = owned.email.clone();
-    let same = |a: &Box<str>, b: &Box<str>| a.to_lowercase() == b.to_lowercase();
-    let change = column(row.email.as_ref(), wanted.as_ref(), &mut last, same);
+    let change = column(row.email.as_ref(), wanted.as_ref(), &mut last, |a, b| {
+        a.to_lowercase() == b.to_lowercase()
+    });
     if let Some(FieldChange {
         after: Some(address),
         ..
@@ -422,30 +451,10 @@ fn seat(world: World<'_>, plan: &mut Plan, bound: &mut Bound, mut newcomers: Vec
         plan.skipped
             .push(skipped(Kind::User, change.person(), "no_seat"));
     }
-    let mut joiners = Vec::new();
     for change in &newcomers {
         if let UserChange::Create { person, user, .. } = change {
             bound.insert(*person, user.clone());
-            joiners.push(Member {
-                user: user.clone(),
-                person: *person,
-            });
         }
     }
     plan.users.extend(newcomers);
-    joiners.sort();
-    for team in &world.policy.user_defaults.teams {
-        if joiners.is_empty() {
-            break;
-        }
-        if world.target.teams.contains_key(&team.team) {
-            plan.default_teams.push(DefaultTeamChange {
-                team: team.clone(),
-                add: joiners.clone(),
-            });
-        } else {
-            plan.skipped
-                .push(skipped(Kind::Team, &team.team, "default_team_missing"));
-        }
-    }
 }

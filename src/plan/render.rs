@@ -16,7 +16,10 @@ use super::{Item, Plan, printable};
 pub fn text(plan: &Plan, out: &mut impl Write) -> io::Result<()> {
     let counts = plan.counts();
     if counts.total() == 0 {
-        writeln!(out, "Nothing to change: LiteLLM is as Entra wants it.")?;
+        out.write_all(match plan.unreadable.as_slice() {
+            [] => b"Nothing to change: LiteLLM is as Entra wants it.\n",
+            _ => b"Nothing to change among what could be read.\n",
+        })?;
     }
     for item in plan.items() {
         line(&item, out)?;

@@ -12,7 +12,7 @@ mod step;
 mod teams;
 mod users;
 
-use std::collections::HashSet;
+use std::collections::{BTreeSet, HashSet};
 
 use chrono::Utc;
 use tokio_util::sync::CancellationToken;
@@ -40,6 +40,8 @@ pub(super) struct Tally {
     without_team: HashSet<GroupId>,
     /// Users that could not be inserted: no memberships to write.
     without_row: HashSet<UserId>,
+    /// Teams that somebody else worked on: their members come again.
+    busy_teams: BTreeSet<String>,
 }
 
 impl Tally {
@@ -50,6 +52,7 @@ impl Tally {
         self.without_organization.extend(other.without_organization);
         self.without_team.extend(other.without_team);
         self.without_row.extend(other.without_row);
+        self.busy_teams.extend(other.busy_teams);
     }
 
     fn error(&mut self, kind: Kind, id: impl ToString, message: impl Into<String>) {

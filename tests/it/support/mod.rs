@@ -1,10 +1,15 @@
 //! What every integration test stands on: a LiteLLM database of its own, rows
 //! as LiteLLM would have written them, and waiting without sleeping.
 
+pub mod binary;
 pub mod database;
+pub mod doorman;
 pub mod export;
+pub mod look;
+pub mod pooler;
 pub mod psql;
 pub mod seed;
+pub mod tables;
 pub mod wait;
 pub mod world;
 

@@ -18,7 +18,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::config::{OnStart, Settings};
 use crate::model::policy::Scope;
-use crate::model::report::{Mode, Status, Trigger};
+use crate::model::report::{Kind, Mode, Status, Trigger};
 use crate::sync::{Error, Progress, Report, Request, Source};
 use schedule::Schedule;
 use wakes::Wake;
@@ -217,7 +217,12 @@ fn backoff(failures: u32) -> Duration {
 /// One line for one pass; one more for each object that gave trouble.
 fn log(report: &Report, error: Option<&Error>) {
     let run = report.run_id;
-    for failed in &report.errors {
+    // What ended the whole pass is said below, once.
+    for failed in report
+        .errors
+        .iter()
+        .filter(|failed| failed.kind != Kind::Source)
+    {
         tracing::warn!(
             run.id = %run,
             object.kind = failed.kind.as_str(),

@@ -30,7 +30,7 @@ pub fn start(settings: &TelemetrySettings) {
                 fmt::layer()
                     .with_writer(std::io::stderr)
                     .with_target(false)
-                    .with_ansi(std::io::stderr().is_terminal()),
+                    .with_ansi(wants_colours()),
             )
             .try_init(),
         LogFormat::Json => subscriber
@@ -45,6 +45,11 @@ pub fn start(settings: &TelemetrySettings) {
     if started.is_ok() {
         let _ = FILTER.set(handle);
     }
+}
+
+/// Colours are for terminals; in a file or a journal they are noise.
+fn wants_colours() -> bool {
+    std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|no| no.is_empty())
 }
 
 /// Levels for this program as they are set; libraries only when they warn,

@@ -20,7 +20,7 @@ CREATE TABLE entra_sync.lease (
     expires_at timestamptz NOT NULL
 );
 COMMENT ON TABLE entra_sync.lease IS
-    'Who may write for a source. Each writing transaction reads its epoch FOR SHARE; a takeover raises it.';
+    'Who may write for a source. Each writing transaction reads its epoch FOR KEY SHARE; a takeover raises it.';
 
 CREATE TABLE entra_sync.run (
     run_id      uuid PRIMARY KEY,

@@ -30,3 +30,15 @@ CREATE TABLE entra_sync.held_plan (
 );
 COMMENT ON TABLE entra_sync.held_plan IS
     'Sets of removals that the guard held; the digest is over exactly these items.';
+
+CREATE TABLE entra_sync.taken (
+    taken_id  bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    run_id    uuid NOT NULL REFERENCES entra_sync.run ON DELETE CASCADE,
+    kind      text NOT NULL,
+    parent_id text NOT NULL,
+    user_id   text,
+    copy      jsonb NOT NULL
+);
+CREATE INDEX taken_by_run ON entra_sync.taken (run_id, taken_id);
+COMMENT ON TABLE entra_sync.taken IS
+    'Whole copies of what a run took away: roster entry, membership with its spend, keys.';

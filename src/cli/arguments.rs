@@ -15,21 +15,44 @@ pub struct Arguments {
     /// What to do.
     #[command(subcommand)]
     pub command: Command,
+    /// Given before the subcommand.
+    #[command(flatten)]
+    pub common: CommonArguments,
+}
+
+/// What every command takes, before or after its name.
+///
+/// Not clap's `global`: of a flag on both sides it keeps the last side only,
+/// and a settings file would be lost without a word.
+#[derive(Debug, Clone, Default, Args)]
+pub struct CommonArguments {
     /// A YAML file with settings; may be given several times, later ones win.
-    #[arg(long, global = true, value_name = "FILE", env = "ENTRA_SYNC_CONFIG", action = ArgAction::Append)]
+    /// ENTRA_SYNC_CONFIG names files, separated as in PATH, when none is given.
+    #[arg(long, value_name = "FILE", action = ArgAction::Append)]
     pub config: Vec<PathBuf>,
-    /// How data is printed.
-    #[arg(long, global = true, value_enum, default_value_t = Format::Text)]
-    pub format: Format,
+    /// How data is printed [default: text].
+    #[arg(long, value_enum)]
+    pub format: Option<Format>,
     /// How logs are printed, on standard error.
-    #[arg(long, global = true, value_enum, value_name = "FORMAT")]
+    #[arg(long, value_enum, value_name = "FORMAT")]
     pub log_format: Option<Format>,
     /// More logs: once for debug, twice for trace.
-    #[arg(short, long, global = true, action = ArgAction::Count)]
+    #[arg(short, long, action = ArgAction::Count)]
     pub verbose: u8,
 }
 
-impl Arguments {
+impl CommonArguments {
+    /// Both sides of the subcommand together; what stands later wins.
+    fn followed_by(&self, later: &Self) -> Self {
+        Self {
+            config: [self.config.as_slice(), &later.config].concat(),
+            format: later.format.or(self.format),
+            log_format: later.log_format.or(self.log_format),
+            verbose: self.verbose.saturating_add(later.verbose),
+        }
+    }
+
+    /// What the flags say about settings.
     pub(super) fn overrides(&self) -> Overrides {
         Overrides {
             log_format: self.log_format.map(|format| match format {
@@ -37,6 +60,17 @@ impl Arguments {
                 Format::Json => LogFormat::Json,
             }),
             verbosity: self.verbose,
+        }
+    }
+}
+
+impl Arguments {
+    /// The common flags of both places.
+    #[must_use]
+    pub fn common(&self) -> CommonArguments {
+        match self.command.common() {
+            Some(after) => self.common.followed_by(after),
+            None => self.common.clone(),
         }
     }
 }
@@ -55,7 +89,7 @@ pub enum Format {
 pub enum Command {
     /// The daemon: passes on a schedule, on start, and on SIGUSR1; SIGHUP reads
     /// the settings again.
-    Run,
+    Run(CommonArguments),
     /// One pass, then exit.
     Sync(SyncArguments),
     /// What a pass would change; changes nothing.
@@ -65,15 +99,18 @@ pub enum Command {
     /// Drops held removals: exactly these stay unapplied.
     Reject(DecideArguments),
     /// The last pass, the lease, and what is managed.
-    Status,
+    Status(CommonArguments),
     /// The last passes.
     History(HistoryArguments),
     /// What one pass changed.
     Show(ShowArguments),
+    /// Whether everything that a pass needs is there, with the remedy for what
+    /// is not; writes nothing.
+    Check(CheckArguments),
     /// The settings in force and where each came from.
     Config(ConfigArguments),
     /// Brings our own schema to the newest version; also done at start.
-    Migrate,
+    Migrate(CommonArguments),
     /// Everything on one machine: no Entra, no database to install.
     #[cfg(feature = "simulator")]
     Demo(super::demo::DemoArguments),
@@ -81,6 +118,23 @@ pub enum Command {
     #[cfg(feature = "simulator")]
     #[command(hide = true)]
     Simulate(crate::simulator::command::SimulateArgs),
+}
+
+impl Command {
+    fn common(&self) -> Option<&CommonArguments> {
+        match self {
+            Self::Run(common) | Self::Status(common) | Self::Migrate(common) => Some(common),
+            Self::Approve(command) | Self::Reject(command) => Some(&command.common),
+            Self::Sync(command) => Some(&command.common),
+            Self::Plan(command) => Some(&command.common),
+            Self::History(command) => Some(&command.common),
+            Self::Show(command) => Some(&command.common),
+            Self::Check(command) => Some(&command.common),
+            Self::Config(command) => Some(&command.common),
+            #[cfg(feature = "simulator")]
+            Self::Demo(_) | Self::Simulate(_) => None,
+        }
+    }
 }
 
 /// How far to look.
@@ -105,6 +159,9 @@ pub struct SyncArguments {
     /// How far to look.
     #[command(flatten)]
     pub scope: ScopeArguments,
+    /// Given after the subcommand.
+    #[command(flatten)]
+    pub common: CommonArguments,
 }
 
 /// `entra-sync plan`.
@@ -116,6 +173,9 @@ pub struct PlanArguments {
     /// How far to look.
     #[command(flatten)]
     pub scope: ScopeArguments,
+    /// Given after the subcommand.
+    #[command(flatten)]
+    pub common: CommonArguments,
 }
 
 /// `entra-sync approve` and `reject`.
@@ -123,14 +183,20 @@ pub struct PlanArguments {
 pub struct DecideArguments {
     /// The digest of the held set, or the beginning of it; `status` shows it.
     pub digest: String,
+    /// Flags that every command takes.
+    #[command(flatten)]
+    pub common: CommonArguments,
 }
 
 /// `entra-sync history`.
 #[derive(Debug, Clone, Args)]
 pub struct HistoryArguments {
     /// How many passes, newest first.
-    #[arg(long, default_value_t = 20, value_name = "N")]
+    #[arg(long, default_value_t = 20, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     pub limit: u32,
+    /// Given after the subcommand.
+    #[command(flatten)]
+    pub common: CommonArguments,
 }
 
 /// `entra-sync show`.
@@ -138,6 +204,20 @@ pub struct HistoryArguments {
 pub struct ShowArguments {
     /// The run's id, or the beginning of it; `last` is the newest.
     pub run: String,
+    /// Given after the subcommand.
+    #[command(flatten)]
+    pub common: CommonArguments,
+}
+
+/// `entra-sync check`.
+#[derive(Debug, Clone, Args)]
+pub struct CheckArguments {
+    /// Only what can be told without Entra and without the database.
+    #[arg(long)]
+    pub offline: bool,
+    /// Given after the subcommand.
+    #[command(flatten)]
+    pub common: CommonArguments,
 }
 
 /// `entra-sync config`.
@@ -146,4 +226,7 @@ pub struct ConfigArguments {
     /// Print the commented defaults instead: the reference of all settings.
     #[arg(long)]
     pub defaults: bool,
+    /// Given after the subcommand.
+    #[command(flatten)]
+    pub common: CommonArguments,
 }

@@ -61,9 +61,8 @@ async fn demo(command: &DemoArguments) -> anyhow::Result<Exit> {
     let postgres = PrivatePostgres::start(place)
         .await
         .context("the demo's own PostgreSQL cannot start")?;
-    if !has_tables(&postgres).await? {
-        postgres.execute(LITELLM_TABLES).await?;
-    }
+    // A kept folder has them already.
+    postgres.execute(LITELLM_TABLES).await?;
     let entra = Simulator::start(tenant::tenant()).await?;
     let work = tempfile::tempdir().context("no temporary folder can be made")?;
     let file = work.path().join("entra-sync.yaml");
@@ -87,12 +86,6 @@ async fn demo(command: &DemoArguments) -> anyhow::Result<Exit> {
     stage.entra.stop().await;
     postgres.stop().await;
     Ok(Exit::Ok)
-}
-
-/// A kept folder has been here before.
-async fn has_tables(postgres: &PrivatePostgres) -> anyhow::Result<bool> {
-    let probe = "SELECT 1 / count(*) FROM pg_class WHERE relname = 'LiteLLM_TeamTable'";
-    Ok(postgres.execute(probe).await.is_ok())
 }
 
 fn settings_file(entra: &Simulator, postgres: &PrivatePostgres) -> String {

@@ -5,6 +5,7 @@
 //! whole configuration before it does anything.
 
 mod arguments;
+mod check;
 mod config;
 mod decide;
 #[cfg(feature = "simulator")]
@@ -24,7 +25,7 @@ use std::process::ExitCode;
 
 use clap::Parser;
 
-pub use arguments::{Arguments, Command, Format};
+pub use arguments::{Arguments, Command, CommonArguments, Format};
 pub use exit::Exit;
 
 use crate::config::{Loaded, Sources, process_environment};
@@ -71,17 +72,23 @@ async fn dispatch(arguments: Arguments) -> Exit {
         Command::Demo(command) => demo::run(command).await,
         #[cfg(feature = "simulator")]
         Command::Simulate(command) => simulate(command.clone()).await,
-        _ => match crate::config::load(&sources(&arguments)) {
+        _ => match crate::config::load(&sources(&arguments.common())) {
             Ok(loaded) => {
                 crate::telemetry::start(&loaded.settings.telemetry);
-                for warning in &loaded.settings.warnings {
-                    tracing::warn!("{warning}");
+                // `check` prints them as findings.
+                if !matches!(arguments.command, Command::Check(_)) {
+                    for warning in &loaded.settings.warnings {
+                        tracing::warn!("{warning}");
+                    }
                 }
                 configured(&arguments, loaded).await
             }
             Err(error) => {
                 eprintln!("entra-sync: {error}");
-                Ok(Exit::Usage)
+                match &arguments.command {
+                    Command::Check(_) => check::refused(format(&arguments), &error),
+                    _ => Ok(Exit::Usage),
+                }
             }
         },
     };
@@ -92,29 +99,34 @@ async fn dispatch(arguments: Arguments) -> Exit {
 }
 
 async fn configured(arguments: &Arguments, loaded: Loaded) -> anyhow::Result<Exit> {
-    let format = arguments.format;
+    let format = format(arguments);
     match &arguments.command {
-        Command::Run => run::run(arguments, loaded).await,
+        Command::Run(_) => run::run(arguments.common(), loaded).await,
         Command::Sync(command) => sync::run(command, format, loaded).await,
         Command::Plan(command) => plan::run(command, format, loaded).await,
         Command::Approve(command) => decide::run(command, Decision::Approve, format, loaded).await,
         Command::Reject(command) => decide::run(command, Decision::Reject, format, loaded).await,
-        Command::Status => status::run(format, loaded).await,
+        Command::Status(_) => status::run(format, loaded).await,
         Command::History(command) => history::run(command, format, loaded).await,
         Command::Show(command) => show::run(command, format, loaded).await,
+        Command::Check(command) => check::run(command, format, loaded).await,
         Command::Config(_) => config::run(format, &loaded),
-        Command::Migrate => migrate::run(format, loaded).await,
+        Command::Migrate(_) => migrate::run(format, loaded).await,
         #[cfg(feature = "simulator")]
         Command::Demo(_) | Command::Simulate(_) => Ok(Exit::Usage),
     }
 }
 
+fn format(arguments: &Arguments) -> Format {
+    arguments.common().format.unwrap_or(Format::Text)
+}
+
 /// Where the settings come from: files, environment, flags.
-fn sources(arguments: &Arguments) -> Sources {
+fn sources(common: &CommonArguments) -> Sources {
     Sources {
-        files: arguments.config.clone(),
+        files: common.config.clone(),
         environment: process_environment(),
-        overrides: arguments.overrides(),
+        overrides: common.overrides(),
         today: chrono::Utc::now().date_naive(),
     }
 }

@@ -7,7 +7,7 @@ use super::{Exit, Format, output, sync, watch};
 use crate::config::Loaded;
 use crate::model::report::{Mode, Trigger};
 use crate::plan::render;
-use crate::sync::{Progress, Request, Source, plan_json};
+use crate::sync::{Progress, Request, Source, failed_plan_json, plan_json};
 
 /// Plans and prints; changes nothing.
 pub(super) async fn run(
@@ -23,8 +23,18 @@ pub(super) async fn run(
     };
     let (progress, watched) = Progress::new();
     let planned = tokio::select! {
-        planned = source.plan(&request, &progress) => planned?,
+        planned = source.plan(&request, &progress) => planned,
         never = watch::show(watched) => match never {},
+    };
+    let planned = match planned {
+        Ok(planned) => planned,
+        Err(error) => {
+            // Programs get their object however it ends.
+            if format == Format::Json {
+                output::json(&failed_plan_json(&source, &error))?;
+            }
+            return Err(error.into());
+        }
     };
     match format {
         Format::Json => output::json(&plan_json(&planned))?,

@@ -1,14 +1,13 @@
 //! `entra-sync run`: the daemon.
 
-use super::{Arguments, Exit};
+use super::{CommonArguments, Exit};
 use crate::config::Loaded;
 use crate::daemon;
 
 /// Runs until a signal ends it.
-pub(super) async fn run(arguments: &Arguments, loaded: Loaded) -> anyhow::Result<Exit> {
-    let arguments = arguments.clone();
+pub(super) async fn run(common: CommonArguments, loaded: Loaded) -> anyhow::Result<Exit> {
     let reload = move || {
-        let loaded = crate::config::load(&super::sources(&arguments))?;
+        let loaded = crate::config::load(&super::sources(&common))?;
         for warning in &loaded.settings.warnings {
             tracing::warn!("{warning}");
         }

@@ -11,7 +11,7 @@ use super::arguments::{ScopeArguments, SyncArguments};
 use super::{Exit, Format, output, watch};
 use crate::config::Loaded;
 use crate::model::policy::Scope;
-use crate::model::report::{Mode, Skipped, Status, Trigger};
+use crate::model::report::{Kind, Mode, Skipped, Status, Trigger};
 use crate::plan::printable;
 use crate::sync::{Error, Progress, Report, Request, Source};
 
@@ -117,7 +117,11 @@ pub(super) fn text(report: &Report, out: &mut impl Write) -> io::Result<()> {
         writeln!(out, "changed  {changed}")?;
     }
     left_out(&report.skipped, out)?;
+    // What ended the whole pass is said on standard error already.
     for error in &report.errors {
+        if error.kind == Kind::Source {
+            continue;
+        }
         let kind = error.kind.as_str();
         let message = printable(&error.message);
         writeln!(out, "error    {kind} {}: {message}", printable(&error.id))?;

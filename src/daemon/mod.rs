@@ -18,7 +18,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::config::{OnStart, Settings};
 use crate::model::policy::Scope;
-use crate::model::report::{Mode, Status, Trigger};
+use crate::model::report::{Kind, Mode, Status, Trigger};
 use crate::sync::{Error, Progress, Report, Request, Source};
 use schedule::Schedule;
 use wakes::Wake;
@@ -40,10 +40,10 @@ pub async fn run(settings: Settings, reload: Reload) -> anyhow::Result<()> {
     let ticker = ticker::start(sender).await?;
     let mut daemon = Daemon::new(settings, reload)?;
     tracing::info!(schedule.next = %daemon.schedule.describe(), "entra-sync is up");
-    daemon.until_stopped(&mut wakes).await;
+    let ended = daemon.until_stopped(&mut wakes).await;
     ticker.stop().await;
     tracing::info!("entra-sync ends");
-    Ok(())
+    Ok(ended?)
 }
 
 struct Daemon {
@@ -53,12 +53,16 @@ struct Daemon {
     /// The one pass that waits.
     waiting: Option<Trigger>,
     failures: u32,
+    /// Whether a pass has shown that the settings fit the ledger.
+    proven: bool,
 }
 
 /// What to do after waking.
 enum Next {
     Go,
     End,
+    /// These settings will never do: somebody has to change them.
+    GiveUp(Error),
 }
 
 impl Daemon {
@@ -74,10 +78,11 @@ impl Daemon {
             reload,
             waiting,
             failures: 0,
+            proven: false,
         })
     }
 
-    async fn until_stopped(&mut self, wakes: &mut mpsc::Receiver<Wake>) {
+    async fn until_stopped(&mut self, wakes: &mut mpsc::Receiver<Wake>) -> Result<(), Error> {
         loop {
             let next = match self.waiting.take() {
                 Some(trigger) => self.pass(trigger, wakes).await,
@@ -86,8 +91,10 @@ impl Daemon {
                     None => Next::End,
                 },
             };
-            if matches!(next, Next::End) {
-                return;
+            match next {
+                Next::Go => {}
+                Next::End => return Ok(()),
+                Next::GiveUp(error) => return Err(error),
             }
         }
     }
@@ -159,8 +166,12 @@ impl Daemon {
                 }
             }
         };
-        let Some((report, error)) = ended else {
-            return Next::End;
+        let (report, error) = match ended {
+            None => return Next::End,
+            Some((_, Some(error))) if error.is_configuration() && !self.proven => {
+                return Next::GiveUp(error);
+            }
+            Some(ended) => ended,
         };
         self.passed(&report, error.as_ref());
         for wake in later {
@@ -176,7 +187,10 @@ impl Daemon {
         self.schedule.had_a_pass(now);
         log(report, error);
         match error {
-            None => self.failures = 0,
+            None => {
+                self.failures = 0;
+                self.proven = true;
+            }
             Some(error) if error.is_lease_held() => {
                 self.schedule.retry_at(now, Duration::from_secs(5))
             }
@@ -203,7 +217,12 @@ fn backoff(failures: u32) -> Duration {
 /// One line for one pass; one more for each object that gave trouble.
 fn log(report: &Report, error: Option<&Error>) {
     let run = report.run_id;
-    for failed in &report.errors {
+    // What ended the whole pass is said below, once.
+    for failed in report
+        .errors
+        .iter()
+        .filter(|failed| failed.kind != Kind::Source)
+    {
         tracing::warn!(
             run.id = %run,
             object.kind = failed.kind.as_str(),

@@ -91,17 +91,17 @@ pub enum ConnectError {
 impl ConnectError {
     /// The label of this error in metrics and JSON.
     #[must_use]
-    pub fn kind(&self) -> &'static str {
+    pub const fn kind(&self) -> &'static str {
         match self {
-            Self::Unreachable { .. } => "unreachable",
-            Self::TimedOut { .. } => "timed_out",
-            Self::Roots { .. } => "root_certificates",
-            Self::Certificate { .. } => "certificate",
-            Self::Tls { .. } => "tls",
-            Self::Login { .. } => "login",
-            Self::NoDatabase { .. } => "no_database",
-            Self::Busy { .. } => "busy",
-            Self::Other { .. } => "other",
+            Self::Unreachable { .. } => "database_unreachable",
+            Self::TimedOut { .. } => "database_timed_out",
+            Self::Roots { .. } => "database_root_certificates",
+            Self::Certificate { .. } => "database_certificate",
+            Self::Tls { .. } => "database_tls",
+            Self::Login { .. } => "database_login",
+            Self::NoDatabase { .. } => "database_missing",
+            Self::Busy { .. } => "database_busy",
+            Self::Other { .. } => "database_other",
         }
     }
 

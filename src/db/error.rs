@@ -4,9 +4,14 @@
 //! its kinds is told apart by PostgreSQL's message. A message in another
 //! language is then only retried once or twice more than it deserves.
 
+use std::time::Duration;
+
 use deadpool::managed::{PoolError, TimeoutType};
+use diesel::ConnectionError;
 use diesel::result::{DatabaseErrorKind, Error as DieselError};
-use diesel_async::pooled_connection::PoolError as ConnectError;
+use diesel_async::pooled_connection::PoolError as SetupError;
+
+use super::connect_error::ConnectError;
 
 /// Result of anything done with the database.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
@@ -14,9 +19,24 @@ pub type Result<T, E = Error> = std::result::Result<T, E>;
 /// A database failure.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// No connection could be had.
-    #[error("the database cannot be reached: {0}")]
-    Connect(String),
+    /// No connection could be made.
+    #[error("{cause}; {}", cause.remedy())]
+    Connect {
+        /// Why.
+        cause: ConnectError,
+    },
+    /// No connection of the pool was free.
+    #[error(
+        "all connections to LiteLLM's database were busy for {}; raise connection_limit in the \
+         database URL, or look for a stuck transaction", humantime::format_duration(*after)
+    )]
+    Exhausted {
+        /// How long we waited.
+        after: Duration,
+    },
+    /// The pool gave no connection for a reason of its own.
+    #[error("there is no connection to LiteLLM's database: {0}")]
+    Unconnected(String),
     /// The pool could not be built.
     #[error("the connection pool cannot be built: {0}")]
     Pool(String),
@@ -46,20 +66,17 @@ fn describe(error: &DieselError) -> String {
 }
 
 impl Error {
-    pub(super) fn from_pool(error: PoolError<ConnectError>) -> Self {
-        Self::Connect(match error {
-            PoolError::Timeout(TimeoutType::Wait) => {
-                "all connections were busy for 30 s; raise connection_limit or look for a stuck \
-                 transaction"
-                    .to_owned()
+    pub(super) fn from_pool(error: PoolError<SetupError>, patience: Option<Duration>) -> Self {
+        match error {
+            PoolError::Timeout(TimeoutType::Wait) => Self::Exhausted {
+                after: patience.unwrap_or_default(),
+            },
+            PoolError::Backend(SetupError::ConnectionError(cause)) => carried(cause),
+            PoolError::Backend(SetupError::QueryError(cause)) => {
+                Self::Unconnected(describe(&cause))
             }
-            PoolError::Timeout(_) => {
-                "no answer within 30 s; check host, port and firewall".to_owned()
-            }
-            PoolError::Backend(ConnectError::ConnectionError(cause)) => cause.to_string(),
-            PoolError::Backend(ConnectError::QueryError(cause)) => describe(&cause),
-            other => other.to_string(),
-        })
+            other => Self::Unconnected(other.to_string()),
+        }
     }
 
     /// Whether the same transaction may succeed when tried again: a lock that
@@ -67,8 +84,11 @@ impl Error {
     /// LiteLLM upgrade is just changing.
     #[must_use]
     pub fn is_retryable(&self) -> bool {
-        let Self::Query { source, .. } = self else {
-            return matches!(self, Self::Connect(_));
+        let source = match self {
+            Self::Connect { cause } => return cause.is_retryable(),
+            Self::Exhausted { .. } | Self::Unconnected(_) => return true,
+            Self::Pool(_) => return false,
+            Self::Query { source, .. } => source,
         };
         match source {
             DieselError::DatabaseError(kind, information) => match kind {
@@ -97,11 +117,26 @@ impl Error {
         }
     }
 
+    /// Whether somebody else held a lock for longer than we may wait.
+    #[must_use]
+    pub fn is_lock_timeout(&self) -> bool {
+        matches!(
+            self,
+            Self::Query {
+                source: DieselError::DatabaseError(_, information),
+                ..
+            } if information.message().contains("lock timeout")
+        )
+    }
+
     /// Whether the connection, not the statement, is to blame.
     #[must_use]
     pub fn is_disconnect(&self) -> bool {
         match self {
-            Self::Connect(_) | Self::Pool(_) => true,
+            Self::Connect { .. }
+            | Self::Exhausted { .. }
+            | Self::Unconnected(_)
+            | Self::Pool(_) => true,
             Self::Query { source, .. } => match source {
                 DieselError::DatabaseError(
                     DatabaseErrorKind::UnableToSendCommand | DatabaseErrorKind::ClosedConnection,
@@ -123,11 +158,28 @@ impl Error {
     #[must_use]
     pub const fn kind(&self) -> &'static str {
         match self {
-            Self::Connect(_) => "database_unreachable",
+            Self::Connect { cause } => cause.kind(),
+            Self::Exhausted { .. } => "database_busy",
+            Self::Unconnected(_) => "database_unreachable",
             Self::Pool(_) => "database_pool",
             Self::Query { .. } => "database_query",
         }
     }
+}
+
+/// diesel's connection errors have no room for a type of ours but this one.
+pub(super) fn carry(error: ConnectError) -> ConnectionError {
+    ConnectionError::CouldntSetupConfiguration(DieselError::QueryBuilderError(Box::new(error)))
+}
+
+fn carried(error: ConnectionError) -> Error {
+    let text = error.to_string();
+    if let ConnectionError::CouldntSetupConfiguration(DieselError::QueryBuilderError(cause)) = error
+        && let Ok(cause) = cause.downcast::<ConnectError>()
+    {
+        return Error::Connect { cause: *cause };
+    }
+    Error::Unconnected(text)
 }
 
 /// Says what was being done when a statement failed.

@@ -13,31 +13,39 @@ mod error;
 mod tls;
 mod transaction;
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use chrono::{DateTime, Utc};
 use deadpool::Runtime;
+use diesel::sql_types::Timestamptz;
+use diesel::{QueryableByName, sql_query};
 use diesel_async::pooled_connection::deadpool::{Object, Pool};
 use diesel_async::pooled_connection::{
     AsyncDieselConnectionManager, ManagerConfig, RecyclingMethod,
 };
-use diesel_async::{AsyncPgConnection, SimpleAsyncConnection};
+use diesel_async::{AsyncPgConnection, RunQueryDsl, SimpleAsyncConnection};
 use futures::FutureExt;
 
 use crate::config::DatabaseTarget;
+use connect_error::Place;
 
+pub use connect_error::ConnectError;
 pub use error::{Error, QueryContext, Result};
 pub use transaction::{Durability, Limits, Transaction};
 
-/// How long a caller waits for a connection before the database counts as
-/// out of reach.
-const CHECKOUT: Duration = Duration::from_secs(30);
+/// How long a connection that was idle may take to say that it is alive, when
+/// the URL gives no `socket_timeout`.
+const SIGN_OF_LIFE: Duration = Duration::from_secs(10);
 
 /// A pool of connections to LiteLLM's database.
 #[derive(Clone)]
 pub struct Database {
     pool: Pool<AsyncPgConnection>,
     search_path: Arc<str>,
+    pool_timeout: Option<Duration>,
+    socket_timeout: Option<Duration>,
+    place: Arc<str>,
 }
 
 impl Database {
@@ -46,16 +54,11 @@ impl Database {
     /// # Errors
     /// Only if the pool cannot be built at all.
     pub fn new(target: &DatabaseTarget) -> Result<Self> {
-        let shared = Arc::new(target.clone());
+        let current = Arc::new(Mutex::new(Arc::new(target.clone())));
         let mut config = ManagerConfig::default();
         config.custom_setup = Box::new(move |_| {
-            let target = Arc::clone(&shared);
-            async move {
-                tls::establish(&target)
-                    .await
-                    .map_err(|error| diesel::ConnectionError::BadConnection(error.to_string()))
-            }
-            .boxed()
+            let current = Arc::clone(&current);
+            async move { connect(&current).await.map_err(error::carry) }.boxed()
         });
         // A simple query: an extended one would be prepared outside a
         // transaction, which a transaction-mode pooler may route apart.
@@ -65,19 +68,40 @@ impl Database {
         let manager = AsyncDieselConnectionManager::new_with_config("", config);
         let pool = Pool::builder(manager)
             .max_size(target.pool_size.max(1))
-            .wait_timeout(Some(CHECKOUT))
-            .create_timeout(Some(CHECKOUT))
-            .recycle_timeout(Some(CHECKOUT))
+            .wait_timeout(target.pool_timeout)
+            // Connecting keeps to connect_timeout by itself.
+            .create_timeout(None)
+            .recycle_timeout(Some(target.socket_timeout.unwrap_or(SIGN_OF_LIFE)))
             .runtime(Runtime::Tokio1)
             .build()
             .map_err(|source| Error::Pool(source.to_string()))?;
-        // Quoted, because it goes into SET as text; pg_catalog comes last on
-        // purpose only for names LiteLLM's schema does not have.
+        // Quoted, because it goes into SET as text. pg_catalog is not named, so
+        // that it comes first: nobody who may create functions in LiteLLM's
+        // schema can put theirs in the place of PostgreSQL's.
         let schema = target.schema.replace('"', "\"\"");
         Ok(Self {
             pool,
-            search_path: format!("\"{schema}\", pg_catalog").into(),
+            search_path: format!("\"{schema}\"").into(),
+            pool_timeout: target.pool_timeout,
+            socket_timeout: target.socket_timeout,
+            place: Place::of(&target.connection).to_string().into(),
         })
+    }
+
+    /// The same, after seeing that the certificates to check the server by can
+    /// be used; nothing is sent.
+    ///
+    /// # Errors
+    /// [`Error::Connect`] when they cannot.
+    pub fn prepare(target: &DatabaseTarget) -> Result<Self> {
+        tls::prepare(target).map_err(|cause| Error::Connect { cause })?;
+        Self::new(target)
+    }
+
+    /// User, hosts and database, for people.
+    #[must_use]
+    pub fn place(&self) -> &str {
+        &self.place
     }
 
     /// Begins a READ COMMITTED transaction with these limits.
@@ -86,6 +110,7 @@ impl Database {
     /// [`Error::Connect`] when no connection can be had.
     pub async fn begin(&self, limits: Limits) -> Result<Transaction> {
         let connection = self.checkout().await?;
+        let limits = limits.within(self.socket_timeout);
         Transaction::begin(connection, &self.search_path, limits).await
     }
 
@@ -95,6 +120,46 @@ impl Database {
     /// # Errors
     /// [`Error::Connect`] when no connection can be had.
     pub async fn checkout(&self) -> Result<Object<AsyncPgConnection>> {
-        self.pool.get().await.map_err(Error::from_pool)
+        let checked_out = self.pool.get().await;
+        checked_out.map_err(|error| Error::from_pool(error, self.pool_timeout))
     }
+}
+
+/// Opens a connection; after a refused login with the password that is in the
+/// URL's file by now, because passwords are rotated under a running daemon.
+async fn connect(
+    current: &Mutex<Arc<DatabaseTarget>>,
+) -> std::result::Result<AsyncPgConnection, ConnectError> {
+    let target = Arc::clone(&current.lock().unwrap_or_else(PoisonError::into_inner));
+    let refused = match tls::establish(&target).await {
+        Err(error) if error.is_authentication() => error,
+        ended => return ended,
+    };
+    let Ok(fresh) = target.reread() else {
+        return Err(refused);
+    };
+    if fresh.connection == target.connection {
+        return Err(refused);
+    }
+    let fresh = Arc::new(fresh);
+    let connection = tls::establish(&fresh).await?;
+    *current.lock().unwrap_or_else(PoisonError::into_inner) = fresh;
+    Ok(connection)
+}
+
+/// The server's own clock.
+///
+/// # Errors
+/// When the database fails.
+pub async fn now(connection: &mut AsyncPgConnection) -> Result<DateTime<Utc>> {
+    #[derive(QueryableByName)]
+    struct Now {
+        #[diesel(sql_type = Timestamptz)]
+        now: DateTime<Utc>,
+    }
+    let row: Now = sql_query("SELECT clock_timestamp() AS now")
+        .get_result(connection)
+        .await
+        .doing("reading the database's clock")?;
+    Ok(row.now)
 }

@@ -43,6 +43,14 @@ pub async fn establish(target: &DatabaseTarget) -> Result<AsyncPgConnection, Con
     }
 }
 
+/// Whether the certificates that the target asks for can be used.
+pub(super) fn prepare(target: &DatabaseTarget) -> Result<(), ConnectError> {
+    match &target.tls {
+        DatabaseTls::Disable => Ok(()),
+        tls => client_config(tls).map(drop),
+    }
+}
+
 async fn connect<T>(target: &DatabaseTarget, tls: T) -> Result<AsyncPgConnection, ConnectError>
 where
     T: MakeTlsConnect<Socket>,

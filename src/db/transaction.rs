@@ -60,6 +60,12 @@ impl Limits {
         idle: Duration::from_secs(60),
         durability: Durability::AtOnce,
     };
+
+    /// The same, with no statement longer than the URL's `socket_timeout`.
+    pub(super) fn within(self, socket_timeout: Option<Duration>) -> Self {
+        let statement = socket_timeout.map_or(self.statement, |most| most.min(self.statement));
+        Self { statement, ..self }
+    }
 }
 
 /// An open transaction.

@@ -7,7 +7,7 @@
 -- Lists are text[] without NOT NULL, some without a default; times are UTC
 -- without a zone; ids have no default: LiteLLM's client makes them.
 
-CREATE TABLE "LiteLLM_BudgetTable" (
+CREATE TABLE IF NOT EXISTS "LiteLLM_BudgetTable" (
     "budget_id" text NOT NULL,
     "max_budget" double precision,
     "soft_budget" double precision,
@@ -28,7 +28,7 @@ CREATE TABLE "LiteLLM_BudgetTable" (
     CONSTRAINT "LiteLLM_BudgetTable_pkey" PRIMARY KEY ("budget_id")
 );
 
-CREATE TABLE "LiteLLM_ObjectPermissionTable" (
+CREATE TABLE IF NOT EXISTS "LiteLLM_ObjectPermissionTable" (
     "object_permission_id" text NOT NULL,
     "mcp_servers" text[] DEFAULT ARRAY[]::text[],
     "vector_stores" text[] DEFAULT ARRAY[]::text[],
@@ -45,7 +45,7 @@ CREATE TABLE "LiteLLM_ObjectPermissionTable" (
     CONSTRAINT "LiteLLM_ObjectPermissionTable_pkey" PRIMARY KEY ("object_permission_id")
 );
 
-CREATE TABLE "LiteLLM_ModelTable" (
+CREATE TABLE IF NOT EXISTS "LiteLLM_ModelTable" (
     "id" serial NOT NULL,
     "aliases" jsonb,
     "created_at" timestamp(3) NOT NULL DEFAULT CURRENT_TIMESTAMP,
@@ -55,7 +55,7 @@ CREATE TABLE "LiteLLM_ModelTable" (
     CONSTRAINT "LiteLLM_ModelTable_pkey" PRIMARY KEY ("id")
 );
 
-CREATE TABLE "LiteLLM_OrganizationTable" (
+CREATE TABLE IF NOT EXISTS "LiteLLM_OrganizationTable" (
     "organization_id" text NOT NULL,
     "organization_alias" text NOT NULL,
     "budget_id" text NOT NULL,
@@ -77,7 +77,7 @@ CREATE TABLE "LiteLLM_OrganizationTable" (
         ON DELETE SET NULL ON UPDATE CASCADE
 );
 
-CREATE TABLE "LiteLLM_TeamTable" (
+CREATE TABLE IF NOT EXISTS "LiteLLM_TeamTable" (
     "team_id" text NOT NULL,
     "team_alias" text,
     "organization_id" text,
@@ -119,12 +119,12 @@ CREATE TABLE "LiteLLM_TeamTable" (
         REFERENCES "LiteLLM_ObjectPermissionTable" ("object_permission_id")
         ON DELETE SET NULL ON UPDATE CASCADE
 );
-CREATE UNIQUE INDEX "LiteLLM_TeamTable_model_id_key" ON "LiteLLM_TeamTable" ("model_id");
-CREATE INDEX "LiteLLM_TeamTable_organization_id_idx" ON "LiteLLM_TeamTable" ("organization_id");
-CREATE INDEX "LiteLLM_TeamTable_team_alias_idx" ON "LiteLLM_TeamTable" ("team_alias");
-CREATE INDEX "LiteLLM_TeamTable_created_at_idx" ON "LiteLLM_TeamTable" ("created_at");
+CREATE UNIQUE INDEX IF NOT EXISTS "LiteLLM_TeamTable_model_id_key" ON "LiteLLM_TeamTable" ("model_id");
+CREATE INDEX IF NOT EXISTS "LiteLLM_TeamTable_organization_id_idx" ON "LiteLLM_TeamTable" ("organization_id");
+CREATE INDEX IF NOT EXISTS "LiteLLM_TeamTable_team_alias_idx" ON "LiteLLM_TeamTable" ("team_alias");
+CREATE INDEX IF NOT EXISTS "LiteLLM_TeamTable_created_at_idx" ON "LiteLLM_TeamTable" ("created_at");
 
-CREATE TABLE "LiteLLM_UserTable" (
+CREATE TABLE IF NOT EXISTS "LiteLLM_UserTable" (
     "user_id" text NOT NULL,
     "user_alias" text,
     "team_id" text,
@@ -160,11 +160,11 @@ CREATE TABLE "LiteLLM_UserTable" (
         REFERENCES "LiteLLM_ObjectPermissionTable" ("object_permission_id")
         ON DELETE SET NULL ON UPDATE CASCADE
 );
-CREATE UNIQUE INDEX "LiteLLM_UserTable_sso_user_id_key" ON "LiteLLM_UserTable" ("sso_user_id");
-CREATE INDEX "LiteLLM_UserTable_user_email_lower_idx"
+CREATE UNIQUE INDEX IF NOT EXISTS "LiteLLM_UserTable_sso_user_id_key" ON "LiteLLM_UserTable" ("sso_user_id");
+CREATE INDEX IF NOT EXISTS "LiteLLM_UserTable_user_email_lower_idx"
     ON "LiteLLM_UserTable" (lower("user_email"));
 
-CREATE TABLE "LiteLLM_OrganizationMembership" (
+CREATE TABLE IF NOT EXISTS "LiteLLM_OrganizationMembership" (
     "user_id" text NOT NULL,
     "organization_id" text NOT NULL,
     "user_role" text,
@@ -182,10 +182,10 @@ CREATE TABLE "LiteLLM_OrganizationMembership" (
     CONSTRAINT "LiteLLM_OrganizationMembership_budget_id_fkey" FOREIGN KEY ("budget_id")
         REFERENCES "LiteLLM_BudgetTable" ("budget_id") ON DELETE SET NULL ON UPDATE CASCADE
 );
-CREATE UNIQUE INDEX "LiteLLM_OrganizationMembership_user_id_organization_id_key"
+CREATE UNIQUE INDEX IF NOT EXISTS "LiteLLM_OrganizationMembership_user_id_organization_id_key"
     ON "LiteLLM_OrganizationMembership" ("user_id", "organization_id");
 
-CREATE TABLE "LiteLLM_TeamMembership" (
+CREATE TABLE IF NOT EXISTS "LiteLLM_TeamMembership" (
     "user_id" text NOT NULL,
     "team_id" text NOT NULL,
     "spend" double precision NOT NULL DEFAULT 0.0,
@@ -196,7 +196,7 @@ CREATE TABLE "LiteLLM_TeamMembership" (
         REFERENCES "LiteLLM_BudgetTable" ("budget_id") ON DELETE SET NULL ON UPDATE CASCADE
 );
 
-CREATE TABLE "LiteLLM_VerificationToken" (
+CREATE TABLE IF NOT EXISTS "LiteLLM_VerificationToken" (
     "token" text NOT NULL,
     "key_name" text,
     "key_alias" text,
@@ -257,8 +257,9 @@ CREATE TABLE "LiteLLM_VerificationToken" (
         ON DELETE SET NULL ON UPDATE CASCADE
 );
 
-CREATE TABLE "LiteLLM_JWTKeyMapping" (
+CREATE TABLE IF NOT EXISTS "LiteLLM_JWTKeyMapping" (
     "id" text NOT NULL,
+    "jwt_issuer" text NOT NULL DEFAULT '',
     "jwt_claim_name" text NOT NULL,
     "jwt_claim_value" text NOT NULL,
     "token" text NOT NULL,
@@ -272,10 +273,10 @@ CREATE TABLE "LiteLLM_JWTKeyMapping" (
     CONSTRAINT "LiteLLM_JWTKeyMapping_token_fkey" FOREIGN KEY ("token")
         REFERENCES "LiteLLM_VerificationToken" ("token") ON DELETE CASCADE ON UPDATE CASCADE
 );
-CREATE UNIQUE INDEX "LiteLLM_JWTKeyMapping_jwt_claim_name_jwt_claim_value_key"
+CREATE UNIQUE INDEX IF NOT EXISTS "LiteLLM_JWTKeyMapping_jwt_claim_name_jwt_claim_value_key"
     ON "LiteLLM_JWTKeyMapping" ("jwt_claim_name", "jwt_claim_value");
 
-CREATE TABLE "LiteLLM_AuditLog" (
+CREATE TABLE IF NOT EXISTS "LiteLLM_AuditLog" (
     "id" text NOT NULL,
     "updated_at" timestamp(3) NOT NULL DEFAULT CURRENT_TIMESTAMP,
     "changed_by" text NOT NULL DEFAULT '',
@@ -288,7 +289,7 @@ CREATE TABLE "LiteLLM_AuditLog" (
     CONSTRAINT "LiteLLM_AuditLog_pkey" PRIMARY KEY ("id")
 );
 
-CREATE TABLE "LiteLLM_DeletedTeamTable" (
+CREATE TABLE IF NOT EXISTS "LiteLLM_DeletedTeamTable" (
     "id" text NOT NULL,
     "team_id" text NOT NULL,
     "team_alias" text,
@@ -326,7 +327,7 @@ CREATE TABLE "LiteLLM_DeletedTeamTable" (
     CONSTRAINT "LiteLLM_DeletedTeamTable_pkey" PRIMARY KEY ("id")
 );
 
-CREATE TABLE "LiteLLM_DeletedVerificationToken" (
+CREATE TABLE IF NOT EXISTS "LiteLLM_DeletedVerificationToken" (
     "id" text NOT NULL,
     "token" text NOT NULL,
     "key_name" text,
@@ -381,10 +382,10 @@ CREATE TABLE "LiteLLM_DeletedVerificationToken" (
     "litellm_changed_by" text,
     CONSTRAINT "LiteLLM_DeletedVerificationToken_pkey" PRIMARY KEY ("id")
 );
-CREATE INDEX "LiteLLM_DeletedVerificationToken_token_idx"
+CREATE INDEX IF NOT EXISTS "LiteLLM_DeletedVerificationToken_token_idx"
     ON "LiteLLM_DeletedVerificationToken" ("token");
 
-CREATE TABLE "LiteLLM_Config" (
+CREATE TABLE IF NOT EXISTS "LiteLLM_Config" (
     "param_name" text NOT NULL,
     "param_value" jsonb,
     "last_run_at" timestamp(3),
@@ -392,7 +393,7 @@ CREATE TABLE "LiteLLM_Config" (
     CONSTRAINT "LiteLLM_Config_pkey" PRIMARY KEY ("param_name")
 );
 
-CREATE TABLE "LiteLLM_SSOConfig" (
+CREATE TABLE IF NOT EXISTS "LiteLLM_SSOConfig" (
     "id" text NOT NULL DEFAULT 'sso_config',
     "sso_settings" jsonb NOT NULL,
     "created_at" timestamp(3) NOT NULL DEFAULT CURRENT_TIMESTAMP,
@@ -400,7 +401,7 @@ CREATE TABLE "LiteLLM_SSOConfig" (
     CONSTRAINT "LiteLLM_SSOConfig_pkey" PRIMARY KEY ("id")
 );
 
-CREATE TABLE "LiteLLM_UISettings" (
+CREATE TABLE IF NOT EXISTS "LiteLLM_UISettings" (
     "id" text NOT NULL DEFAULT 'ui_settings',
     "ui_settings" jsonb NOT NULL,
     "created_at" timestamp(3) NOT NULL DEFAULT CURRENT_TIMESTAMP,
@@ -408,13 +409,15 @@ CREATE TABLE "LiteLLM_UISettings" (
     CONSTRAINT "LiteLLM_UISettings_pkey" PRIMARY KEY ("id")
 );
 
-CREATE TABLE "LiteLLM_AccessGroupTable" (
+CREATE TABLE IF NOT EXISTS "LiteLLM_AccessGroupTable" (
     "access_group_id" text NOT NULL,
     "access_group_name" text NOT NULL,
     "description" text,
     "access_model_names" text[] DEFAULT ARRAY[]::text[],
     "access_mcp_server_ids" text[] DEFAULT ARRAY[]::text[],
+    "mcp_tool_permissions" jsonb,
     "access_agent_ids" text[] DEFAULT ARRAY[]::text[],
+    "access_skill_names" text[] DEFAULT ARRAY[]::text[],
     "assigned_team_ids" text[] DEFAULT ARRAY[]::text[],
     "assigned_key_ids" text[] DEFAULT ARRAY[]::text[],
     "created_at" timestamp(3) NOT NULL DEFAULT CURRENT_TIMESTAMP,
@@ -423,10 +426,10 @@ CREATE TABLE "LiteLLM_AccessGroupTable" (
     "updated_by" text,
     CONSTRAINT "LiteLLM_AccessGroupTable_pkey" PRIMARY KEY ("access_group_id")
 );
-CREATE UNIQUE INDEX "LiteLLM_AccessGroupTable_access_group_name_key"
+CREATE UNIQUE INDEX IF NOT EXISTS "LiteLLM_AccessGroupTable_access_group_name_key"
     ON "LiteLLM_AccessGroupTable" ("access_group_name");
 
-CREATE TABLE "LiteLLM_InvitationLink" (
+CREATE TABLE IF NOT EXISTS "LiteLLM_InvitationLink" (
     "id" text NOT NULL,
     "user_id" text NOT NULL,
     "is_accepted" boolean NOT NULL DEFAULT false,
@@ -445,21 +448,23 @@ CREATE TABLE "LiteLLM_InvitationLink" (
         REFERENCES "LiteLLM_UserTable" ("user_id") ON DELETE RESTRICT ON UPDATE CASCADE
 );
 
-CREATE TABLE "LiteLLM_VerifiedSubject" (
-    "id" text NOT NULL,
+CREATE TABLE IF NOT EXISTS "LiteLLM_VerifiedSubject" (
+    "subject_id" text NOT NULL,
     "issuer" text NOT NULL,
     "tenant_id" text NOT NULL,
     "oid" text NOT NULL,
-    "user_id" text NOT NULL,
-    "created_at" timestamp(3) NOT NULL DEFAULT CURRENT_TIMESTAMP,
-    CONSTRAINT "LiteLLM_VerifiedSubject_pkey" PRIMARY KEY ("id"),
+    "kind" text NOT NULL DEFAULT 'human',
+    "user_id" text,
+    "verified_via" text NOT NULL DEFAULT 'sso_interactive',
+    "verified_at" timestamp(3) NOT NULL DEFAULT CURRENT_TIMESTAMP,
+    CONSTRAINT "LiteLLM_VerifiedSubject_pkey" PRIMARY KEY ("subject_id"),
     CONSTRAINT "LiteLLM_VerifiedSubject_user_id_fkey" FOREIGN KEY ("user_id")
         REFERENCES "LiteLLM_UserTable" ("user_id") ON DELETE CASCADE ON UPDATE CASCADE
 );
-CREATE UNIQUE INDEX "LiteLLM_VerifiedSubject_issuer_tenant_id_oid_key"
+CREATE UNIQUE INDEX IF NOT EXISTS "LiteLLM_VerifiedSubject_issuer_tenant_id_oid_key"
     ON "LiteLLM_VerifiedSubject" ("issuer", "tenant_id", "oid");
 
-CREATE TABLE "_prisma_migrations" (
+CREATE TABLE IF NOT EXISTS "_prisma_migrations" (
     "id" varchar(36) NOT NULL,
     "checksum" varchar(64) NOT NULL,
     "finished_at" timestamptz,

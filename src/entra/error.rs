@@ -322,6 +322,8 @@ impl Error {
                 | Self::ThrottledOut { .. }
                 | Self::ForeignLink { .. }
                 | Self::Setup { .. }
+                // Asked of many groups at once, so it is about no one of them.
+                | Self::PermissionMissing { call: Call::Groups, .. }
         )
     }
 

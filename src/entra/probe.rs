@@ -141,7 +141,7 @@ impl Reader {
             .take(GROUPS_TRIED)
             .collect();
         if tried.is_empty() {
-            let reason = "not tried: no assigned group is admitted by entra.include_groups and entra.exclude_groups";
+            let reason = "not tried, because no assigned group is admitted: see entra.include_groups and entra.exclude_groups";
             probes.push(Probe::warn("groups", reason));
             probes.push(Probe::warn("members", reason));
             return None;
@@ -164,7 +164,9 @@ impl Reader {
         } else {
             Probe::warn(
                 "groups",
-                format!("{count}; the others are assigned but deleted or not yet replicated"),
+                format!(
+                    "{count}, the others are assigned but deleted or not yet replicated: if they stay so, remove their assignments"
+                ),
             )
         });
         self.probe_members(questions, &found, register, probes)
@@ -273,7 +275,7 @@ async fn probe_deleted(questions: Questions<'_>) -> Probe {
         Ok(()) => Probe::pass("deleted items", "read"),
         Err(error) => Probe::warn(
             "deleted items",
-            format!("optional; without it a deleted person counts as unknown, and stays: {error}"),
+            format!("not read, so a deleted person counts as unknown, and stays: {error}"),
         ),
     }
 }

@@ -141,9 +141,6 @@ impl Reader {
                 };
                 let names = &self.settings.attributes;
                 let group = read_group(questions, names, register, id, object, expansion).await?;
-                if let Err(Unread::Failed(reason)) = &group.members {
-                    tracing::warn!(group.id = %id, reason, "a group could not be read");
-                }
                 progress.update(|progress| {
                     progress.groups_done += 1;
                     progress.memberships += size(&group) as u64;

@@ -16,7 +16,7 @@ use diesel_migrations::{EmbeddedMigrations, MigrationHarness, embed_migrations};
 use super::error::{Error, Result};
 use crate::db::{Database, Limits, QueryContext};
 
-const MIGRATIONS: EmbeddedMigrations = embed_migrations!("migrations");
+pub(super) const MIGRATIONS: EmbeddedMigrations = embed_migrations!("migrations");
 
 /// First key of our two-key advisory locks: "entr" in ASCII. The one-key space
 /// belongs to LiteLLM (litellm-contract 5).

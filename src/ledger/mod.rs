@@ -14,7 +14,10 @@ mod migrate;
 pub mod ownership;
 pub mod runs;
 mod source;
+mod standing;
+pub mod taken;
 
 pub use error::{Error, Result};
 pub use migrate::{Migrated, exists, migrate};
 pub use source::{find_source, resolve_source};
+pub use standing::{Standing, standing};

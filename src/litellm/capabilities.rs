@@ -210,8 +210,6 @@ struct Column {
 struct Place {
     #[diesel(sql_type = Text)]
     database: String,
-    #[diesel(sql_type = Text)]
-    schema: String,
 }
 
 /// Reads the shape of LiteLLM's tables and refuses what cannot be written
@@ -247,7 +245,7 @@ pub async fn probe(connection: &mut AsyncPgConnection, schema: &str) -> Result<C
             .or_default()
             .insert(column.column_name);
     }
-    refuse_missing(connection, &capabilities).await?;
+    refuse_missing(connection, schema, &capabilities).await?;
     refuse_demanding(&demanded)?;
     refuse_migration(connection, schema).await?;
     Ok(capabilities)
@@ -255,6 +253,7 @@ pub async fn probe(connection: &mut AsyncPgConnection, schema: &str) -> Result<C
 
 async fn refuse_missing(
     connection: &mut AsyncPgConnection,
+    schema: &str,
     capabilities: &Capabilities,
 ) -> Result<()> {
     let tables: Vec<&str> = CORE
@@ -263,15 +262,13 @@ async fn refuse_missing(
         .filter(|table| !capabilities.has_table(table))
         .collect();
     if !tables.is_empty() {
-        let place: Place = sql_query(
-            "SELECT current_database()::text AS database, \
-             coalesce(current_schema()::text, '') AS schema",
-        )
-        .get_result(connection)
-        .await
-        .doing("asking where we are")?;
+        let place: Place = sql_query("SELECT current_database()::text AS database")
+            .get_result(connection)
+            .await
+            .doing("asking where we are")?;
         return Err(Error::NoTables {
-            schema: place.schema,
+            // Not current_schema(), which leaves out what the role may not see.
+            schema: schema.to_owned(),
             database: place.database,
             missing: tables.join(", "),
         });

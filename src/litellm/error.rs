@@ -89,6 +89,17 @@ pub enum Error {
         /// What is wrong.
         cause: String,
     },
+    /// Somebody holds LiteLLM's lock on a team.
+    #[error(
+        "another session holds LiteLLM's lock on team {team} ({source}); the next pass tries \
+         again; if this stays, look in pg_stat_activity for a transaction that never ends"
+    )]
+    TeamLocked {
+        /// The team.
+        team: String,
+        /// What the database said.
+        source: db::Error,
+    },
     /// A budget duration got past the settings.
     #[error(transparent)]
     Duration(#[from] BadDuration),
@@ -98,7 +109,11 @@ impl Error {
     /// Whether trying the same transaction again may help.
     #[must_use]
     pub fn is_retryable(&self) -> bool {
-        matches!(self, Self::Database(error) if error.is_retryable())
+        match self {
+            Self::Database(error) => error.is_retryable(),
+            Self::TeamLocked { .. } => true,
+            _ => false,
+        }
     }
 
     /// A closed set of words, for metrics.
@@ -110,6 +125,7 @@ impl Error {
             Self::UnknownRequiredColumns { .. } | Self::NotCapable { .. } => "litellm_schema",
             Self::MigrationRunning { .. } | Self::MigrationUnfinished { .. } => "litellm_migration",
             Self::BadRoster { .. } => "litellm_roster",
+            Self::TeamLocked { .. } => "litellm_team_locked",
             Self::Duration(_) => "budget_duration",
         }
     }

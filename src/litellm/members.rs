@@ -1,16 +1,23 @@
 //! Team memberships: three copies, changed together under LiteLLM's team lock
 //! (litellm-contract 2d and 5).
 
-use diesel::sql_types::{Array, Double, Jsonb, Nullable, Text, Timestamp};
+mod remove;
+mod restore;
+pub(super) mod roster;
+
+use diesel::sql_types::{Array, Bool, Double, Nullable, Text, Timestamp};
 use diesel::{QueryableByName, sql_query};
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
 
-use super::error::Result;
+use super::error::{Error, Result};
 use super::users;
 use super::writing::{ACTOR, Insert, Writing};
 use crate::db::QueryContext;
 use crate::model::ids::{TeamId, UserId};
 use crate::model::target::TeamRole;
+pub use remove::{Removal, Removed, TakenMember, remove};
+pub use restore::{Restoration, Restored, restore};
+use roster::ROSTER;
 
 /// A user who is to be a member of a team.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -30,6 +37,9 @@ pub struct Ensured {
     pub without_row: Vec<String>,
     /// Teams that are gone: nothing was written for their members.
     pub without_team: Vec<String>,
+    /// Teams that somebody works on just now: nothing was written for their
+    /// members. Asked for alone, such a team is waited for.
+    pub busy: Vec<String>,
 }
 
 /// On what terms members join.
@@ -54,7 +64,40 @@ impl Terms {
 /// # Errors
 /// When it is not granted within the transaction's lock limit.
 pub async fn lock_team(connection: &mut AsyncPgConnection, team: &TeamId) -> Result<()> {
-    lock_teams(connection, &[team.as_str()]).await
+    lock_teams(connection, &[team.as_str()])
+        .await
+        .map_err(|error| match error {
+            Error::Database(source) if source.is_lock_timeout() => {
+                let team = team.to_string();
+                Error::TeamLocked { team, source }
+            }
+            other => other,
+        })
+}
+
+/// Takes those locks that are free, without waiting: one busy team must not
+/// keep the others. Returns the ids of teams that are busy.
+async fn try_lock_teams(connection: &mut AsyncPgConnection, teams: &[&str]) -> Result<Vec<String>> {
+    #[derive(QueryableByName)]
+    struct Row {
+        #[diesel(sql_type = Text)]
+        id: String,
+        #[diesel(sql_type = Bool)]
+        locked: bool,
+    }
+    let rows: Vec<Row> = sql_query(
+        "SELECT n.id, pg_try_advisory_xact_lock(hashtext(n.id)) AS locked \
+         FROM unnest($1::text[]) AS n (id)",
+    )
+    .bind::<Array<Text>, _>(teams)
+    .load(connection)
+    .await
+    .doing("taking LiteLLM's locks on teams")?;
+    Ok(rows
+        .into_iter()
+        .filter(|row| !row.locked)
+        .map(|row| row.id)
+        .collect())
 }
 
 /// Takes several of them, in the one order that everybody who needs several
@@ -74,8 +117,8 @@ pub(super) async fn lock_teams(connection: &mut AsyncPgConnection, teams: &[&str
 }
 
 /// Puts users on rosters, into their `teams` and into TeamMembership, each
-/// where it is missing; what is there stays as it is. Takes the locks of all
-/// teams concerned.
+/// where it is missing; what is there stays as it is. Takes the locks of the
+/// teams concerned: of several those that are free, of one alone it waits.
 ///
 /// # Errors
 /// When the database refuses; nothing is then kept.
@@ -86,10 +129,23 @@ pub async fn ensure(
     terms: Terms,
 ) -> Result<Ensured> {
     let mut teams: Vec<&str> = pairs.iter().map(|pair| pair.team.as_str()).collect();
+    teams.sort_unstable();
     teams.dedup();
-    lock_teams(connection, &teams).await?;
+    let busy = match pairs.first() {
+        Some(only) if teams.len() == 1 => {
+            lock_team(connection, only.team).await?;
+            Vec::new()
+        }
+        _ => try_lock_teams(connection, &teams).await?,
+    };
+    teams.retain(|team| !busy.iter().any(|busy| busy == team));
     let present_teams = existing_teams(connection, &teams).await?;
-    let mut wanted: Vec<&str> = pairs.iter().map(|pair| pair.user.as_str()).collect();
+    let free = |pair: &&Pair<'_>| !busy.iter().any(|busy| busy == pair.team.as_str());
+    let mut wanted: Vec<&str> = pairs
+        .iter()
+        .filter(free)
+        .map(|pair| pair.user.as_str())
+        .collect();
     wanted.sort_unstable();
     wanted.dedup();
     let present_users = users::lock(connection, &wanted).await?;
@@ -98,9 +154,11 @@ pub async fn ensure(
         without_row: absent(&wanted, &present_users),
         without_team: absent(&teams, &present_teams),
         joined: Vec::new(),
+        busy: Vec::new(),
     };
     let (teams, users): (Vec<&str>, Vec<&str>) = pairs
         .iter()
+        .filter(free)
         .map(|pair| (pair.team.as_str(), pair.user.as_str()))
         .filter(|(team, user)| {
             (ensured.without_team.is_empty() || present_teams.iter().any(|there| there == team))
@@ -114,6 +172,7 @@ pub async fn ensure(
         insert_memberships(connection, writing, &pairs, terms).await?;
         ensured.joined = append_to_rosters(connection, writing, &pairs, terms.role).await?;
     }
+    ensured.busy = busy;
     Ok(ensured)
 }
 
@@ -235,7 +294,9 @@ async fn insert_memberships(
 
 /// Appends on the server, under the locks, to what the columns hold now: a
 /// roster of a hundred thousand need not travel. `'{}'` (the column's default)
-/// counts as an empty list; `||` would make an invalid entry of it.
+/// counts as an empty list; `||` would make an invalid entry of it. A string
+/// that holds the list, which LiteLLM's readers take, becomes the list. What is
+/// no roster fails, so that nothing is lost of it.
 async fn append_to_rosters(
     connection: &mut AsyncPgConnection,
     writing: Writing<'_>,
@@ -249,12 +310,13 @@ async fn append_to_rosters(
         #[diesel(sql_type = Array<Text>)]
         users: Vec<String>,
     }
-    let joined: Vec<Joined> = sql_query(
-        "WITH present AS MATERIALIZED ( \
-            SELECT t.team_id, e ->> 'user_id' AS user_id FROM \"LiteLLM_TeamTable\" t, \
-                 jsonb_array_elements(CASE WHEN jsonb_typeof(t.members_with_roles) = 'array' \
-                                           THEN t.members_with_roles ELSE $4 END) AS e \
-            WHERE t.team_id = ANY($1)), \
+    let joined: Vec<Joined> = sql_query(format!(
+        "WITH rosters AS MATERIALIZED ( \
+            SELECT t.team_id, {ROSTER} AS list \
+            FROM \"LiteLLM_TeamTable\" t WHERE t.team_id = ANY($1)), \
+         present AS MATERIALIZED ( \
+            SELECT r.team_id, e ->> 'user_id' AS user_id \
+            FROM rosters r, jsonb_array_elements(r.list) AS e), \
          fresh AS MATERIALIZED ( \
             SELECT p.team_id, u.user_id, u.user_email \
             FROM unnest($1::text[], $2::text[]) AS p (team_id, user_id) \
@@ -264,21 +326,19 @@ async fn append_to_rosters(
          entries AS MATERIALIZED ( \
             SELECT f.team_id, \
                    jsonb_agg(jsonb_build_object('user_id', f.user_id, 'user_email', f.user_email, \
-                                                'role', $5) ORDER BY f.user_id COLLATE \"C\") \
+                                                'role', $4) ORDER BY f.user_id COLLATE \"C\") \
                        AS list, \
                    array_agg(f.user_id ORDER BY f.user_id COLLATE \"C\") AS users \
             FROM fresh f GROUP BY f.team_id) \
          UPDATE \"LiteLLM_TeamTable\" t \
-         SET members_with_roles = CASE WHEN jsonb_typeof(t.members_with_roles) = 'array' \
-                                       THEN t.members_with_roles ELSE $4 END || entries.list, \
-             updated_at = $3 \
-         FROM entries WHERE t.team_id = entries.team_id \
-         RETURNING t.team_id, entries.users AS users",
-    )
+         SET members_with_roles = rosters.list || entries.list, updated_at = $3 \
+         FROM entries JOIN rosters ON rosters.team_id = entries.team_id \
+         WHERE t.team_id = entries.team_id \
+         RETURNING t.team_id, entries.users AS users"
+    ))
     .bind::<Array<Text>, _>(&pairs.teams)
     .bind::<Array<Text>, _>(&pairs.users)
     .bind::<Timestamp, _>(writing.stamp())
-    .bind::<Jsonb, _>(serde_json::json!([]))
     .bind::<Text, _>(match role {
         TeamRole::User => "user",
         TeamRole::Admin => "admin",

@@ -57,7 +57,7 @@ pub async fn insert(
     }
     let belongings = Belongings::insert(connection, writing, defaults, &teams).await?;
     let inserted = insert_rows(connection, writing, defaults, &teams, &belongings).await?;
-    belongings::join_access_groups(connection, defaults, &teams).await?;
+    belongings::join_access_groups(connection, writing, defaults, &teams).await?;
     Ok(inserted)
 }
 

@@ -18,12 +18,15 @@ pub struct Target {
     pub teams: BTreeMap<TeamId, TeamRow>,
     /// Organizations by `organization_id`.
     pub organizations: BTreeMap<OrganizationId, OrganizationRow>,
-    /// `LiteLLM_VerifiedSubject` of this tenant: who logged in as whom.
+    /// `LiteLLM_VerifiedSubject`: who logged in as which of `users`.
     pub verified_subjects: HashMap<PersonId, UserId>,
     /// Rows that take a seat: all users but those with `scim_active` false.
     pub billable_users: u64,
     /// All teams, for a licence's `max_teams`.
     pub team_count: u64,
+    /// Teams whose row cannot be understood, each with cause and remedy. They
+    /// are left alone and are not among `teams`.
+    pub broken_teams: BTreeMap<TeamId, String>,
 }
 
 /// A row of `LiteLLM_UserTable`.

@@ -6,7 +6,9 @@ use super::removals::Deprovision;
 use super::restore::Restoration;
 use crate::model::defaults::DefaultTeam;
 use crate::model::ids::{GroupId, OrganizationId, PersonId, UserId};
-use crate::model::ledger::{Origin, OwnedOrganization, OwnedTeam, OwnedUser};
+use crate::model::ledger::{
+    LastWritten, Origin, OwnedOrganization, OwnedTeam, OwnedUser, Placement,
+};
 use crate::model::report::{Counts, ObjectError, Skipped};
 use crate::model::role::Role;
 
@@ -17,7 +19,8 @@ pub struct Plan {
     pub organizations: Vec<OrganizationChange>,
     /// Teams to make or change, by group.
     pub teams: Vec<TeamChange>,
-    /// Users to insert or change. Inserts come first, in the order in which
+    /// Users to change or insert. Changes come first, because one may free an
+    /// address that a new user takes; inserts follow in the order in which
     /// they take seats.
     pub users: Vec<UserChange>,
     /// Team members to add or repair, by group.
@@ -108,6 +111,43 @@ pub enum TeamChange {
 }
 
 impl TeamChange {
+    /// What is left of the change while the team's organization cannot be made.
+    #[must_use]
+    pub fn standing_alone(&self) -> Option<Self> {
+        match self {
+            Self::Create { group, alias, .. } => Some(Self::Create {
+                group: *group,
+                alias: alias.clone(),
+                organization: None,
+                models: None,
+            }),
+            Self::Update {
+                organization: None, ..
+            } => Some(self.clone()),
+            Self::Update {
+                group,
+                alias,
+                models,
+                owned,
+                ..
+            } => alias.is_some().then(|| {
+                let mut owned = owned.clone();
+                owned.placement = Placement::AwaitsOrganization;
+                // They were to come with the organization.
+                if let Some(before) = models.as_ref().and_then(|models| models.before.clone()) {
+                    owned.models = LastWritten::Value(before);
+                }
+                Self::Update {
+                    group: *group,
+                    alias: alias.clone(),
+                    organization: None,
+                    models: None,
+                    owned,
+                }
+            }),
+        }
+    }
+
     /// The group the team stands for.
     #[must_use]
     pub const fn group(&self) -> GroupId {
@@ -307,11 +347,17 @@ impl Plan {
         self.organizations.sort_by_key(OrganizationChange::group);
         self.teams.sort_by_key(TeamChange::group);
         self.users.sort_by_cached_key(|change| match change {
-            UserChange::Create { person, role, .. } => (0, std::cmp::Reverse(Some(*role)), *person),
-            UserChange::Update { person, .. } => (1, std::cmp::Reverse(None), *person),
+            UserChange::Update { person, .. } => (0, std::cmp::Reverse(None), *person),
+            UserChange::Create { person, role, .. } => (1, std::cmp::Reverse(Some(*role)), *person),
         });
         self.rosters.sort_by_key(|change| change.group);
         self.organization_members.sort_by_key(|change| change.group);
+        self.default_teams
+            .sort_by(|a, b| a.team.team.cmp(&b.team.team));
+        self.adopted
+            .first_seen
+            .users
+            .sort_by_key(|seen| seen.person);
         self.adopted.teams.sort_by_key(|(group, _)| *group);
         self.adopted.organizations.sort_by_key(|(group, _)| *group);
         self.adopted.users.sort_by_key(|(person, _)| *person);

@@ -51,7 +51,8 @@ pub fn desired<'a>(world: World<'a>, plan: &mut Plan) -> Desired<'a> {
     people
         .retain(|person| world.scope.covers_person(*person) && !unread_people.contains_key(person));
     for (person, reason) in unread_people {
-        if world.scope.covers_person(*person) {
+        let asked_for = !matches!(reason, Unread::OutOfScope | Unread::Excluded);
+        if asked_for && world.scope.covers_person(*person) {
             plan.unreadable.push(ObjectError {
                 kind: Kind::User,
                 id: person.to_string(),

@@ -4,10 +4,12 @@
 use serde::Serialize;
 use serde_json::{Value, json};
 
-use super::change::{OrganizationChange, Plan, TeamChange, UserChange};
+use super::change::{Member, OrganizationChange, Plan, TeamChange, UserChange};
 use super::restore::Restoration;
+use crate::model::defaults::DefaultTeam;
 use crate::model::ids::{OrganizationId, TeamId, UserId};
 use crate::model::report::Kind;
+use crate::model::target::TeamRole;
 
 /// Actions that change nothing in LiteLLM: no drift.
 pub const LISTED_FOR_INFORMATION: &str = "adopt";
@@ -73,11 +75,10 @@ impl Plan {
                 add.chain(repair)
             }))
             .chain(self.default_teams.iter().flat_map(|change| {
-                change.add.iter().map(|member| {
-                    let reason = "new user, default_internal_user_params.teams";
-                    let team = change.team.team.as_str();
-                    membership(Kind::TeamMembership, "add", team, &member.user, reason)
-                })
+                change
+                    .add
+                    .iter()
+                    .map(|member| default_membership(&change.team, member))
             }))
             .chain(self.organization_members.iter().flat_map(|change| {
                 let id = OrganizationId::of(change.group);
@@ -153,6 +154,20 @@ impl Plan {
                     }),
             )
     }
+}
+
+/// A default team has terms of its own, which are part of what is approved.
+fn default_membership(team: &DefaultTeam, member: &Member) -> Item {
+    let reason = "new user, default_internal_user_params.teams";
+    let id = team.team.as_str();
+    let mut item = membership(Kind::TeamMembership, "add", id, &member.user, reason);
+    if team.role == TeamRole::Admin {
+        item.after["role"] = json!("admin");
+    }
+    if let Some(budget) = team.max_budget {
+        item.after["max_budget_in_team"] = json!(budget);
+    }
+    item
 }
 
 fn membership(

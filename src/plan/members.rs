@@ -3,21 +3,45 @@
 //! Invariant: compared by `user_id`; an entry of role `admin` is a person's
 //! and stays manual; nothing is taken away here.
 
+use std::collections::HashSet;
+
 use super::World;
-use super::change::{Member, MemberList, OrganizationMembersChange, Plan, RosterChange};
-use super::desired::{Desired, WantedGroup};
+use super::change::{
+    DefaultTeamChange, Member, MemberList, OrganizationChange, OrganizationMembersChange, Plan,
+    RosterChange, TeamChange,
+};
+use super::desired::{Desired, WantedGroup, skipped};
 use super::people::Bound;
 use crate::model::ids::{GroupId, OrganizationId, PersonId, TeamId, UserId};
 use crate::model::policy::Organizations;
-use crate::model::target::{TeamRole, TeamRow};
+use crate::model::report::{Kind, ObjectError};
+use crate::model::target::{OrganizationRow, TeamRole, TeamRow};
 
 /// Decides about every wanted membership.
 pub(super) fn decide(world: World<'_>, desired: &Desired<'_>, bound: &Bound, plan: &mut Plan) {
+    let new_teams: HashSet<GroupId> = plan.teams.iter().map(TeamChange::group).collect();
+    let organizations = plan.organizations.iter().map(OrganizationChange::group);
+    let new_organizations: HashSet<GroupId> = organizations.collect();
     for (group, wanted) in &desired.groups {
         let members = members(wanted, bound);
-        team(world, plan, *group, &members);
-        if let Organizations::On(_) = world.policy.organizations {
-            organization(world, plan, *group, &members);
+        let id = TeamId::of(*group);
+        if let Some(sentence) = world.target.broken_teams.get(&id) {
+            plan.unreadable.push(ObjectError {
+                kind: Kind::Team,
+                id: id.to_string(),
+                message: sentence.clone(),
+            });
+        }
+        // Without a row there is none to come: no licence for it, or a pass
+        // for one person over a group that has none yet.
+        let row = world.target.teams.get(&id);
+        if row.is_some() || new_teams.contains(group) {
+            team(world, plan, *group, row, &members);
+        }
+        let row = world.target.organizations.get(&OrganizationId::of(*group));
+        let there = row.is_some() || new_organizations.contains(group);
+        if let (Organizations::On(_), true) = (world.policy.organizations, there) {
+            organization(world, plan, *group, row, &members);
         }
     }
 }
@@ -34,19 +58,18 @@ fn members(wanted: &WantedGroup<'_>, bound: &Bound) -> Vec<Member> {
             })
         })
         .collect();
-    members.sort();
+    members.sort_unstable();
     members
 }
 
-fn team(world: World<'_>, plan: &mut Plan, group: GroupId, members: &[Member]) {
+fn team(
+    world: World<'_>,
+    plan: &mut Plan,
+    group: GroupId,
+    row: Option<&TeamRow>,
+    members: &[Member],
+) {
     let id = TeamId::of(group);
-    let row = world.target.teams.get(&id);
-    let planned = plan.teams.iter().any(|change| change.group() == group);
-    if row.is_none() && !planned {
-        // No team and none to come: no licence for it, or a pass for one
-        // person over a group that has none yet.
-        return;
-    }
     let managed = world
         .owned
         .team_members
@@ -101,10 +124,18 @@ fn standing(world: World<'_>, team: &TeamId, row: Option<&TeamRow>, user: &UserI
     let Some(row) = row else {
         return Standing::Absent;
     };
-    let Ok(position) = row.roster.binary_search_by(|entry| entry.user.cmp(user)) else {
+    let first = row.roster.partition_point(|entry| entry.user < *user);
+    let mut entries = row
+        .roster
+        .iter()
+        .skip(first)
+        .take_while(|e| e.user == *user);
+    let Some(entry) = entries.next() else {
         return Standing::Absent;
     };
-    if row.roster[position].role == TeamRole::Admin {
+    // LiteLLM takes whichever entry it meets first; one admin among several
+    // entries of a user is a person's decision.
+    if entry.role == TeamRole::Admin || entries.any(|entry| entry.role == TeamRole::Admin) {
         return Standing::Admin;
     }
     let in_teams = world
@@ -120,16 +151,13 @@ fn standing(world: World<'_>, team: &TeamId, row: Option<&TeamRow>, user: &UserI
     }
 }
 
-fn organization(world: World<'_>, plan: &mut Plan, group: GroupId, members: &[Member]) {
-    let id = OrganizationId::of(group);
-    let row = world.target.organizations.get(&id);
-    let planned = plan
-        .organizations
-        .iter()
-        .any(|change| change.group() == group);
-    if row.is_none() && !planned {
-        return;
-    }
+fn organization(
+    world: World<'_>,
+    plan: &mut Plan,
+    group: GroupId,
+    row: Option<&OrganizationRow>,
+    members: &[Member],
+) {
     let present = row.map_or(&[][..], |row| row.members.as_slice());
     let managed: &[PersonId] = world
         .owned
@@ -154,4 +182,37 @@ fn organization(world: World<'_>, plan: &mut Plan, group: GroupId, members: &[Me
             members: adopted,
         });
     }
+}
+
+/// Puts every new user into the teams of `default_internal_user_params.teams`.
+/// Who joins such a team through a group anyway joins it as the group's member.
+pub(super) fn join_default_teams(world: World<'_>, newcomers: &mut [Member], plan: &mut Plan) {
+    newcomers.sort_unstable();
+    if newcomers.is_empty() {
+        return;
+    }
+    let (mut changes, mut missing) = (Vec::new(), Vec::new());
+    for team in &world.policy.user_defaults.teams {
+        let group = team.team.group();
+        let planned = group.is_some_and(|group| plan.teams.iter().any(|t| t.group() == group));
+        if !planned && !world.target.teams.contains_key(&team.team) {
+            missing.push(skipped(Kind::Team, &team.team, "default_team_missing"));
+            continue;
+        }
+        let roster = plan.rosters.iter().find(|r| Some(r.group) == group);
+        let joining = roster.map_or(&[][..], |roster| roster.add.as_slice());
+        let add: Vec<Member> = newcomers
+            .iter()
+            .filter(|new| joining.binary_search(new).is_err())
+            .cloned()
+            .collect();
+        if !add.is_empty() {
+            changes.push(DefaultTeamChange {
+                team: team.clone(),
+                add,
+            });
+        }
+    }
+    plan.default_teams.extend(changes);
+    plan.skipped.extend(missing);
 }

@@ -7,19 +7,24 @@
 //! Must not: perform I/O, read a clock, draw a random number, or decide
 //! anything from a reading that is not proven complete.
 
+mod addresses;
 mod change;
 mod desired;
 mod digest;
 mod follow;
 mod guard;
+mod identity;
 mod item;
 mod members;
+mod newcomers;
 mod people;
 mod places;
 mod removal;
 mod removals;
 pub mod render;
 mod restore;
+#[cfg(test)]
+mod tests;
 mod text;
 
 pub use change::{
@@ -63,16 +68,30 @@ pub fn questions(world: World<'_>, settings: &DeprovisionSettings) -> Questions 
     removals::questions(world, &wanted, settings)
 }
 
-/// The changes that make LiteLLM equal to Entra, as far as we may.
+/// The changes that make LiteLLM equal to Entra, as far as we may: what is
+/// added, changed and given back, then what is taken away.
 #[must_use]
 pub fn plan(world: World<'_>, removals: Removals<'_>) -> Plan {
+    decide(world, Some(removals))
+}
+
+/// The same without taking anything away.
+#[must_use]
+pub fn additions(world: World<'_>) -> Plan {
+    decide(world, None)
+}
+
+fn decide(world: World<'_>, removals: Option<Removals<'_>>) -> Plan {
     let mut plan = Plan::default();
     let wanted = desired(world, &mut plan);
-    let bound = people::decide(world, &wanted, &mut plan);
+    let (bound, mut newcomers) = people::decide(world, &wanted, &mut plan);
     places::decide(world, &wanted, &mut plan);
     members::decide(world, &wanted, &bound, &mut plan);
+    members::join_default_teams(world, &mut newcomers, &mut plan);
     restore::decide(world, &wanted, &mut plan);
-    removals::decide(world, removals, &wanted, &bound, &mut plan);
+    if let Some(removals) = removals {
+        removals::decide(world, removals, &wanted, &bound, &mut plan);
+    }
     plan.sort();
     plan
 }

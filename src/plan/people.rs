@@ -1,15 +1,18 @@
 //! Which LiteLLM row stands for which person, and what has to change in it.
 //!
-//! Invariant: a row stands for one person at most; a row that is bound to
-//! another identity, or that an administrator owns, is never taken; a person
-//! whose attributes were withheld is neither created nor changed.
+//! Invariant: a row that is bound to another identity, or that an
+//! administrator owns, is never taken; a person whose attributes were withheld
+//! is neither created nor changed.
 
 use std::collections::{HashMap, HashSet};
 
 use super::World;
-use super::change::{DefaultTeamChange, FieldChange, Member, Plan, UserChange};
+use super::addresses::{Addresses, Move, folded};
+use super::change::{FieldChange, Member, Plan, UserChange};
 use super::desired::{Desired, skipped};
 use super::follow::{Verdict, follow};
+use super::identity::{Identities, Identity};
+use super::newcomers;
 use super::text::storable;
 use crate::model::directory::{Account, Attributes, PersonAttributes};
 use crate::model::ids::{PersonId, UserId};
@@ -17,183 +20,120 @@ use crate::model::ledger::{LastWritten, Origin, Ours, OwnedUser};
 use crate::model::policy::EmailAdoption;
 use crate::model::report::{Kind, ObjectError};
 use crate::model::role::Role;
-use crate::model::target::{StoredRole, Target, UserRow};
+use crate::model::target::{StoredRole, UserRow};
 
 /// The row of everyone who has or will have one and may be made a member.
 pub(super) type Bound = HashMap<PersonId, UserId>;
 
-/// Looks rows up the ways LiteLLM's login does.
-struct Lookup<'a> {
-    target: &'a Target,
-    by_subject: HashMap<&'a str, &'a UserId>,
-    by_email: HashMap<String, Vec<&'a UserId>>,
-    /// Rows that some Microsoft login is bound to.
-    verified: HashMap<&'a UserId, PersonId>,
-    /// How many people read have an address.
-    readers: HashMap<&'a str, u32>,
+/// A person together with the row that stands for them.
+struct Matched<'a> {
+    person: PersonId,
+    attributes: &'a PersonAttributes,
+    user: &'a UserId,
+    row: &'a UserRow,
+    /// The row was found by e-mail and is to be bound, as LiteLLM's login does.
+    bind: bool,
 }
 
-impl<'a> Lookup<'a> {
-    fn new(world: World<'a>) -> Self {
-        let target = world.target;
-        let mut by_subject = HashMap::new();
-        let mut by_email: HashMap<String, Vec<&UserId>> = HashMap::new();
-        for (id, row) in &target.users {
-            if let Some(subject) = &row.sso_user_id {
-                by_subject.insert(subject.as_str(), id);
-            }
-            if let Some(email) = &row.email {
-                by_email.entry(email.to_lowercase()).or_default().push(id);
-            }
-        }
-        let mut readers: HashMap<&str, u32> = HashMap::new();
-        for person in world.directory.people.values() {
-            if let Attributes::Known(attributes) = &person.attributes
-                && let Some(email) = &attributes.email
-            {
-                *readers.entry(email).or_default() += 1;
-            }
-        }
-        Self {
-            target,
-            by_subject,
-            by_email,
-            verified: target
-                .verified_subjects
-                .iter()
-                .map(|(p, u)| (u, *p))
-                .collect(),
-            readers,
-        }
-    }
-
-    /// By `user_id`, by `sso_user_id`, by a verified login.
-    fn by_identity(&self, person: PersonId, subject: &str) -> Option<(&'a UserId, &'a UserRow)> {
-        self.target
-            .users
-            .get_key_value(subject)
-            .or_else(|| {
-                let id = self.by_subject.get(subject)?;
-                self.target.users.get_key_value(*id)
-            })
-            .or_else(|| {
-                let id = self.target.verified_subjects.get(&person)?;
-                self.target.users.get_key_value(id)
-            })
-    }
-
-    /// By e-mail, only if nothing about the match is in doubt.
-    fn by_email(
-        &self,
-        world: World<'_>,
-        person: PersonId,
-        email: &str,
-    ) -> Option<(&'a UserId, &'a UserRow)> {
-        if world.policy.email_adoption == EmailAdoption::Forbidden
-            || self.readers.get(email).copied().unwrap_or_default() > 1
-        {
-            return None;
-        }
-        let [id] = self.by_email.get(email)?.as_slice() else {
-            return None;
-        };
-        let (id, row) = self.target.users.get_key_value(*id)?;
-        let privileged = row.role == StoredRole::Role(Role::ProxyAdmin)
-            || world.policy.proxy_admin.as_ref() == Some(id);
-        let another = self.verified.get(id).is_some_and(|owner| *owner != person);
-        (row.sso_user_id.is_none() && !privileged && !another).then_some((id, row))
-    }
-
-    fn email_is_free(&self, email: &str, own: Option<&UserId>) -> bool {
-        self.by_email
-            .get(email)
-            .is_none_or(|rows| rows.iter().all(|row| Some(*row) == own))
-    }
-}
-
-/// How a person's row is found, if there is one.
-enum Found<'a> {
-    Row(&'a UserId, &'a UserRow),
-    ByEmail(&'a UserId, &'a UserRow),
-    Nobody,
-}
-
-/// Decides about every wanted person; returns who may be a member of what.
-pub(super) fn decide(world: World<'_>, desired: &Desired<'_>, plan: &mut Plan) -> Bound {
-    let lookup = Lookup::new(world);
+/// Decides about every wanted person; returns who may be a member of what, and
+/// who among them is new.
+pub(super) fn decide(
+    world: World<'_>,
+    desired: &Desired<'_>,
+    plan: &mut Plan,
+) -> (Bound, Vec<Member>) {
+    let identities = Identities::new(world);
+    let mut addresses = Addresses::new(world.target);
     let mut bound = Bound::with_capacity(desired.people.len());
-    let mut rows_taken: HashSet<UserId> = HashSet::with_capacity(desired.people.len());
-    let mut emails_taken: HashSet<Box<str>> = HashSet::new();
-    let mut newcomers: Vec<UserChange> = Vec::new();
+    let (mut matched, strangers) = identify(world, desired, &identities, &mut bound, plan);
+    let moves = moves(world, &matched);
+    let granted = addresses.settle(&moves);
+    let readers = readers(world);
+    let mut newcomers = Vec::new();
+    for (person, attributes) in strangers {
+        if attributes.account == Account::Disabled {
+            plan.skipped.push(skipped(Kind::User, person, "disabled"));
+            continue;
+        }
+        let row = attributes.email.as_deref().and_then(|email| {
+            let one_reader = readers.get(&folded(email)) == Some(&1);
+            let user = addresses.only_holder(email).filter(|_| one_reader)?;
+            adoptable(world, &identities, person, user)
+        });
+        match row {
+            Some((user, row)) => matched.push(Matched {
+                person,
+                attributes,
+                user,
+                row,
+                bind: true,
+            }),
+            None => newcomers.push((person, attributes)),
+        }
+    }
+    matched.sort_unstable_by_key(|matched| matched.person);
+    for matched in &matched {
+        bound.insert(matched.person, matched.user.clone());
+        let wanted = desired.roles.get(&matched.person).copied();
+        let change = existing(world, plan, matched, wanted, &granted);
+        plan.users.extend(change);
+    }
+    let joined = newcomers::seat(world, desired, plan, &mut addresses, newcomers);
+    let rows = joined.iter().map(|new| (new.person, new.user.clone()));
+    bound.extend(rows);
+    (bound, joined)
+}
+
+type Stranger<'a> = (PersonId, &'a PersonAttributes);
+
+/// Parts the wanted people into those whose identity leads to a row and those
+/// whom LiteLLM does not know by it; whoever is neither goes into the plan.
+fn identify<'a>(
+    world: World<'a>,
+    desired: &Desired<'_>,
+    identities: &Identities<'a>,
+    bound: &mut Bound,
+    plan: &mut Plan,
+) -> (Vec<Matched<'a>>, Vec<Stranger<'a>>) {
+    let (mut matched, mut strangers) = (Vec::new(), Vec::new());
     let mut withheld = 0_u64;
     for person in &desired.people {
-        let Some(read) = world.directory.people.get(person) else {
-            continue;
-        };
-        let attributes = match &read.attributes {
-            Attributes::Known(attributes) => Some(attributes.as_ref()),
-            Attributes::Unknown => None,
-        };
-        let subject = attributes.map_or_else(|| person.to_string(), |a| a.subject.to_string());
-        let found = find(world, &lookup, *person, &subject, attributes);
-        let Some(attributes) = attributes else {
-            withheld += 1;
-            match found {
-                Found::Row(user, _) if rows_taken.insert(user.clone()) => {
-                    bound.insert(*person, user.clone());
+        let person = *person;
+        let attributes = match world.directory.people.get(&person) {
+            None => continue,
+            Some(read) => match &read.attributes {
+                Attributes::Known(attributes) => attributes.as_ref(),
+                Attributes::Unknown => {
+                    withheld += 1;
+                    match identities.of(person, None) {
+                        Identity::Row(user, _) => {
+                            bound.insert(person, user.clone());
+                            remember(world, plan, person, user);
+                        }
+                        Identity::Nobody | Identity::Refused(_) => {
+                            plan.skipped
+                                .push(skipped(Kind::User, person, "attributes_unknown"))
+                        }
+                    }
+                    continue;
                 }
-                _ => plan
-                    .skipped
-                    .push(skipped(Kind::User, *person, "attributes_unknown")),
-            }
-            continue;
+            },
         };
         if !domain_is_admitted(world, attributes) {
             plan.skipped
-                .push(skipped(Kind::User, *person, "email_domain"));
+                .push(skipped(Kind::User, person, "email_domain"));
             continue;
         }
-        match found {
-            Found::Row(user, row) | Found::ByEmail(user, row) => {
-                if !rows_taken.insert(user.clone()) {
-                    plan.skipped.push(skipped(Kind::User, *person, "row_taken"));
-                    continue;
-                }
-                bound.insert(*person, user.clone());
-                let change = existing(
-                    world,
-                    desired,
-                    &lookup,
-                    plan,
-                    &mut emails_taken,
-                    (*person, attributes),
-                    (user, row),
-                );
-                plan.users.extend(change);
-            }
-            Found::Nobody if attributes.account == Account::Disabled => {
-                plan.skipped.push(skipped(Kind::User, *person, "disabled"));
-            }
-            Found::Nobody => {
-                let user = UserId::new(subject);
-                if !rows_taken.insert(user.clone()) {
-                    plan.skipped.push(skipped(Kind::User, *person, "row_taken"));
-                    continue;
-                }
-                let role = desired
-                    .roles
-                    .get(person)
-                    .copied()
-                    .or(world.policy.user_defaults.role)
-                    .unwrap_or(Role::FALLBACK);
-                newcomers.push(UserChange::Create {
-                    person: *person,
-                    user,
-                    email: new_email(&lookup, plan, &mut emails_taken, *person, attributes),
-                    alias: alias(plan, *person, attributes),
-                    role,
-                });
-            }
+        match identities.of(person, Some(attributes)) {
+            Identity::Row(user, row) => matched.push(Matched {
+                person,
+                attributes,
+                user,
+                row,
+                bind: false,
+            }),
+            Identity::Nobody => strangers.push((person, attributes)),
+            Identity::Refused(reason) => plan.skipped.push(skipped(Kind::User, person, reason)),
         }
     }
     if withheld > 0 {
@@ -206,27 +146,7 @@ pub(super) fn decide(world: World<'_>, desired: &Desired<'_>, plan: &mut Plan) -
             ),
         });
     }
-    seat(world, plan, &mut bound, newcomers);
-    bound
-}
-
-fn find<'a>(
-    world: World<'_>,
-    lookup: &Lookup<'a>,
-    person: PersonId,
-    subject: &str,
-    attributes: Option<&PersonAttributes>,
-) -> Found<'a> {
-    if let Some((user, row)) = lookup.by_identity(person, subject) {
-        return Found::Row(user, row);
-    }
-    let email = attributes
-        .filter(|a| a.account == Account::Enabled)
-        .and_then(|a| a.email.as_deref());
-    match email.and_then(|email| lookup.by_email(world, person, email)) {
-        Some((user, row)) => Found::ByEmail(user, row),
-        None => Found::Nobody,
-    }
+    (matched, strangers)
 }
 
 /// LiteLLM compares what follows the first `@`, literally; who has no address
@@ -243,81 +163,128 @@ fn domain_is_admitted(world: World<'_>, attributes: &PersonAttributes) -> bool {
         .is_some_and(|(_, rest)| domains.contains(rest.split('@').next().unwrap_or(rest)))
 }
 
-fn alias(plan: &mut Plan, person: PersonId, attributes: &PersonAttributes) -> Option<Box<str>> {
-    attributes.alias.as_deref().map(|alias| {
-        let storable = storable(alias);
-        if matches!(storable, std::borrow::Cow::Owned(_)) {
-            plan.skipped
-                .push(skipped(Kind::User, person, "refused_characters_replaced"));
+/// How many people read have an address.
+fn readers(world: World<'_>) -> HashMap<String, u32> {
+    let mut readers = HashMap::new();
+    for person in world.directory.people.values() {
+        if let Attributes::Known(attributes) = &person.attributes
+            && let Some(email) = &attributes.email
+        {
+            *readers.entry(folded(email)).or_default() += 1;
         }
-        storable.into()
-    })
-}
-
-fn new_email(
-    lookup: &Lookup<'_>,
-    plan: &mut Plan,
-    taken: &mut HashSet<Box<str>>,
-    person: PersonId,
-    attributes: &PersonAttributes,
-) -> Option<Box<str>> {
-    let email: Box<str> = storable(attributes.email.as_deref()?).into();
-    if lookup.email_is_free(&email, None) && taken.insert(email.clone()) {
-        Some(email)
-    } else {
-        plan.skipped
-            .push(skipped(Kind::User, person, "email_taken"));
-        None
     }
+    readers
 }
 
-/// What has to change in a row that is there; the ledger's view of it goes
-/// into the change or, when LiteLLM stays as it is, into the adoptions.
-fn existing(
-    world: World<'_>,
-    desired: &Desired<'_>,
-    lookup: &Lookup<'_>,
-    plan: &mut Plan,
-    emails_taken: &mut HashSet<Box<str>>,
-    (person, attributes): (PersonId, &PersonAttributes),
-    (user, row): (&UserId, &UserRow),
-) -> Option<UserChange> {
-    let known = world
-        .owned
-        .people
-        .get(&person)
-        .filter(|known| known.user == *user);
-    let mut owned = known.cloned().unwrap_or_else(|| OwnedUser {
+/// The row that an address leads to, only if nothing about it is in doubt.
+fn adoptable<'a>(
+    world: World<'a>,
+    identities: &Identities<'a>,
+    person: PersonId,
+    user: &UserId,
+) -> Option<(&'a UserId, &'a UserRow)> {
+    if world.policy.email_adoption == EmailAdoption::Forbidden {
+        return None;
+    }
+    let (user, row) = world.target.users.get_key_value(user)?;
+    let privileged = row.role == StoredRole::Role(Role::ProxyAdmin)
+        || world.policy.proxy_admin.as_ref() == Some(user);
+    let free = row.sso_user_id.is_none() && identities.is_unclaimed(user, person);
+    (free && !privileged).then_some((user, row))
+}
+
+/// What the ledger knows of a person as this row.
+fn known<'a>(world: World<'a>, person: PersonId, user: &UserId) -> Option<&'a OwnedUser> {
+    let known = world.owned.people.get(&person);
+    known.filter(|known| known.user == *user)
+}
+
+/// A person whom the ledger meets for the first time: nothing was written yet.
+fn first_met(user: &UserId) -> OwnedUser {
+    OwnedUser {
         user: user.clone(),
         origin: Origin::Adopted,
         alias: LastWritten::Never,
         email: LastWritten::Never,
         role: None,
         deactivation: Ours::No,
-    });
+    }
+}
 
-    let wanted_alias = alias(plan, person, attributes);
+/// Notes who a person is whose attributes are withheld, so that their
+/// memberships can be told apart from those a person made by hand.
+fn remember(world: World<'_>, plan: &mut Plan, person: PersonId, user: &UserId) {
+    if known(world, person, user).is_none() {
+        plan.adopted.users.push((person, first_met(user)));
+        plan.adopted.first_seen.users.push(Member {
+            user: user.clone(),
+            person,
+        });
+    }
+}
+
+/// Who would change their address, if they may.
+fn moves<'a>(world: World<'_>, matched: &[Matched<'a>]) -> Vec<Move<'a>> {
+    matched
+        .iter()
+        .filter_map(|matched| {
+            let last = known(world, matched.person, matched.user).map(|known| &known.email);
+            let mut last = last.cloned().unwrap_or_default();
+            let change = email(matched, &mut last)?;
+            Some(Move {
+                person: matched.person,
+                user: matched.user,
+                row: matched.row,
+                to: change.after?,
+            })
+        })
+        .collect()
+}
+
+/// What has to change in a row that is there; the ledger's view of it goes
+/// into the change or, when LiteLLM stays as it is, into the adoptions.
+fn existing(
+    world: World<'_>,
+    plan: &mut Plan,
+    matched: &Matched<'_>,
+    wanted_role: Option<Role>,
+    may_move: &HashSet<PersonId>,
+) -> Option<UserChange> {
+    let Matched {
+        person,
+        attributes,
+        user,
+        row,
+        ..
+    } = *matched;
+    let known = known(world, person, user);
+    let mut owned = known.cloned().unwrap_or_else(|| first_met(user));
+
+    let wanted_alias = as_stored(plan, person, attributes.alias.as_deref());
+    // Compared below in the same form; here only to say what was replaced.
+    let _ = as_stored(plan, person, attributes.email.as_deref());
     let alias = column(
         row.alias.as_ref(),
         wanted_alias.as_ref(),
         &mut owned.alias,
         |a, b| a == b,
     );
-    let email = email_column(
-        lookup,
-        plan,
-        emails_taken,
-        &mut owned,
-        (person, attributes),
-        (user, row),
-    );
-    let role = raised_role(desired.roles.get(&person).copied(), &row.role);
+    let mut last_email = owned.email.clone();
+    let mut email = email(matched, &mut last_email);
+    if email.is_some() && !may_move.contains(&person) {
+        plan.skipped
+            .push(skipped(Kind::User, person, "email_taken"));
+        email = None;
+    } else {
+        owned.email = last_email;
+    }
+    let role = raised_role(wanted_role, &row.role);
     if let Some(change) = &role {
         owned.role = change.after;
     }
-    // A row found by e-mail is bound to the person, as LiteLLM's login does.
-    let found_by_email = lookup.by_identity(person, &attributes.subject).is_none();
-    let bind = found_by_email.then(|| UserId::new(attributes.subject.as_ref()));
+    let bind = matched
+        .bind
+        .then(|| UserId::new(attributes.subject.as_ref()));
 
     let unchanged = alias.is_none() && email.is_none() && role.is_none() && bind.is_none();
     if known.is_none() {
@@ -343,13 +310,32 @@ fn existing(
     })
 }
 
+/// A name or address as the database can hold it; what it refuses is said.
+pub(super) fn as_stored(plan: &mut Plan, person: PersonId, text: Option<&str>) -> Option<Box<str>> {
+    let storable = storable(text?);
+    if matches!(storable, std::borrow::Cow::Owned(_)) {
+        plan.skipped
+            .push(skipped(Kind::User, person, "refused_characters_replaced"));
+    }
+    Some(storable.into())
+}
+
+/// What Entra's address does to the row's.
+fn email(matched: &Matched<'_>, last: &mut LastWritten<Box<str>>) -> Option<FieldChange<Box<str>>> {
+    let wanted = matched.attributes.email.as_deref();
+    let wanted: Option<Box<str>> = wanted.map(|email| storable(email).into());
+    column(matched.row.email.as_ref(), wanted.as_ref(), last, |a, b| {
+        folded(a) == folded(b)
+    })
+}
+
 /// Applies [`follow`] to a column and keeps the ledger's value in step.
-fn column(
-    present: Option<&Box<str>>,
-    wanted: Option<&Box<str>>,
-    last: &mut LastWritten<Box<str>>,
-    same: impl Fn(&Box<str>, &Box<str>) -> bool,
-) -> Option<FieldChange<Box<str>>> {
+fn column<T: Clone + PartialEq>(
+    present: Option<&T>,
+    wanted: Option<&T>,
+    last: &mut LastWritten<T>,
+    same: impl Fn(&T, &T) -> bool,
+) -> Option<FieldChange<T>> {
     match follow(present, wanted, last, same) {
         Verdict::Write(value) => {
             *last = LastWritten::Value(value.clone());
@@ -366,34 +352,6 @@ fn column(
     }
 }
 
-fn email_column(
-    lookup: &Lookup<'_>,
-    plan: &mut Plan,
-    taken: &mut HashSet<Box<str>>,
-    owned: &mut OwnedUser,
-    (person, attributes): (PersonId, &PersonAttributes),
-    (user, row): (&UserId, &UserRow),
-) -> Option<FieldChange<Box<str>>> {
-    let wanted: Option<Box<str>> = attributes.email.as_deref().map(|e| storable(e).into());
-    let mut last = owned.email.clone();
-    let same = |a: &Box<str>, b: &Box<str>| a.to_lowercase() == b.to_lowercase();
-    let change = column(row.email.as_ref(), wanted.as_ref(), &mut last, same);
-    if let Some(FieldChange {
-        after: Some(address),
-        ..
-    }) = &change
-    {
-        let free = lookup.email_is_free(address, Some(user)) && taken.insert(address.clone());
-        if !free {
-            plan.skipped
-                .push(skipped(Kind::User, person, "email_taken"));
-            return None;
-        }
-    }
-    owned.email = last;
-    change
-}
-
 /// A role only rises here: lowering it takes something away.
 fn raised_role(wanted: Option<Role>, present: &StoredRole) -> Option<FieldChange<Role>> {
     let wanted = wanted?;
@@ -406,47 +364,4 @@ fn raised_role(wanted: Option<Role>, present: &StoredRole) -> Option<FieldChange
         before,
         after: Some(wanted),
     })
-}
-
-/// Gives the free seats to the newcomers: the higher role first, then by id.
-fn seat(world: World<'_>, plan: &mut Plan, bound: &mut Bound, mut newcomers: Vec<UserChange>) {
-    newcomers.sort_by_cached_key(|change| match change {
-        UserChange::Create { role, person, .. } => (std::cmp::Reverse(*role), *person),
-        UserChange::Update { person, .. } => (std::cmp::Reverse(Role::FALLBACK), *person),
-    });
-    let room = world.policy.seats.room(world.target.billable_users);
-    let room = usize::try_from(room)
-        .unwrap_or(usize::MAX)
-        .min(newcomers.len());
-    let left_out = newcomers.split_off(room);
-    for change in left_out {
-        plan.skipped
-            .push(skipped(Kind::User, change.person(), "no_seat"));
-    }
-    let mut joiners = Vec::new();
-    for change in &newcomers {
-        if let UserChange::Create { person, user, .. } = change {
-            bound.insert(*person, user.clone());
-            joiners.push(Member {
-                user: user.clone(),
-                person: *person,
-            });
-        }
-    }
-    plan.users.extend(newcomers);
-    joiners.sort();
-    for team in &world.policy.user_defaults.teams {
-        if joiners.is_empty() {
-            break;
-        }
-        if world.target.teams.contains_key(&team.team) {
-            plan.default_teams.push(DefaultTeamChange {
-                team: team.clone(),
-                add: joiners.clone(),
-            });
-        } else {
-            plan.skipped
-                .push(skipped(Kind::Team, &team.team, "default_team_missing"));
-        }
-    }
 }

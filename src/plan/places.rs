@@ -27,8 +27,12 @@ pub(super) fn decide(world: World<'_>, desired: &Desired<'_>, plan: &mut Plan) {
         if let Organizations::On(_) = world.policy.organizations {
             organization(world, plan, *group, wanted);
         }
-        let row = world.target.teams.get(TeamId::of(*group).as_str());
-        match row {
+        let team = TeamId::of(*group);
+        // Said where its members are decided about.
+        if world.target.broken_teams.contains_key(&team) {
+            continue;
+        }
+        match world.target.teams.get(&team) {
             Some(row) => existing_team(world, plan, *group, wanted, row),
             None if team_room == 0 => {
                 plan.skipped
@@ -44,10 +48,10 @@ pub(super) fn decide(world: World<'_>, desired: &Desired<'_>, plan: &mut Plan) {
 }
 
 fn organization(world: World<'_>, plan: &mut Plan, group: GroupId, wanted: &WantedGroup<'_>) {
-    // `organization_alias` cannot be NULL; the id is at least unambiguous.
-    let alias = wanted.alias.clone().unwrap_or_else(|| group.to_string());
     let id = OrganizationId::of(group);
     let Some(row) = world.target.organizations.get(&id) else {
+        // `organization_alias` cannot be NULL; the id is at least unambiguous.
+        let alias = wanted.alias.clone().unwrap_or_else(|| group.to_string());
         plan.organizations
             .push(OrganizationChange::Create { group, alias });
         return;
@@ -60,7 +64,9 @@ fn organization(world: World<'_>, plan: &mut Plan, group: GroupId, wanted: &Want
     if known.is_none() {
         plan.adopted.first_seen.organizations.push(group);
     }
-    match follow(Some(&row.alias), Some(&alias), &owned.alias, |a, b| a == b) {
+    // A group without a name says nothing: the organization keeps its own.
+    let wanted = wanted.alias.as_ref();
+    match follow(Some(&row.alias), wanted, &owned.alias, |a, b| a == b) {
         Verdict::Write(after) => {
             owned.alias = LastWritten::Value(after.clone());
             plan.organizations.push(OrganizationChange::Rename {
@@ -148,7 +154,7 @@ fn existing_team(
     if known.is_none() {
         plan.adopted.first_seen.teams.push(group);
     }
-    let alias = team_alias(known.is_some(), wanted, row, &mut owned);
+    let alias = team_alias(wanted, row, &mut owned);
     let organization = attachment(world, group, row, &mut owned);
     let models = mirrored_models(world, group, row, organization.as_ref(), &mut owned);
     if alias.is_none() && organization.is_none() && models.is_none() {
@@ -167,7 +173,6 @@ fn existing_team(
 }
 
 fn team_alias(
-    known: bool,
     wanted: &WantedGroup<'_>,
     row: &TeamRow,
     owned: &mut OwnedTeam,
@@ -179,8 +184,13 @@ fn team_alias(
         |a, b| a == b,
     );
     match verdict {
-        // A team that is found is left as it is, an empty name included.
-        Verdict::Write(_) if !known => None,
+        // A team that was found is left as it was, an empty name included,
+        // until its name has once been Entra's.
+        Verdict::Write(_)
+            if owned.origin == Origin::Adopted && owned.alias == LastWritten::Never =>
+        {
+            None
+        }
         Verdict::Write(after) => {
             owned.alias = LastWritten::Value(after.clone());
             Some(FieldChange {

@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 use super::change::Member;
 use super::item::Item;
 use crate::model::ids::{GroupId, PersonId, UserId};
+use crate::model::ledger::Ours;
 use crate::model::report::Kind;
 use crate::model::role::Role;
 
@@ -37,6 +38,8 @@ pub enum Removal {
         member: Member,
         /// Why.
         why: Why,
+        /// Whether the role of `proxy_admin`, if the row has it, is ours.
+        administrator: Ours,
     },
     /// A role that we gave.
     LowerRole {
@@ -164,7 +167,7 @@ impl Removal {
                 before: json!({ "role": "internal_user" }),
                 after: Value::Null,
             },
-            Self::Deactivation { member, why } => Item {
+            Self::Deactivation { member, why, .. } => Item {
                 action: shown("deactivate"),
                 kind: Kind::User,
                 id: member.user.to_string(),

@@ -7,7 +7,9 @@ use std::io::{self, Write};
 
 use serde_json::{Map, Value};
 
+use super::text::{quoted, shown_id};
 use super::{Item, Plan, printable};
+use crate::model::report::Kind;
 
 /// Writes the plan, one line for one object, then what was left out.
 ///
@@ -16,7 +18,10 @@ use super::{Item, Plan, printable};
 pub fn text(plan: &Plan, out: &mut impl Write) -> io::Result<()> {
     let counts = plan.counts();
     if counts.total() == 0 {
-        writeln!(out, "Nothing to change: LiteLLM is as Entra wants it.")?;
+        out.write_all(match plan.unreadable.as_slice() {
+            [] => b"Nothing to change: LiteLLM is as Entra wants it.\n",
+            _ => b"Nothing to change among what could be read.\n",
+        })?;
     }
     for item in plan.items() {
         line(&item, out)?;
@@ -26,14 +31,14 @@ pub fn text(plan: &Plan, out: &mut impl Write) -> io::Result<()> {
         writeln!(
             out,
             ". {kind} {} left out: {}",
-            printable(&skipped.id),
+            shown_id(&skipped.id),
             skipped.reason
         )?;
     }
     for error in &plan.unreadable {
         let kind = error.kind.as_str();
         let message = printable(&error.message);
-        writeln!(out, "! {kind} {} {message}", printable(&error.id))?;
+        writeln!(out, "! {kind} {} {message}", shown_id(&error.id))?;
     }
     Ok(())
 }
@@ -55,13 +60,15 @@ pub fn line(item: &Item, out: &mut impl Write) -> io::Result<()> {
         "{mark} {} {} {}",
         item.action,
         item.kind.as_str(),
-        printable(&item.id)
+        shown_id(&item.id)
     )?;
     let empty = Map::new();
     let before = item.before.as_object().unwrap_or(&empty);
     if let Some(after) = item.after.as_object() {
-        let is_membership = item.id.contains('/');
-        for (column, value) in after.iter().filter(|_| !is_membership) {
+        for (column, value) in after {
+            if is_usual(item.kind, column, value) {
+                continue;
+            }
             match before.get(column) {
                 Some(old) => write!(out, " {column}: {} -> {}", shown(old), shown(value))?,
                 None if value.is_null() => {}
@@ -72,10 +79,24 @@ pub fn line(item: &Item, out: &mut impl Write) -> io::Result<()> {
     writeln!(out, " ({})", item.reason)
 }
 
+/// Whether a membership's column says what nearly every membership says: a
+/// million lines need not repeat it.
+fn is_usual(kind: Kind, column: &str, value: &Value) -> bool {
+    match kind {
+        Kind::TeamMembership => column == "role" && value == "user",
+        Kind::OrganizationMembership => column == "role",
+        _ => false,
+    }
+}
+
 fn shown(value: &Value) -> String {
     match value {
         Value::Null => "nothing".to_owned(),
-        Value::String(text) => format!("\"{}\"", printable(text)),
+        Value::String(text) => quoted(text),
+        Value::Array(list) => {
+            let list: Vec<String> = list.iter().map(shown).collect();
+            format!("[{}]", list.join(", "))
+        }
         other => printable(&other.to_string()).into_owned(),
     }
 }

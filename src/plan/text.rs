@@ -32,6 +32,35 @@ pub fn printable(text: &str) -> Cow<'_, str> {
     Cow::Owned(shown)
 }
 
+/// A name between quotation marks that it cannot close by itself, so that it
+/// cannot pass for what is printed around it.
+pub(super) fn quoted(text: &str) -> String {
+    let mut shown = String::with_capacity(text.len() + 2);
+    shown.push('"');
+    for character in text.chars() {
+        if matches!(character, '"' | '\\') {
+            shown.push('\\');
+        }
+        shown.push(character);
+    }
+    shown.push('"');
+    match printable(&shown) {
+        Cow::Borrowed(_) => shown,
+        Cow::Owned(shown) => shown,
+    }
+}
+
+/// An id as a line shows it: bare, unless it holds anything that could pass
+/// for the words around it. `LiteLLM`'s ids are free text.
+pub(super) fn shown_id(id: &str) -> Cow<'_, str> {
+    let plain = |c: char| !c.is_whitespace() && !is_deceptive(c) && !matches!(c, '"' | '\\');
+    if !id.is_empty() && id.chars().all(plain) {
+        Cow::Borrowed(id)
+    } else {
+        Cow::Owned(quoted(id))
+    }
+}
+
 fn is_deceptive(character: char) -> bool {
     character.is_control()
         || matches!(character,
@@ -48,6 +77,23 @@ mod tests {
         assert_eq!(printable("Ann\u{1b}[2J"), "Ann\\u{1b}[2J");
         assert_eq!(printable("abc\u{202e}fed"), "abc\\u{202e}fed");
         assert_eq!(printable("Zoë 🦀"), "Zoë 🦀");
+    }
+
+    #[test]
+    fn a_name_cannot_leave_its_quotation_marks() {
+        assert_eq!(quoted(r#"x" user_role: "y"#), r#""x\" user_role: \"y""#);
+        assert_eq!(quoted("ends with \\"), r#""ends with \\""#);
+        assert_eq!(quoted("two\nlines"), r#""two\u{a}lines""#);
+    }
+
+    #[test]
+    fn an_id_is_bare_unless_it_could_pass_for_words() {
+        assert_eq!(shown_id("team/ann@example.com"), "team/ann@example.com");
+        assert_eq!(
+            shown_id("ann (member of the group)"),
+            "\"ann (member of the group)\""
+        );
+        assert_eq!(shown_id(""), "\"\"");
     }
 
     #[test]

@@ -34,7 +34,7 @@ use crate::{entra, sync::write::Writer};
 
 pub use error::{Error, Result};
 pub use progress::{Phase, Progress, Watch, Written};
-pub use report::{Report, plan_json};
+pub use report::{Report, failed_plan_json, plan_json};
 
 /// One Enterprise Application and the database it is kept in step with. Made
 /// once, it keeps its connections, token and throttling between passes.

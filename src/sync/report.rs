@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 
 use super::error::Error;
 use super::write::Tally;
-use super::{Planned, Request};
+use super::{Planned, Request, Source};
 use crate::model::directory::Directory;
 use crate::model::ids::RunId;
 use crate::model::report::{
@@ -155,5 +155,22 @@ pub fn plan_json(planned: &Planned) -> Value {
         "held": plan.deprovision.verdict.alarm,
         "skipped": plan.skipped,
         "errors": plan.unreadable,
+    })
+}
+
+/// The same object when there is no plan: nothing in it but the error.
+#[must_use]
+pub fn failed_plan_json(source: &Source, error: &Error) -> Value {
+    json!({
+        "digest": Value::Null,
+        "changes": Counts::default(),
+        "items": [],
+        "held": Value::Null,
+        "skipped": [],
+        "errors": [ObjectError {
+            kind: Kind::Source,
+            id: source.name(),
+            message: error.to_string(),
+        }],
     })
 }

@@ -248,6 +248,50 @@ async fn seeded_rows_equal_those_that_litellm_wrote() {
     );
 }
 
+#[tokio::test]
+async fn the_demos_tables_have_the_shape_of_the_genuine_ones() {
+    let database = TestDatabase::create().await;
+    let script = format!(
+        "CREATE SCHEMA demo; SET search_path TO demo; {}; SET search_path TO public",
+        entra_sync::demo::LITELLM_TABLES
+    );
+    database.admin().batch_execute(&script).await.unwrap();
+    let shape = |schema: &'static str| {
+        let client = database.admin();
+        async move {
+            let rows = client
+                .query(
+                    "SELECT c.relname || '.' || a.attname || ' ' || \
+                            format_type(a.atttypid, a.atttypmod) || \
+                            CASE WHEN a.attnotnull THEN ' not null' ELSE '' END \
+                     FROM pg_class c JOIN pg_attribute a ON a.attrelid = c.oid \
+                     WHERE c.relnamespace = $1::text::regnamespace AND c.relkind = 'r' \
+                       AND a.attnum > 0 AND NOT a.attisdropped \
+                       AND c.relname IN (SELECT relname FROM pg_class \
+                                         WHERE relnamespace = 'demo'::regnamespace) \
+                     ORDER BY 1",
+                    &[&schema],
+                )
+                .await
+                .unwrap();
+            rows.iter().map(|row| row.get(0)).collect::<Vec<String>>()
+        }
+    };
+    let (ours, genuine) = (shape("demo").await, shape("public").await);
+    let missing: Vec<_> = genuine
+        .iter()
+        .filter(|column| !ours.contains(column))
+        .collect();
+    let foreign: Vec<_> = ours
+        .iter()
+        .filter(|column| !genuine.contains(column))
+        .collect();
+    assert!(
+        missing.is_empty() && foreign.is_empty(),
+        "missing: {missing:#?}, not in LiteLLM: {foreign:#?}"
+    );
+}
+
 /// One row of the fixture.
 fn reference(scenario: &str, table: &str, key: &str, id: &str) -> Value {
     let fixture: Value =

@@ -1,10 +1,43 @@
 //! The integration tests: one binary, one file per behaviour, each test with a
 //! LiteLLM database of its own. `scripts/test` provides the PostgreSQL.
 
+mod bad_objects;
+mod check_database;
+mod check_entra;
+mod cli_exit_codes;
+mod cli_failures;
+mod cli_failures_database;
+mod cli_flags;
+mod cli_lease;
+mod cli_ledger;
+mod cli_secrets;
+mod cli_shapes;
+mod daemon_outages;
+mod daemon_schedule;
+mod daemon_signals;
 mod database_role;
+mod existing_teams;
+mod filters_and_scopes;
 mod first_pass;
+mod following;
+mod interruptions;
 mod litellm_schema;
+mod many_members;
+mod matching;
+mod matching_by_email;
+mod meeting_a_login;
+mod names;
+mod organization_models;
+mod organizations;
+mod people_as_they_are;
+mod pooler;
+mod reference_rows;
+mod removals;
+mod roles;
+mod seats;
 mod support;
 mod taking_members_away;
 mod taking_teams_away;
 mod taking_users_access;
+mod team_defaults;
+mod user_defaults;

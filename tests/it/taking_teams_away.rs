@@ -8,7 +8,7 @@ use entra_sync::model::target::Block;
 use serde_json::{Value, json};
 
 use crate::support::database::connect;
-use crate::support::tables::changed_columns;
+use crate::support::deeds::changed_columns;
 use crate::support::{Hands, Tables, TestDatabase, seed};
 
 async fn world() -> Hands {

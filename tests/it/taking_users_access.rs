@@ -6,7 +6,7 @@ use entra_sync::model::ids::UserId;
 use entra_sync::model::role::Role;
 use serde_json::{Value, json};
 
-use crate::support::tables::changed_columns;
+use crate::support::deeds::changed_columns;
 use crate::support::{Hands, Tables, TestDatabase, seed};
 
 async fn world() -> Hands {

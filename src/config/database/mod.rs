@@ -39,7 +39,7 @@ pub struct DatabaseTarget {
     /// For a free connection of the pool (`pool_timeout`); `None` waits for
     /// ever.
     pub pool_timeout: Option<Duration>,
-    /// For one answer of the server (`socket_timeout`); `None` is no limit.
+    /// For any one statement (`socket_timeout`); `None` leaves it to us.
     pub socket_timeout: Option<Duration>,
     /// What stands between us and the server.
     pub pooler: Pooler,
@@ -132,7 +132,9 @@ pub(super) fn parse(secret: Secret) -> Result<(DatabaseTarget, Vec<String>), Wro
         // Without them a server that vanished is noticed after two hours.
         .keepalives_idle(Duration::from_secs(15))
         .keepalives_interval(Duration::from_secs(5))
-        .keepalives_retries(3);
+        .keepalives_retries(3)
+        // Keepalives are not sent while something waits to be acknowledged.
+        .tcp_user_timeout(Duration::from_secs(30));
     let mut target = DatabaseTarget {
         connection,
         tls: DatabaseTls::Prefer,

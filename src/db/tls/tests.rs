@@ -55,7 +55,7 @@ async fn a_closed_port_is_connection_refused() {
         .unwrap()
         .port();
     let error = refused(&format!("postgresql://lite:hunter2@127.0.0.1:{port}/d")).await;
-    assert_eq!(error.kind(), "unreachable");
+    assert_eq!(error.kind(), "database_unreachable");
     assert!(error.is_retryable());
     let text = error.to_string();
     assert!(
@@ -76,7 +76,7 @@ async fn a_server_without_tls_is_not_talked_to_in_plain_when_tls_is_required() {
             "postgresql://u:p@127.0.0.1:{port}/d?sslmode={mode}"
         ))
         .await;
-        assert_eq!(error.kind(), "tls", "{error}");
+        assert_eq!(error.kind(), "database_tls", "{error}");
         assert_eq!(
             error.to_string(),
             format!(
@@ -93,13 +93,17 @@ async fn the_servers_own_words_are_sorted_and_told() {
         (
             "28P01",
             "password authentication failed for user \"u\"",
-            "login",
+            "database_login",
         ),
-        ("28000", "no pg_hba.conf entry for host", "login"),
-        ("3D000", "database \"d\" does not exist", "no_database"),
-        ("53300", "sorry, too many clients already", "busy"),
-        ("57P03", "the database system is starting up", "busy"),
-        ("XX000", "something else", "other"),
+        ("28000", "no pg_hba.conf entry for host", "database_login"),
+        ("3D000", "database \"d\" does not exist", "database_missing"),
+        ("53300", "sorry, too many clients already", "database_busy"),
+        (
+            "57P03",
+            "the database system is starting up",
+            "database_busy",
+        ),
+        ("XX000", "something else", "database_other"),
     ] {
         let port = server(vec![error_response(code, message)]).await;
         let error = refused(&format!(

@@ -9,7 +9,9 @@ use diesel_async::AsyncPgConnection;
 use serde_json::Value;
 
 use super::remove::TakenMember;
-use super::{append_to_roster, append_to_users, insert_memberships, read_team};
+use super::{
+    Columns, Terms, append_to_rosters, append_to_users, existing_teams, insert_memberships,
+};
 use crate::litellm::audit::{self, Audit};
 use crate::litellm::copies::{self, Reference};
 use crate::litellm::error::Result;
@@ -58,9 +60,12 @@ pub async fn restore(
     taken: &[TakenMember],
     audit: Audit,
 ) -> Result<Restoration> {
-    let Some(row) = read_team(connection, writing, team).await? else {
+    if existing_teams(connection, &[team.as_str()])
+        .await?
+        .is_empty()
+    {
         return Ok(Restoration::TeamGone);
-    };
+    }
     let wanted: BTreeSet<&str> = taken.iter().map(|member| member.user.as_str()).collect();
     let wanted: Vec<&str> = wanted.into_iter().collect();
     let present = users::lock(connection, &wanted).await?;
@@ -71,7 +76,11 @@ pub async fn restore(
             .filter(|member| there.contains(member.user.as_str()))
     };
 
-    append_to_users(connection, writing, team, &present).await?;
+    let pairs = Columns {
+        teams: vec![team.as_str(); present.len()],
+        users: present.iter().map(String::as_str).collect(),
+    };
+    append_to_users(connection, writing, &pairs).await?;
     let rows: Vec<&Value> = back()
         .filter_map(|member| member.membership.as_ref())
         .collect();
@@ -85,10 +94,14 @@ pub async fn restore(
     )
     .await?;
     // Whose copy holds none gets one as a new member does.
-    insert_memberships(connection, writing, team, &row, &present, None).await?;
+    insert_memberships(connection, writing, &pairs, Terms::MEMBER).await?;
     let taken_keys: Vec<&TakenKey> = back().flat_map(|member| &member.keys).collect();
     let keys = keys::restore(connection, writing, &taken_keys).await?;
-    let joined = append_to_roster(connection, writing, team, &present, TeamRole::User).await?;
+    let joined: Vec<String> = append_to_rosters(connection, writing, &pairs, TeamRole::User)
+        .await?
+        .into_iter()
+        .map(|(_, user)| user)
+        .collect();
     audit::members_joined(connection, writing, team, &joined, audit).await?;
     Ok(Restoration::Restored(Restored {
         joined,

@@ -88,7 +88,7 @@ struct Count {
 /// isolation.
 ///
 /// # Errors
-/// When the database fails, or a roster is not one.
+/// When the database fails.
 pub async fn read(
     connection: &mut AsyncPgConnection,
     capabilities: &Capabilities,
@@ -98,21 +98,50 @@ pub async fn read(
         .batch_execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY")
         .await
         .doing("beginning the snapshot of LiteLLM's rows")?;
-    let verified_subjects = verified_subjects(connection, capabilities, interest).await?;
+    let verified = verified_subjects(connection, capabilities).await?;
     let mut target = Target {
-        users: users::read(connection, interest, &verified_subjects).await?,
+        users: users::read(connection, interest, &verified).await?,
         ..Target::default()
     };
-    target.verified_subjects = verified_subjects;
-    target.teams = teams::read(connection, interest, &target.users).await?;
+    // Also of people who were not read: a row as which a stranger has logged
+    // in must not be taken for somebody else's.
+    target.verified_subjects = verified;
+    let users = &target.users;
+    target
+        .verified_subjects
+        .retain(|_, user| users.contains_key(user));
+    let teams = teams::read(connection, interest, &target.users).await?;
+    target.teams = teams.whole;
+    target.broken_teams = teams.broken;
     target.organizations = organizations::read(connection, interest, &target.users).await?;
-    target.billable_users = count(connection, COUNT_BILLABLE).await?;
-    target.team_count = count(
-        connection,
-        "SELECT count(*) AS count FROM \"LiteLLM_TeamTable\"",
-    )
-    .await?;
+    let extent = extent(connection).await?;
+    target.billable_users = extent.billable_users;
+    target.team_count = extent.teams;
     Ok(target)
+}
+
+/// How much a licence counts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Extent {
+    /// Users that take a seat.
+    pub billable_users: u64,
+    /// Teams.
+    pub teams: u64,
+}
+
+/// Counts what a licence counts.
+///
+/// # Errors
+/// When the database fails.
+pub async fn extent(connection: &mut AsyncPgConnection) -> Result<Extent> {
+    Ok(Extent {
+        billable_users: count(connection, COUNT_BILLABLE).await?,
+        teams: count(
+            connection,
+            "SELECT count(*) AS count FROM \"LiteLLM_TeamTable\"",
+        )
+        .await?,
+    })
 }
 
 async fn count(connection: &mut AsyncPgConnection, sql: &str) -> Result<u64> {
@@ -128,7 +157,6 @@ async fn count(connection: &mut AsyncPgConnection, sql: &str) -> Result<u64> {
 async fn verified_subjects(
     connection: &mut AsyncPgConnection,
     capabilities: &Capabilities,
-    interest: &Interest,
 ) -> Result<HashMap<PersonId, UserId>> {
     #[derive(QueryableByName)]
     struct Row {
@@ -149,10 +177,7 @@ async fn verified_subjects(
         .into_iter()
         .filter_map(|row| {
             let person: PersonId = row.oid.to_lowercase().parse().ok()?;
-            interest
-                .people
-                .contains(&person)
-                .then(|| (person, UserId::new(row.user_id)))
+            Some((person, UserId::new(row.user_id)))
         })
         .collect())
 }

@@ -37,11 +37,19 @@ pub(super) struct MembersRow {
     pub(super) users: Vec<String>,
 }
 
+/// Teams, and those whose roster LiteLLM itself could not load, with the
+/// reason: they must not stop the others.
+#[derive(Debug, Default)]
+pub(super) struct Teams {
+    pub(super) whole: BTreeMap<TeamId, TeamRow>,
+    pub(super) broken: BTreeMap<TeamId, String>,
+}
+
 pub(super) async fn read(
     connection: &mut AsyncPgConnection,
     interest: &Interest,
     users: &BTreeMap<UserId, UserRow>,
-) -> Result<BTreeMap<TeamId, TeamRow>> {
+) -> Result<Teams> {
     let wanted = any(&interest.teams, TeamId::as_str);
     let doing = "reading LiteLLM's teams";
     let mut rows = sql_query(
@@ -53,10 +61,13 @@ pub(super) async fn read(
     .load_stream::<Row>(connection)
     .await
     .doing(doing)?;
-    let mut teams = BTreeMap::new();
+    let mut teams = Teams::default();
     while let Some(row) = rows.try_next().await.doing(doing)? {
+        let Some(id) = interest.teams.get(row.team_id.as_str()) else {
+            continue;
+        };
         let mut entries = Vec::new();
-        roster::read(&row.roster, &mut |entry| {
+        let read = roster::read(&row.roster, &mut |entry| {
             let user = entry.user_id.as_deref();
             if let Some((user, _)) = user.and_then(|user| users.get_key_value(user)) {
                 entries.push(RosterEntry {
@@ -64,16 +75,17 @@ pub(super) async fn read(
                     role: entry.role(),
                 });
             }
-        })
-        .map_err(|cause| Error::BadRoster {
-            team: row.team_id.clone(),
-            cause: cause.to_string(),
-        })?;
+        });
+        if let Err(cause) = read {
+            let error = Error::BadRoster {
+                team: row.team_id,
+                cause: cause.to_string(),
+            };
+            teams.broken.insert(id.clone(), error.to_string());
+            continue;
+        }
         entries.sort_unstable();
         entries.shrink_to_fit();
-        let Some(id) = interest.teams.get(row.team_id.as_str()) else {
-            continue;
-        };
         let team = TeamRow {
             alias: row.team_alias,
             organization: row.organization_id.map(OrganizationId::new),
@@ -91,10 +103,10 @@ pub(super) async fn read(
                 Block::Open
             },
         };
-        teams.insert(id.clone(), team);
+        teams.whole.insert(id.clone(), team);
     }
     drop(rows);
-    memberships(connection, &wanted, users, &mut teams).await?;
+    memberships(connection, &wanted, users, &mut teams.whole).await?;
     Ok(teams)
 }
 

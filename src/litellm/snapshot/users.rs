@@ -37,7 +37,11 @@ pub(super) async fn read(
     interest: &Interest,
     verified: &HashMap<PersonId, UserId>,
 ) -> Result<BTreeMap<UserId, UserRow>> {
-    let verified: HashSet<&str> = verified.values().map(UserId::as_str).collect();
+    let verified: HashSet<&str> = verified
+        .iter()
+        .filter(|(person, _)| interest.people.contains(person))
+        .map(|(_, user)| user.as_str())
+        .collect();
     let doing = "reading LiteLLM's users";
     let mut rows = sql_query(
         "SELECT user_id, sso_user_id, user_email, user_alias, user_role, \

@@ -200,6 +200,7 @@ async fn insert_permissions(
 /// The reverse copy of `access_group_ids` (litellm-contract 2a).
 pub(super) async fn join_access_groups(
     connection: &mut AsyncPgConnection,
+    writing: Writing<'_>,
     defaults: &TeamDefaults,
     teams: &[NewTeam<'_>],
 ) -> Result<()> {
@@ -210,7 +211,8 @@ pub(super) async fn join_access_groups(
         "UPDATE \"LiteLLM_AccessGroupTable\" \
          SET assigned_team_ids = COALESCE(assigned_team_ids, '{}') || ARRAY( \
                 SELECT n.id FROM unnest($1::text[]) AS n (id) \
-                WHERE NOT n.id = ANY(COALESCE(assigned_team_ids, '{}'))) \
+                WHERE NOT n.id = ANY(COALESCE(assigned_team_ids, '{}'))), \
+             updated_at = $3 \
          WHERE access_group_id = ANY($2)",
     )
     .bind::<Array<Text>, _>(
@@ -220,6 +222,7 @@ pub(super) async fn join_access_groups(
             .collect::<Vec<_>>(),
     )
     .bind::<Array<Text>, _>(&defaults.access_group_ids)
+    .bind::<Timestamp, _>(writing.stamp())
     .execute(connection)
     .await
     .doing("entering teams in their access groups")?;

@@ -4,8 +4,10 @@ use super::{Removals, doubt, is_protected, managed_row, member};
 use crate::model::directory::{Account, Attributes};
 use crate::model::evidence::Whereabouts;
 use crate::model::ids::PersonId;
+use crate::model::ledger::Ours;
 use crate::model::policy::GonePersonPolicy;
 use crate::model::report::{Kind, ObjectError};
+use crate::model::role::Role;
 use crate::model::target::Activity;
 use crate::plan::World;
 use crate::plan::people::Bound;
@@ -78,6 +80,10 @@ fn deactivate(world: World<'_>, person: PersonId, why: Why, candidates: &mut Vec
         candidates.push(Removal::Deactivation {
             member: member(person, user),
             why,
+            administrator: match world.owned.people.get(&person).and_then(|owned| owned.role) {
+                Some(Role::ProxyAdmin) => Ours::Yes,
+                _ => Ours::No,
+            },
         });
     }
 }

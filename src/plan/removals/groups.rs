@@ -29,9 +29,9 @@ pub(super) fn questions(
             if left.peek().is_some() {
                 questions.groups.push(*group);
             }
-            questions
-                .people
-                .extend(left.filter(|person| !world.directory.people.contains_key(person)));
+            // Also those whom another group shows: they may have been deleted
+            // while this reading went on.
+            questions.people.extend(left);
         }
     }
     if unassigned(world).next().is_some() {
@@ -118,16 +118,21 @@ pub(super) fn decide(
             );
         }
     }
-    let reread = removals.evidence.assignments.as_ref();
-    let still = |group: GroupId| {
-        reread.is_none_or(|list| {
-            list.get()
-                .iter()
-                .any(|row| row.principal == Principal::Group(group))
-        })
-    };
-    for group in unassigned(world).filter(|group| !still(*group)) {
-        no_longer_assigned(world, removals, group, candidates, forgotten);
+    for group in unassigned(world) {
+        let Some(list) = &removals.evidence.assignments else {
+            doubts.push(doubt(
+                Kind::Group,
+                group,
+                "seems no longer assigned, but the assignment list could not be read a second time \
+                 to make sure; nothing was changed for it, the next pass looks again"
+                    .to_owned(),
+            ));
+            continue;
+        };
+        let assigned = Principal::Group(group);
+        if list.get().iter().all(|row| row.principal != assigned) {
+            no_longer_assigned(world, removals, group, candidates, forgotten);
+        }
     }
 }
 
@@ -149,26 +154,23 @@ fn left(
     if leavers.peek().is_none() {
         return;
     }
-    let again = match removals.evidence.groups.get(&group) {
-        Some(Ok(members)) => members.get().as_slice(),
-        // Not asked yet, or not answered: whoever is there stays.
-        Some(Err(_)) => {
-            doubts.push(doubt(
-                Kind::Group,
-                group,
-                "members seem to have left, but the group could not be read a second time to make \
-                 sure; nobody was removed, the next pass looks again"
-                    .to_owned(),
-            ));
-            return;
-        }
-        None => return,
+    // Not answered, or not asked: whoever is there stays.
+    let Some(Ok(again)) = removals.evidence.groups.get(&group) else {
+        doubts.push(doubt(
+            Kind::Group,
+            group,
+            "members seem to have left, but the group could not be read a second time to make \
+             sure; nobody was removed, the next pass looks again"
+                .to_owned(),
+        ));
+        return;
     };
+    let again = again.get().as_slice();
     for person in leavers {
         if again.binary_search(&person).is_ok() {
             continue;
         }
-        let why = match whereabouts(world, removals, person) {
+        let why = match whereabouts(removals, person) {
             Where::Here => Why::LeftGroup,
             Where::Gone => Why::Purged,
             // Entra keeps the memberships of a deleted person for 30 days and
@@ -190,10 +192,7 @@ enum Where {
     Unknown(String),
 }
 
-fn whereabouts(world: World<'_>, removals: Removals<'_>, person: PersonId) -> Where {
-    if world.directory.people.contains_key(&person) {
-        return Where::Here;
-    }
+fn whereabouts(removals: Removals<'_>, person: PersonId) -> Where {
     match removals.evidence.people.get(&person) {
         Some(Whereabouts::Present(_)) => Where::Here,
         Some(Whereabouts::SoftDeleted) => Where::Restorable,

@@ -7,6 +7,7 @@ use super::step::{Desk, Writable};
 use crate::db::Transaction;
 use crate::ledger::changes::{self, MemberChange};
 use crate::ledger::ownership::{self, Membership};
+use crate::litellm;
 use crate::litellm::members::{Pair, Terms, ensure};
 use crate::litellm::organizations;
 use crate::model::ids::{GroupId, OrganizationId, TeamId, UserId};
@@ -45,14 +46,29 @@ pub(super) async fn write(desk: Desk<'_>, plan: &Plan, tally: &mut Tally) -> Res
                 terms: Terms::MEMBER,
             });
             if batch.len() == BATCH {
-                desk.run(&batch, BATCH, tally).await?;
+                run(desk, &batch, tally).await?;
                 batch.clear();
             }
         }
     }
-    desk.run(&batch, BATCH, tally).await?;
+    run(desk, &batch, tally).await?;
     default_teams(desk, plan, tally).await?;
     organization_members(desk, plan, tally).await
+}
+
+/// Writes a batch; teams that somebody else worked on come once more, each
+/// alone and with patience.
+async fn run(desk: Desk<'_>, batch: &[TeamMember<'_>], tally: &mut Tally) -> Result<()> {
+    desk.run(batch, BATCH, tally).await?;
+    for team in std::mem::take(&mut tally.busy_teams) {
+        let members: Vec<TeamMember<'_>> = batch
+            .iter()
+            .filter(|member| member.team.as_str() == team)
+            .copied()
+            .collect();
+        desk.run(&members, BATCH, tally).await?;
+    }
+    Ok(())
 }
 
 async fn default_teams(desk: Desk<'_>, plan: &Plan, tally: &mut Tally) -> Result<()> {
@@ -111,6 +127,7 @@ enum Why {
 }
 
 /// All of a batch join on the same terms.
+#[derive(Clone, Copy)]
 struct TeamMember<'a> {
     team: &'a TeamId,
     /// `None` for a default team: nobody's membership there is managed.
@@ -150,8 +167,10 @@ impl Writable for TeamMember<'_> {
                            pass decides about it anew";
             tally.error(Kind::User, user, message);
         }
+        tally.busy_teams.extend(done.busy.iter().cloned());
         let set = |ids: &'_ [String]| ids.iter().cloned().collect::<HashSet<String>>();
         let (no_team, no_row) = (set(&done.without_team), set(&done.without_row));
+        let busy = set(&done.busy);
         let joined: HashSet<(&str, &str)> = done
             .joined
             .iter()
@@ -159,7 +178,10 @@ impl Writable for TeamMember<'_> {
             .collect();
         let there: Vec<&Self> = items
             .iter()
-            .filter(|item| !no_team.contains(item.key().0) && !no_row.contains(item.key().1))
+            .filter(|item| {
+                let (team, user) = item.key();
+                !no_team.contains(team) && !busy.contains(team) && !no_row.contains(user)
+            })
             .collect();
         let (added, present): (Vec<&Self>, Vec<&Self>) = there
             .into_iter()
@@ -190,8 +212,25 @@ impl Writable for TeamMember<'_> {
 
     fn refuse(&self, error: &Error, tally: &mut Tally) {
         let id = format!("{}/{}", self.team, self.member.user);
-        let message = format!("the member could not be added: {error}");
+        let message = match self.group {
+            Some(_) => format!("the member could not be added: {error}"),
+            // As at a first login: LiteLLM tries no second time either.
+            None => format!(
+                "the new user could not be added to this default team: {error}; that is done once \
+                 only, so add the user in LiteLLM"
+            ),
+        };
         tally.error(Kind::TeamMembership, id, message);
+    }
+
+    /// Nobody can join a team that stays locked: said once, not for each.
+    fn refuse_all(items: &[Self], error: &Error, tally: &mut Tally) -> bool {
+        let locked = matches!(error, Error::Litellm(litellm::Error::TeamLocked { .. }));
+        if let (true, Some(first)) = (locked, items.first()) {
+            let message = format!("its members could not be added: {error}");
+            tally.error(Kind::Team, first.team, message);
+        }
+        locked
     }
 }
 

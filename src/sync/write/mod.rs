@@ -8,11 +8,12 @@
 mod adoptions;
 mod members;
 mod organizations;
+mod removals;
 mod step;
 mod teams;
 mod users;
 
-use std::collections::HashSet;
+use std::collections::{BTreeSet, HashSet};
 
 use chrono::Utc;
 use tokio_util::sync::CancellationToken;
@@ -40,6 +41,8 @@ pub(super) struct Tally {
     without_team: HashSet<GroupId>,
     /// Users that could not be inserted: no memberships to write.
     without_row: HashSet<UserId>,
+    /// Teams that somebody else worked on: their members come again.
+    busy_teams: BTreeSet<String>,
 }
 
 impl Tally {
@@ -50,6 +53,7 @@ impl Tally {
         self.without_organization.extend(other.without_organization);
         self.without_team.extend(other.without_team);
         self.without_row.extend(other.without_row);
+        self.busy_teams.extend(other.busy_teams);
     }
 
     fn error(&mut self, kind: Kind, id: impl ToString, message: impl Into<String>) {
@@ -71,6 +75,16 @@ fn add(sum: &mut Counts, more: &Counts) {
     sum.team_memberships.added += more.team_memberships.added;
     sum.team_memberships.repaired += more.team_memberships.repaired;
     sum.organization_memberships.added += more.organization_memberships.added;
+    sum.teams.blocked += more.teams.blocked;
+    sum.teams.unblocked += more.teams.unblocked;
+    sum.teams.deleted += more.teams.deleted;
+    sum.users.deactivated += more.users.deactivated;
+    sum.users.reactivated += more.users.reactivated;
+    sum.team_memberships.removed += more.team_memberships.removed;
+    sum.organization_memberships.removed += more.organization_memberships.removed;
+    sum.keys.blocked += more.keys.blocked;
+    sum.keys.unblocked += more.keys.unblocked;
+    sum.keys.deleted += more.keys.deleted;
 }
 
 /// Writes one plan.
@@ -127,12 +141,15 @@ impl<'a> Writer<'a> {
     }
 }
 
-/// Organizations before the teams inside them, both and the users before the
-/// memberships that join them.
+/// Whose access ends, first of all; then organizations before the teams inside
+/// them, both and the users before the memberships that join them; what else is
+/// taken away comes last.
 async fn in_order(desk: Desk<'_>, plan: &Plan, tally: &mut Tally) -> Result<()> {
+    removals::write_access(desk, plan, tally).await?;
     organizations::write(desk, plan, tally).await?;
     teams::write(desk, plan, tally).await?;
     users::write(desk, plan, tally).await?;
     members::write(desk, plan, tally).await?;
+    removals::write(desk, plan, tally).await?;
     adoptions::write(desk, plan).await
 }

@@ -40,6 +40,12 @@ pub(super) trait Writable: Sized {
 
     /// Notes that this one cannot be written, and why.
     fn refuse(&self, error: &Error, tally: &mut Tally);
+
+    /// Notes a failure that has befallen all of a batch at once; false when it
+    /// may be about one of them, and halving the batch finds out which.
+    fn refuse_all(_items: &[Self], _error: &Error, _tally: &mut Tally) -> bool {
+        false
+    }
 }
 
 impl Desk<'_> {
@@ -66,6 +72,9 @@ impl Desk<'_> {
                     self.progress.advance(items.len());
                 }
                 Err(error) if error.is_fatal() => return Err(error),
+                Err(error) if W::refuse_all(items, &error, tally) => {
+                    self.progress.advance(items.len());
+                }
                 Err(error) => match items {
                     [] => {}
                     [one] => {

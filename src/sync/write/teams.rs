@@ -1,6 +1,8 @@
 //! Teams: made from their group, renamed, attached, kept in step with their
 //! organization's models.
 
+use std::borrow::Cow;
+
 use serde_json::{Value, json};
 
 use super::Tally;
@@ -22,10 +24,18 @@ use crate::sync::error::{Error, Result};
 const BATCH: usize = 100;
 
 pub(super) async fn write(desk: Desk<'_>, plan: &Plan, tally: &mut Tally) -> Result<()> {
+    let stands_alone = |group| tally.without_organization.contains(&group);
+    let changes: Vec<Cow<'_, TeamChange>> = plan
+        .teams
+        .iter()
+        .filter_map(|change| match stands_alone(change.group()) {
+            true => change.standing_alone().map(Cow::Owned),
+            false => Some(Cow::Borrowed(change)),
+        })
+        .collect();
     let (mut new, mut updated) = (Vec::new(), Vec::new());
-    for change in &plan.teams {
-        let stands_alone = tally.without_organization.contains(&change.group());
-        match change {
+    for change in &changes {
+        match change.as_ref() {
             TeamChange::Create {
                 group,
                 alias,
@@ -34,19 +44,14 @@ pub(super) async fn write(desk: Desk<'_>, plan: &Plan, tally: &mut Tally) -> Res
             } => new.push(New {
                 group: *group,
                 alias: alias.as_deref(),
-                organization: organization.as_ref().filter(|_| !stands_alone),
-                models: models.as_deref().filter(|_| !stands_alone),
-                placement: if stands_alone {
+                organization: organization.as_ref(),
+                models: models.as_deref(),
+                placement: if stands_alone(*group) {
                     Placement::AwaitsOrganization
                 } else {
                     Placement::Settled
                 },
             }),
-            // It was to join an organization that could not be made again.
-            TeamChange::Update {
-                organization: Some(_),
-                ..
-            } if stands_alone => {}
             TeamChange::Update {
                 group,
                 alias,

@@ -55,12 +55,14 @@ pub(super) async fn write(desk: Desk<'_>, plan: &Plan, tally: &mut Tally) -> Res
             }),
         }
     }
+    // A change may free the address with which somebody is inserted.
+    desk.run(&updated, BATCH, tally).await?;
     // The plan puts the higher roles first: they take the seats, and a batch
     // holds one role, which decides about a new user's limits.
     for same_role in new.chunk_by(|a, b| a.role == b.role) {
         desk.run(same_role, BATCH, tally).await?;
     }
-    desk.run(&updated, BATCH, tally).await
+    Ok(())
 }
 
 struct New<'a> {

@@ -1,9 +1,14 @@
 //! What every integration test stands on: a LiteLLM database of its own, rows
 //! as LiteLLM would have written them, and waiting without sleeping.
 
+pub mod binary;
 pub mod database;
+pub mod deeds;
+pub mod doorman;
 pub mod export;
 pub mod hands;
+pub mod look;
+pub mod pooler;
 pub mod psql;
 pub mod seed;
 pub mod tables;
@@ -11,6 +16,6 @@ pub mod wait;
 pub mod world;
 
 pub use database::TestDatabase;
+pub use deeds::Tables;
 pub use hands::Hands;
-pub use tables::Tables;
 pub use world::World;

@@ -154,3 +154,31 @@ pub async fn join(database: &TestDatabase, user: &str, team: &str) {
         .expect("the user lists the team");
     team_membership(user, team).insert(database).await;
 }
+
+/// What a Microsoft login leaves behind: this object id has logged in as this
+/// user.
+pub fn verified_subject(oid: &str, user: &str) -> Row {
+    Row::new(
+        "LiteLLM_VerifiedSubject",
+        json!({
+            "subject_id": format!("verified-{oid}"),
+            "issuer": "https://login.microsoftonline.com/contoso/v2.0",
+            "tenant_id": "contoso",
+            "oid": oid,
+            "user_id": user,
+        }),
+    )
+}
+
+/// An access group that names no team yet.
+pub fn access_group(id: &str) -> Row {
+    Row::new(
+        "LiteLLM_AccessGroupTable",
+        json!({ "access_group_id": id, "access_group_name": id, "assigned_team_ids": [] }),
+    )
+}
+
+/// A row that LiteLLM wrote somewhere else, as it was.
+pub fn recorded(table: &'static str, row: Value) -> Row {
+    Row::new(table, row)
+}

@@ -1,12 +1,12 @@
 //! What goes, and what stays.
 
-use entra_sync::litellm::members::{self, Outcome, Removal, Terms};
+use entra_sync::litellm::members::{self, Pair, Removal, Terms};
 use entra_sync::litellm::{Audit, organizations};
 use entra_sync::model::ids::{OrganizationId, TeamId, UserId};
 use serde_json::{Value, json};
 
 use super::{remove, world};
-use crate::support::tables::changed_columns;
+use crate::support::deeds::changed_columns;
 use crate::support::{Tables, seed};
 
 const NOW: &str = "2026-11-21T19:30:15.123";
@@ -118,8 +118,10 @@ async fn a_member_removed_and_added_starts_anew() {
     members::ensure(
         &mut transaction,
         hands.writing(),
-        &team,
-        &[&ada],
+        &[Pair {
+            team: &team,
+            user: &ada,
+        }],
         Terms::MEMBER,
     )
     .await
@@ -221,14 +223,16 @@ async fn rosters_of_any_shape_are_read_alike() {
     let joined = members::ensure(
         &mut transaction,
         hands.writing(),
-        &team,
-        &[&zoe],
+        &[Pair {
+            team: &team,
+            user: &zoe,
+        }],
         Terms::MEMBER,
     )
     .await
     .expect("Zoe joins");
     transaction.commit().await.expect("durable");
-    assert!(matches!(joined, Outcome::Ensured(_)));
+    assert_eq!(joined.joined, [("t".to_owned(), "zoe".to_owned())]);
     let teams = hands.database.rows("LiteLLM_TeamTable").await;
     assert!(
         teams

@@ -1,0 +1,132 @@
+//! `entra-sync check`: whether everything that a pass needs is there.
+//!
+//! Invariant: nothing is written, not even our own schema; every line that is
+//! no PASS says what to do. Must not: name anybody in the directory.
+
+mod database;
+mod finding;
+
+use std::io::Write;
+
+use serde_json::json;
+
+use super::arguments::CheckArguments;
+use super::{Exit, Format, output};
+use crate::config::{self, Loaded, Settings};
+use crate::db::Database;
+use crate::entra::{self, Outcome};
+use finding::{Finding, Verdict};
+
+/// Looks at everything and prints what was found.
+pub(super) async fn run(
+    command: &CheckArguments,
+    format: Format,
+    loaded: Loaded,
+) -> anyhow::Result<Exit> {
+    let settings = &loaded.settings;
+    let mut findings = configuration(settings);
+    let (reader, database) = prepare(settings, &mut findings);
+    if !command.offline {
+        let (entra, litellm) = tokio::join!(entra(reader), async {
+            match database {
+                Some(database) => database::check(&database, settings).await,
+                None => Vec::new(),
+            }
+        });
+        findings.extend(entra);
+        findings.extend(litellm);
+    }
+    print(format, &findings)?;
+    let failed = findings.iter().any(|one| one.result == Verdict::Fail);
+    Ok(if failed { Exit::Failed } else { Exit::Ok })
+}
+
+/// The object for programs when the settings cannot be used; people have been
+/// told on standard error.
+pub(super) fn refused(format: Format, error: &config::Error) -> anyhow::Result<Exit> {
+    if format == Format::Json {
+        let findings: Vec<Finding> = error
+            .problems()
+            .iter()
+            .map(|problem| {
+                let text = problem.to_string();
+                let what = text.strip_suffix(&problem.remedy).unwrap_or(&text);
+                let what = what.trim_end_matches([';', ' ']);
+                Finding::fail("configuration", what, &problem.remedy)
+            })
+            .collect();
+        print(format, &findings)?;
+    }
+    Ok(Exit::Usage)
+}
+
+fn print(format: Format, findings: &[Finding]) -> anyhow::Result<()> {
+    match format {
+        Format::Json => output::json(&json!({
+            "ok": findings.iter().all(|one| one.result != Verdict::Fail),
+            "checks": findings,
+        })),
+        Format::Text => output::text(|out| {
+            findings
+                .iter()
+                .try_for_each(|one| writeln!(out, "{}", one.line()))
+        }),
+    }
+}
+
+fn configuration(settings: &Settings) -> Vec<Finding> {
+    const NAME: &str = "configuration";
+    let warnings = settings
+        .warnings
+        .iter()
+        .map(|warning| Finding::told(NAME, Verdict::Warn, warning));
+    let message = match settings.warnings.len() {
+        0 => "every setting can be used".to_owned(),
+        1 => "every setting can be used, with 1 warning".to_owned(),
+        many => format!("every setting can be used, with {many} warnings"),
+    };
+    let mut findings = vec![Finding::pass(NAME, message)];
+    findings.extend(warnings);
+    findings
+}
+
+/// What can be told of both ends before anybody is asked.
+fn prepare(
+    settings: &Settings,
+    findings: &mut Vec<Finding>,
+) -> (Option<entra::Reader>, Option<Database>) {
+    let reader = entra::Reader::new(&settings.entra)
+        .map_err(|error| {
+            findings.push(Finding::told(
+                "HTTP client",
+                Verdict::Fail,
+                &error.to_string(),
+            ));
+        })
+        .ok();
+    let target = &settings.litellm.database;
+    let ready = Database::prepare(target).map_err(|error| database::unreachable(&error));
+    match ready {
+        Ok(database) => (reader, Some(database)),
+        Err(finding) => {
+            findings.push(finding);
+            (reader, None)
+        }
+    }
+}
+
+async fn entra(reader: Option<entra::Reader>) -> Vec<Finding> {
+    let Some(reader) = reader else {
+        return Vec::new();
+    };
+    reader
+        .probe()
+        .await
+        .into_iter()
+        .map(|probe| match probe.outcome {
+            Outcome::Pass(message) => Finding::pass(probe.name, message),
+            Outcome::Warn(text) => Finding::told(probe.name, Verdict::Warn, &text),
+            Outcome::Fail(text) => Finding::told(probe.name, Verdict::Fail, &text),
+        })
+        .collect()
+}

@@ -1,0 +1,214 @@
+//! What an operator sees when Entra is the trouble: one message with cause and
+//! remedy, the right exit code, and LiteLLM's tables as they were.
+
+use entra_sync::simulator::{Effect, Fault, LinkTampering, Permission, Simulator, Tenant};
+use uuid::Uuid;
+
+use crate::cli_exit_codes::world;
+use crate::support::binary::{Ended, entra_sync};
+use crate::support::{World, tables};
+
+/// Runs `plan` and `sync`, both of which must fail alike and change nothing.
+pub async fn fails(world: &World, code: i32, words: &[&str]) -> Ended {
+    let before = tables::litellm(&world.database).await;
+    let planned = entra_sync(world.environment(), &["plan"])
+        .await
+        .exits_with(code);
+    assert_eq!(planned.stdout, "");
+    let ended = entra_sync(world.environment(), &["sync"])
+        .await
+        .exits_with(code);
+    assert!(ended.stdout.starts_with("failed: "), "{}", ended.stdout);
+    for ended in [&planned, &ended] {
+        let message = ended.message();
+        for word in words {
+            assert!(message.contains(word), "{word} is not in: {message}");
+        }
+    }
+    assert_eq!(
+        before,
+        tables::litellm(&world.database).await,
+        "LiteLLM's rows changed"
+    );
+    ended
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_wrong_client_secret() {
+    let world = world().await.with("MICROSOFT_CLIENT_SECRET", "wrong");
+    fails(
+        &world,
+        1,
+        &[
+            "refused the client secret",
+            "AADSTS7000215",
+            "entra.client_secret",
+        ],
+    )
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_tenant_that_does_not_exist() {
+    let mut world = world().await;
+    let other = Uuid::from_u128(7).to_string();
+    let endpoint = format!("{}/{other}/oauth2/v2.0/token", world.entra.url());
+    world
+        .set("MICROSOFT_TENANT", &other)
+        .set("MICROSOFT_TOKEN_ENDPOINT", endpoint);
+    fails(
+        &world,
+        1,
+        &[&other, "does not exist", "AADSTS90002", "entra.tenant"],
+    )
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_client_that_the_tenant_does_not_know() {
+    let other = Uuid::from_u128(7).to_string();
+    let world = world().await.with("MICROSOFT_CLIENT_ID", &other);
+    fails(
+        &world,
+        1,
+        &[&other, "unknown", "AADSTS700016", "entra.client_id"],
+    )
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_service_principal_that_does_not_exist() {
+    let other = Uuid::from_u128(7).to_string();
+    let world = world().await.with("MICROSOFT_SERVICE_PRINCIPAL_ID", &other);
+    fails(
+        &world,
+        1,
+        &[
+            &other,
+            "no service principal",
+            "Object ID",
+            "Enterprise applications",
+        ],
+    )
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_missing_permission_to_read_the_application() {
+    let world = world().await;
+    world
+        .entra
+        .tenant(|tenant| tenant.revoke(Permission::ApplicationReadAll));
+    fails(&world, 1, &["Application.Read.All", "admin consent"]).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_missing_permission_to_read_groups() {
+    let world = world().await;
+    world
+        .entra
+        .tenant(|tenant| tenant.revoke(Permission::GroupMemberReadAll));
+    fails(&world, 1, &["GroupMember.Read.All", "admin consent"]).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_missing_permission_to_read_people_is_said_once_and_changes_nothing() {
+    let world = world().await;
+    world
+        .entra
+        .tenant(|tenant| tenant.revoke(Permission::UserReadAll));
+    let ended = entra_sync(world.environment(), &["sync"])
+        .await
+        .exits_with(4);
+    let said = ended.stdout.matches("User.Read.All").count()
+        + ended.stderr.matches("User.Read.All").count();
+    assert_eq!(said, 1, "{ended:#?}");
+    assert!(world.database.rows("LiteLLM_UserTable").await.is_empty());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_unreachable_graph() {
+    let mut world = world().await;
+    world.set("MICROSOFT_GRAPH_ENDPOINT", "http://127.0.0.1:1/v1.0");
+    world.set("ENTRA_SYNC__ENTRA__ATTEMPTS", "1");
+    fails(&world, 1, &["127.0.0.1:1", "refused", "firewall"]).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_unreachable_token_endpoint() {
+    let mut world = world().await;
+    world.set(
+        "MICROSOFT_TOKEN_ENDPOINT",
+        "http://127.0.0.1:1/t/oauth2/v2.0/token",
+    );
+    world.set("ENTRA_SYNC__ENTRA__ATTEMPTS", "1");
+    fails(&world, 1, &["127.0.0.1:1", "refused", "firewall"]).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_assignment_list_that_ends_in_the_middle() {
+    let world = world().await.with("ENTRA_SYNC__ENTRA__ATTEMPTS", "2");
+    let cut = Fault::new(Effect::TruncatedJson)
+        .on("*/appRoleAssignedTo*")
+        .always();
+    world.entra.fault(cut);
+    fails(&world, 1, &["cannot be used", "ends in the middle"]).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_group_whose_page_ends_in_the_middle_is_left_out() {
+    let world = world().await.with("ENTRA_SYNC__ENTRA__ATTEMPTS", "2");
+    let arts = entra_sync::simulator::group_id("arts").to_string();
+    let cut = Fault::new(Effect::TruncatedJson);
+    world
+        .entra
+        .fault(cut.on(format!("/groups/{arts}/members*")).always());
+    let ended = entra_sync(world.environment(), &["sync", "--format", "json"])
+        .await
+        .exits_with(4);
+    let message = ended.json()["errors"][0]["message"].to_string();
+    assert!(message.contains("ends in the middle"), "{message}");
+    // The object has it; a log line would say it twice.
+    assert!(!ended.stderr.contains("ends in the middle"), "{ended:#?}");
+    let memberships = world.database.rows("LiteLLM_TeamMembership").await;
+    assert!(
+        memberships
+            .iter()
+            .all(|row| row["team_id"] != arts.as_str()),
+        "{memberships:#?}"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_link_to_another_host_is_not_followed_and_takes_no_token_there() {
+    let elsewhere = Simulator::start(Tenant::new())
+        .await
+        .expect("a loopback port");
+    let world = world().await;
+    let bend = || {
+        Fault::new(Effect::Link(LinkTampering::Origin(
+            elsewhere.url().to_owned(),
+        )))
+        .always()
+    };
+    // Only a page that has a next one has a link.
+    world.entra.tenant(|tenant| {
+        for number in 0..1_100 {
+            let key = format!("member-{number}");
+            tenant.user(&key);
+            tenant.group("science").member(&key);
+        }
+    });
+    world.entra.fault(bend().on("/groups/*/members*"));
+    let before = tables::litellm(&world.database).await;
+    let ended = entra_sync(world.environment(), &["sync", "--format", "json"]).await;
+    assert_eq!(ended.code, 1, "{ended:#?}");
+    let message = ended.message();
+    assert!(
+        message.contains("outside the configured endpoint"),
+        "{message}"
+    );
+    assert!(message.contains("entra.graph_endpoint"), "{message}");
+    assert_eq!(before, tables::litellm(&world.database).await);
+    assert_eq!(elsewhere.requests().log.len(), 0, "somebody went there");
+}

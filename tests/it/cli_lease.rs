@@ -1,0 +1,147 @@
+//! Two at once: who waits, for how long, and what a pool of one can do.
+
+use std::time::Instant;
+
+use entra_sync::simulator::{Effect, Fault};
+
+use crate::cli_exit_codes::world;
+use crate::support::World;
+use crate::support::binary::{Running, entra_sync};
+use crate::support::wait::wait_for;
+
+fn stall(world: &World) {
+    let never = Fault::new(Effect::Latency {
+        milliseconds: 600_000,
+    });
+    world.entra.fault(never.on("/groups/*/members*").always());
+}
+
+async fn reading(world: &World) {
+    wait_for("a pass that reads", || async {
+        let requests = world.entra.requests();
+        (requests.of("groups").requests > 0 && requests.in_flight > 0).then_some(())
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_second_sync_waits_says_for_whom_and_gives_up() {
+    let world = world().await.with("ENTRA_SYNC__SCHEDULE__LEASE", "5s");
+    stall(&world);
+    let first = Running::start(world.environment(), &["sync"]);
+    reading(&world).await;
+    let begun = Instant::now();
+    let second = entra_sync(world.environment(), &["sync", "--format", "json"])
+        .await
+        .exits_with(1);
+    let waited = begun.elapsed().as_secs();
+    assert!((10..30).contains(&waited), "waited {waited} s");
+    assert_eq!(second.json()["status"], "failed");
+    assert_eq!(
+        second.stderr.matches("; waiting up to 10 s").count(),
+        1,
+        "{}",
+        second.stderr
+    );
+    assert!(second.stderr.contains("(process "), "{}", second.stderr);
+    let last = second.stderr.lines().last().unwrap_or_default();
+    assert!(
+        last.starts_with("entra-sync: ") && last.contains("holds the lease"),
+        "{last}"
+    );
+    first.signal("TERM").await;
+    first.ended().await.exits_with(1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_second_sync_goes_on_as_soon_as_the_first_has_ended() {
+    let world = world().await;
+    stall(&world);
+    let first = Running::start(world.environment(), &["sync"]);
+    reading(&world).await;
+    let second = Running::start(world.environment(), &["sync", "--format", "json"]);
+    second.says("; waiting up to 30 s", 1).await;
+    world.entra.clear_faults();
+    first.signal("INT").await;
+    let first = first.ended().await.exits_with(1);
+    assert!(
+        first.stderr.contains("ended on request"),
+        "{}",
+        first.stderr
+    );
+    let second = second.ended().await.exits_with(0);
+    assert_eq!(second.json()["changes"]["team_memberships"]["added"], 3);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_lease_whose_holder_was_killed_is_waited_out() {
+    let world = world().await.with("ENTRA_SYNC__SCHEDULE__LEASE", "5s");
+    stall(&world);
+    let first = Running::start(world.environment(), &["sync"]);
+    reading(&world).await;
+    first.signal("KILL").await;
+    first.ended().await.exits_with(-1);
+    world.entra.clear_faults();
+    let second = entra_sync(world.environment(), &["sync"])
+        .await
+        .exits_with(0);
+    assert!(
+        second.stderr.contains("holds the lease"),
+        "{}",
+        second.stderr
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn plan_and_status_ask_for_no_lease() {
+    let world = world().await;
+    stall(&world);
+    let first = Running::start(world.environment(), &["sync"]);
+    reading(&world).await;
+    let status = entra_sync(world.environment(), &["status", "--format", "json"])
+        .await
+        .exits_with(0);
+    let lease = status.json()["lease"].clone();
+    assert!(
+        lease["holder"]
+            .as_str()
+            .is_some_and(|text| text.contains("process")),
+        "{lease}"
+    );
+    assert!(lease["remaining_seconds"].is_u64(), "{lease}");
+    world.entra.clear_faults();
+    entra_sync(world.environment(), &["plan"])
+        .await
+        .exits_with(0);
+    first.signal("TERM").await;
+    first.ended().await.exits_with(1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_pool_of_one_connection_is_enough() {
+    let mut world = world().await.with("ENTRA_GROUPS_ALSO_CREATE_ORGS", "true");
+    let url = format!("{}?connection_limit=1&pool_timeout=5", world.database.url());
+    world.set("DATABASE_URL", url);
+    // The lease is renewed while the pass works.
+    world.set("ENTRA_SYNC__SCHEDULE__LEASE", "5s");
+    let slow = Fault::new(Effect::Latency {
+        milliseconds: 4_000,
+    });
+    world.entra.fault(slow.on("/groups/*/members*").times(1));
+    entra_sync(world.environment(), &["plan"])
+        .await
+        .exits_with(0);
+    entra_sync(world.environment(), &["sync"])
+        .await
+        .exits_with(0);
+    entra_sync(world.environment(), &["plan", "--check"])
+        .await
+        .exits_with(0);
+    entra_sync(world.environment(), &["check"])
+        .await
+        .exits_with(0);
+    let daemon = Running::start(world.environment(), &["run"]);
+    daemon.says("pass ended", 1).await;
+    daemon.signal("TERM").await;
+    daemon.ended().await.exits_with(0);
+}

@@ -1,0 +1,234 @@
+//! What signals do to the daemon.
+
+use std::time::{Duration, Instant};
+
+use entra_sync::simulator::{Effect, Fault};
+use tempfile::TempDir;
+
+use crate::cli_exit_codes::world;
+use crate::daemon_schedule::{pass_by, passes, quiet};
+use crate::support::World;
+use crate::support::binary::Running;
+use crate::support::database::connect;
+use crate::support::wait::wait_for;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn usr1_asks_for_a_pass_now_and_many_for_one_more() {
+    let mut world = world().await;
+    quiet(&mut world);
+    let daemon = Running::start(world.environment(), &["run"]);
+    pass_by(&world, "start", 1).await;
+    let slow = Fault::new(Effect::Latency {
+        milliseconds: 2_000,
+    });
+    world.entra.fault(slow.on("*/appRoleAssignedTo*").times(1));
+    world.entra.reset_requests();
+    daemon.signal("USR1").await;
+    wait_for("a pass that reads", || async {
+        (world.entra.requests().in_flight > 0).then_some(())
+    })
+    .await;
+    for _ in 0..5 {
+        daemon.signal("USR1").await;
+    }
+    pass_by(&world, "signal", 2).await;
+    daemon.signal("TERM").await;
+    daemon.ended().await.exits_with(0);
+    assert_eq!(passes(&world).await.len(), 3, "{:?}", passes(&world).await);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn hup_reads_a_changed_secret_file_and_then_passes() {
+    let mut world = world().await;
+    quiet(&mut world);
+    let folder = TempDir::new().expect("a folder");
+    let path = folder.path().join("secret");
+    let old = world.environment()["MICROSOFT_CLIENT_SECRET"].clone();
+    std::fs::write(&path, &old).expect("the file is written");
+    world.set("MICROSOFT_CLIENT_SECRET", "");
+    world.set("ENTRA_SYNC__ENTRA__CLIENT_SECRET_FILE", path.display());
+    let daemon = Running::start(world.environment(), &["run"]);
+    assert_eq!(pass_by(&world, "start", 1).await, "succeeded");
+    world
+        .entra
+        .tenant(|tenant| tenant.set_client_secret("rotated"));
+    world.entra.expire_tokens();
+    std::fs::write(&path, "rotated\n").expect("the file is written");
+    daemon.signal("HUP").await;
+    assert_eq!(pass_by(&world, "reload", 1).await, "unchanged");
+    daemon.signal("TERM").await;
+    daemon.ended().await.exits_with(0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn hup_reads_changed_settings_and_keeps_the_old_ones_when_they_are_broken() {
+    let mut world = world().await;
+    quiet(&mut world);
+    let folder = TempDir::new().expect("a folder");
+    let path = folder.path().join("settings.yaml");
+    std::fs::write(&path, "litellm: {create_organizations: false}\n").expect("written");
+    let file = path.to_str().expect("UTF-8").to_owned();
+    let daemon = Running::start(world.environment(), &["run", "--config", &file]);
+    pass_by(&world, "start", 1).await;
+    assert!(
+        world
+            .database
+            .rows("LiteLLM_OrganizationTable")
+            .await
+            .is_empty()
+    );
+
+    std::fs::write(&path, "litellm: {create_organisations: true}\n").expect("written");
+    daemon.signal("HUP").await;
+    daemon
+        .says("the daemon goes on with the ones it has", 1)
+        .await;
+    assert!(
+        daemon.stderr().contains("litellm.create_organisations"),
+        "{}",
+        daemon.stderr()
+    );
+    daemon.signal("USR1").await;
+    assert_eq!(pass_by(&world, "signal", 1).await, "unchanged");
+
+    std::fs::write(&path, "litellm: {create_organizations: true}\n").expect("written");
+    daemon.signal("HUP").await;
+    assert_eq!(pass_by(&world, "reload", 1).await, "succeeded");
+    assert_eq!(
+        world.database.rows("LiteLLM_OrganizationTable").await.len(),
+        2
+    );
+    daemon.signal("TERM").await;
+    daemon.ended().await.exits_with(0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn term_and_int_end_a_reading_that_never_ends() {
+    for signal in ["TERM", "INT"] {
+        let mut world = world().await;
+        quiet(&mut world);
+        let never = Fault::new(Effect::Latency {
+            milliseconds: 600_000,
+        });
+        world.entra.fault(never.on("/groups/*/members*").always());
+        let daemon = Running::start(world.environment(), &["run"]);
+        wait_for("a pass that reads", || async {
+            let requests = world.entra.requests();
+            (requests.of("groups").requests > 0 && requests.in_flight > 0).then_some(())
+        })
+        .await;
+        let begun = Instant::now();
+        daemon.signal(signal).await;
+        daemon.ended().await.exits_with(0);
+        assert!(
+            begun.elapsed() < Duration::from_secs(10),
+            "{signal}: {:?}",
+            begun.elapsed()
+        );
+        assert!(world.database.rows("LiteLLM_TeamTable").await.is_empty());
+        // Whoever comes next need not wait the lease out.
+        world.entra.clear_faults();
+        world.pass().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn term_in_the_middle_of_writing_tears_nothing() {
+    let mut world = World::new(|tenant| {
+        for group in 0..60 {
+            let key = format!("group-{group}");
+            for person in 0..20 {
+                let person = format!("person-{}", (group * 7 + person) % 300);
+                tenant.user(&person);
+                tenant.group(&key).member(&person);
+            }
+            tenant.group(&key).assigned_by_default();
+        }
+    })
+    .await;
+    quiet(&mut world);
+    let daemon = Running::start(world.environment(), &["run"]);
+    wait_for("some memberships", || async {
+        let written = world.database.rows("LiteLLM_TeamMembership").await.len();
+        (written > 0).then_some(())
+    })
+    .await;
+    let begun = Instant::now();
+    daemon.signal("TERM").await;
+    daemon.ended().await.exits_with(0);
+    assert!(
+        begun.elapsed() < Duration::from_secs(10),
+        "{:?}",
+        begun.elapsed()
+    );
+    assert_whole(&world).await;
+    world.settle().await;
+    assert_whole(&world).await;
+    assert_eq!(
+        world.database.rows("LiteLLM_TeamMembership").await.len(),
+        1_200
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_daemon_that_is_killed_tears_nothing_either() {
+    let mut world = World::new(|tenant| {
+        for group in 0..40 {
+            let key = format!("group-{group}");
+            for person in 0..20 {
+                let person = format!("person-{}", (group * 7 + person) % 300);
+                tenant.user(&person);
+                tenant.group(&key).member(&person);
+            }
+            tenant.group(&key).assigned_by_default();
+        }
+    })
+    .await;
+    quiet(&mut world).set("ENTRA_SYNC__SCHEDULE__LEASE", "5s");
+    let daemon = Running::start(world.environment(), &["run"]);
+    wait_for("some memberships", || async {
+        let written = world.database.rows("LiteLLM_TeamMembership").await.len();
+        (written > 0).then_some(())
+    })
+    .await;
+    daemon.signal("KILL").await;
+    daemon.ended().await.exits_with(-1);
+    assert_whole(&world).await;
+    let second = crate::support::binary::entra_sync(world.environment(), &["sync"]).await;
+    second.exits_with(0);
+    assert_whole(&world).await;
+    assert_eq!(
+        world.database.rows("LiteLLM_TeamMembership").await.len(),
+        800
+    );
+}
+
+/// Rosters, `teams` arrays, membership rows and our record of them say the same.
+pub async fn assert_whole(world: &World) {
+    let client = connect(&world.database.url_as("postgres")).await;
+    let pairs = |sql: &'static str| {
+        let client = &client;
+        async move {
+            let rows = client.query(sql, &[]).await.expect(sql);
+            rows.iter()
+                .map(|row| (row.get(0), row.get(1)))
+                .collect::<Vec<(String, String)>>()
+        }
+    };
+    let rosters = pairs(
+        "SELECT team_id, e ->> 'user_id' FROM \"LiteLLM_TeamTable\", \
+         jsonb_array_elements(members_with_roles) e ORDER BY 1, 2",
+    )
+    .await;
+    let arrays =
+        pairs("SELECT t, user_id FROM \"LiteLLM_UserTable\", unnest(teams) t ORDER BY 1, 2").await;
+    let memberships =
+        pairs("SELECT team_id, user_id FROM \"LiteLLM_TeamMembership\" ORDER BY 1, 2").await;
+    let owned = pairs(
+        "SELECT group_id::text, person_id::text FROM entra_sync.owned_team_member ORDER BY 1, 2",
+    )
+    .await;
+    assert_eq!(rosters, arrays);
+    assert_eq!(rosters, memberships);
+    assert_eq!(rosters, owned);
+}

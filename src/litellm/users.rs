@@ -235,6 +235,10 @@ fn change(update: &UserUpdate<'_>) -> serde_json::Value {
 
 /// Locks user rows in the one order that LiteLLM's own writers use, so that
 /// nobody waits in a circle (litellm-contract 5). Returns those that exist.
+///
+/// NO KEY UPDATE keeps off LiteLLM's own FOR UPDATE and every UPDATE just as
+/// well, but lets foreign keys be checked: an organization membership or an
+/// invitation of the same user need not wait.
 pub(super) async fn lock(
     connection: &mut AsyncPgConnection,
     users: &[&str],
@@ -246,7 +250,7 @@ pub(super) async fn lock(
     }
     let locked: Vec<Locked> = sql_query(
         "SELECT user_id FROM \"LiteLLM_UserTable\" WHERE user_id = ANY($1) \
-         ORDER BY user_id COLLATE \"C\" FOR UPDATE",
+         ORDER BY user_id COLLATE \"C\" FOR NO KEY UPDATE",
     )
     .bind::<Array<Text>, _>(users)
     .load(connection)

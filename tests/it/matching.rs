@@ -85,7 +85,7 @@ async fn by_sso_user_id() {
 async fn by_a_login_that_litellm_verified() {
     let world = ada().await;
     seed::user("local-name")
-        .with("sso_user_id", "an older identity")
+        .with("sso_user_id", json!(null))
         .insert(&world.database)
         .await;
     seed::verified_subject(&person("ada"), "local-name")
@@ -95,7 +95,30 @@ async fn by_a_login_that_litellm_verified() {
     world.settle().await;
 
     let row = only_member(&world, "local-name").await;
+    assert_eq!(row["sso_user_id"], json!(null), "not bound either");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_row_with_a_verified_login_that_is_bound_to_another_identity_is_nobodys() {
+    let world = ada().await;
+    seed::user("local-name")
+        .with("sso_user_id", "an older identity")
+        .insert(&world.database)
+        .await;
+    seed::verified_subject(&person("ada"), "local-name")
+        .insert(&world.database)
+        .await;
+
+    let report = world.settle().await;
+
+    assert_eq!(report.skipped.len(), 1);
+    assert_eq!(report.skipped[0].reason, "row_of_another");
+    assert!(world.members("science").await.is_empty());
+    let row = world
+        .row("LiteLLM_UserTable", "user_id", "local-name")
+        .await;
     assert_eq!(row["sso_user_id"], "an older identity", "never rebound");
+    assert_eq!(world.count("LiteLLM_UserTable").await, 1);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -136,7 +159,7 @@ async fn by_the_attribute_that_litellm_takes_for_the_id() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn two_people_with_one_id_attribute_share_no_row() {
+async fn two_people_with_one_id_attribute_get_no_row() {
     let world = World::new(|tenant| {
         tenant.user("ada").attribute("employeeId", "E-7");
         tenant.user("bob").attribute("employeeId", "E-7");
@@ -150,9 +173,15 @@ async fn two_people_with_one_id_attribute_share_no_row() {
 
     let report = world.settle().await;
 
-    assert_eq!(world.members("science").await, ["E-7"]);
-    assert_eq!(report.skipped.len(), 1);
-    assert_eq!(report.skipped[0].reason, "row_taken");
+    assert!(world.members("science").await.is_empty());
+    assert_eq!(world.count("LiteLLM_UserTable").await, 0);
+    assert_eq!(report.skipped.len(), 2);
+    assert!(
+        report
+            .skipped
+            .iter()
+            .all(|one| one.reason == "subject_shared")
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -21,7 +21,20 @@ use crate::sync::error::{Error, Result};
 /// stay far below that, also where it rewrites a very long roster.
 const BATCH: usize = 2_500;
 
+/// Teams and organizations do not wait for each other: two connections, where
+/// the pool has two, keep two of the database's processors busy.
 pub(super) async fn write(desk: Desk<'_>, plan: &Plan, tally: &mut Tally) -> Result<()> {
+    let (mut teams, mut organizations) = (tally.absences(), tally.absences());
+    let (in_teams, in_organizations) = futures::join!(
+        team_members(desk, plan, &mut teams),
+        organization_members(desk, plan, &mut organizations),
+    );
+    tally.absorb(teams);
+    tally.absorb(organizations);
+    in_teams.and(in_organizations)
+}
+
+async fn team_members(desk: Desk<'_>, plan: &Plan, tally: &mut Tally) -> Result<()> {
     let teams: Vec<(TeamId, &RosterChange)> = plan
         .rosters
         .iter()
@@ -52,8 +65,7 @@ pub(super) async fn write(desk: Desk<'_>, plan: &Plan, tally: &mut Tally) -> Res
         }
     }
     run(desk, &batch, tally).await?;
-    default_teams(desk, plan, tally).await?;
-    organization_members(desk, plan, tally).await
+    default_teams(desk, plan, tally).await
 }
 
 /// Writes a batch; teams that somebody else worked on come once more, each

@@ -56,6 +56,16 @@ impl Tally {
         self.busy_teams.extend(other.busy_teams);
     }
 
+    /// A new tally that knows what is not there, to be absorbed later.
+    fn absences(&self) -> Self {
+        Self {
+            without_organization: self.without_organization.clone(),
+            without_team: self.without_team.clone(),
+            without_row: self.without_row.clone(),
+            ..Self::default()
+        }
+    }
+
     fn error(&mut self, kind: Kind, id: impl ToString, message: impl Into<String>) {
         self.errors.push(ObjectError {
             kind,

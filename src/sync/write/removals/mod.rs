@@ -109,7 +109,8 @@ async fn count(
 ) -> Result<()> {
     let unapproved = tasks
         .filter(|task| task.approval == Approval::NotAsked)
-        .count();
+        .map(|task| task.removal.weight())
+        .sum();
     Ok(taken::count_unapproved(transaction, desk.run, unapproved).await?)
 }
 

@@ -182,6 +182,7 @@ pub struct PlanArguments {
 #[derive(Debug, Clone, Args)]
 pub struct DecideArguments {
     /// The digest of the held set, or the beginning of it; `status` shows it.
+    #[arg(value_parser = clap::builder::NonEmptyStringValueParser::new())]
     pub digest: String,
     /// Flags that every command takes.
     #[command(flatten)]

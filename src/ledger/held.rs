@@ -99,7 +99,10 @@ pub async fn load(
     let mut decisions = Decisions::default();
     for plan in open(connection, source).await? {
         match plan.status.as_str() {
-            "approved" => decisions.approved.extend(plan.items),
+            "approved" => {
+                decisions.approved.extend(plan.items);
+                decisions.approved_digests.insert(plan.digest);
+            }
             "rejected" => {
                 decisions.rejected.extend(plan.items);
                 decisions.rejected_digests.insert(plan.digest);
@@ -138,13 +141,25 @@ pub struct Outcome<'a> {
     pub run: RunId,
     /// UTC.
     pub now: DateTime<Utc>,
-    /// Keys of removals within their grace time.
+    /// Keys of removals whose wait goes on: within their grace time, or past it
+    /// and not applied yet.
     pub waiting: Vec<String>,
     /// The set that is held now, with its reason; `None` when nothing is.
     pub held: Option<(&'a str, &'a str, Vec<String>)>,
-    /// Keys of removals that are still planned, held or waiting: a decision
-    /// about others is over.
-    pub planned: BTreeSet<String>,
+    /// Digests of approved sets that this pass has used.
+    pub spent: Vec<String>,
+    /// What of the earlier sets is over.
+    pub closing: Closing,
+}
+
+/// Whether a pass may close earlier sets.
+#[derive(Debug, Clone)]
+pub enum Closing {
+    /// It read everything: sets of which nothing is planned are over. These
+    /// are the keys of removals that are still held or waiting.
+    NotAmong(BTreeSet<String>),
+    /// Something could not be read: what is not planned now may be again.
+    Nothing,
 }
 
 /// Records it: new waits begin, others end; the held set is stored; sets that
@@ -191,18 +206,22 @@ pub async fn record(
         .await
         .doing("recording held removals")?;
     }
+    let Closing::NotAmong(planned) = &outcome.closing else {
+        return Ok(());
+    };
     let digest = outcome.held.as_ref().map(|(digest, _, _)| *digest);
     // A held set that is not held any more is closed; an approval or a
     // rejection is over once none of its items is planned.
     sql_query(
         "UPDATE entra_sync.held_plan SET status = 'closed' WHERE source_id = $1 AND ( \
             (status = 'held' AND digest IS DISTINCT FROM $2) \
-            OR status = 'approved' \
+            OR (status = 'approved' AND digest = ANY($4)) \
             OR (status = 'rejected' AND NOT items && $3))",
     )
     .bind::<Integer, _>(source.get())
     .bind::<Nullable<Text>, _>(digest)
-    .bind::<Array<Text>, _>(outcome.planned.iter().collect::<Vec<_>>())
+    .bind::<Array<Text>, _>(planned.iter().collect::<Vec<_>>())
+    .bind::<Array<Text>, _>(&outcome.spent)
     .execute(connection)
     .await
     .doing("closing held removals")?;

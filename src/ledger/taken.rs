@@ -59,7 +59,7 @@ pub async fn keep(
 pub async fn count_unapproved(
     connection: &mut AsyncPgConnection,
     run: RunId,
-    removals: usize,
+    removals: u64,
 ) -> Result<()> {
     sql_query(
         "UPDATE entra_sync.run SET unapproved_removals = unapproved_removals + $2 \

@@ -136,6 +136,8 @@ impl<T> LastWritten<T> {
 pub struct Decisions {
     /// Released: applied without being counted.
     pub approved: BTreeSet<String>,
+    /// Digests of the sets that were approved: spent by the next complete pass.
+    pub approved_digests: BTreeSet<String>,
     /// Never applied while they stay planned.
     pub rejected: BTreeSet<String>,
     /// Digests of sets that were rejected: silent while exactly the same set

@@ -26,6 +26,8 @@ pub struct Situation<'a> {
     pub recent: u64,
     /// What operators decided about earlier sets.
     pub decisions: &'a Decisions,
+    /// Whether this pass may use what operators approved.
+    pub approvals: Approvals,
     /// Whether the source as a whole was read as empty.
     pub source: Source,
     /// Groups with managed members that were read as empty.
@@ -41,6 +43,16 @@ pub enum Source {
     Empty,
 }
 
+/// Whether this pass may use approvals.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Approvals {
+    /// It looked at everything: they are applied, and spent.
+    Apply,
+    /// It is filtered, or something could not be read: what was approved waits
+    /// for a pass that shows all of it.
+    Defer,
+}
+
 /// What happens to the removals of a plan.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Verdict {
@@ -49,6 +61,8 @@ pub struct Verdict {
     /// The keys of those that an operator approved; the others count for the
     /// guard's window.
     pub approved: BTreeSet<String>,
+    /// Digests of the sets whose approval is over with this pass.
+    pub spent: BTreeSet<String>,
     /// Held back.
     pub held: Vec<Removal>,
     /// What to say about the held ones; `None` when nothing is held or exactly
@@ -61,19 +75,37 @@ pub struct Verdict {
 pub fn guard(situation: &Situation<'_>, removals: Vec<Removal>) -> Verdict {
     let mut verdict = Verdict::default();
     let mut counted = Vec::new();
+    let mut reasons = Vec::new();
+    if situation.approvals == Approvals::Apply {
+        verdict
+            .spent
+            .clone_from(&situation.decisions.approved_digests);
+    }
     for removal in removals {
         let key = removal.key();
         if situation.decisions.rejected.contains(&key) {
             verdict.held.push(removal);
         } else if situation.decisions.approved.contains(&key) {
-            verdict.approved.insert(key);
-            verdict.released.push(removal);
+            match situation.approvals {
+                Approvals::Apply => {
+                    verdict.approved.insert(key);
+                    verdict.released.push(removal);
+                }
+                Approvals::Defer => {
+                    if reasons.is_empty() {
+                        reasons.push(
+                            "what was approved waits for a pass that reads everything".to_owned(),
+                        );
+                    }
+                    verdict.held.push(removal);
+                }
+            }
         } else {
             counted.push(removal);
         }
     }
-    let mut reasons = Vec::new();
-    if let Some(reason) = overall(situation, counted.len() as u64) {
+    let planned = counted.iter().map(Removal::weight).sum();
+    if let Some(reason) = overall(situation, planned) {
         reasons.push(reason);
         verdict.held.append(&mut counted);
     } else {
@@ -129,8 +161,9 @@ fn by_group(
 ) -> BTreeSet<GroupId> {
     let mut planned: BTreeMap<GroupId, u64> = BTreeMap::new();
     for removal in removals {
-        if let (Some(group), Removal::TeamMember { .. }) = (removal.group(), removal) {
-            *planned.entry(group).or_default() += 1;
+        let counts = !matches!(removal, Removal::OrganizationMember { .. });
+        if let Some(group) = removal.group().filter(|_| counts) {
+            *planned.entry(group).or_default() += removal.weight();
         }
     }
     let limits = situation.limits;

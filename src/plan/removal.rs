@@ -54,11 +54,15 @@ pub enum Removal {
     BlockTeam {
         /// The group it stood for.
         group: GroupId,
+        /// How many managed members lose it.
+        members: u64,
     },
     /// A team that we made, deleted with a tombstone.
     DeleteTeam {
         /// The group it stood for.
         group: GroupId,
+        /// How many managed members lose it.
+        members: u64,
     },
 }
 
@@ -98,9 +102,21 @@ impl Removal {
         match self {
             Self::TeamMember { group, .. }
             | Self::OrganizationMember { group, .. }
-            | Self::BlockTeam { group }
-            | Self::DeleteTeam { group } => Some(*group),
+            | Self::BlockTeam { group, .. }
+            | Self::DeleteTeam { group, .. } => Some(*group),
             Self::Deactivation { .. } | Self::LowerRole { .. } => None,
+        }
+    }
+
+    /// How many removals the guard counts this as: a team goes from all of its
+    /// members at once.
+    #[must_use]
+    pub const fn weight(&self) -> u64 {
+        match self {
+            Self::BlockTeam { members, .. } | Self::DeleteTeam { members, .. } if *members > 1 => {
+                *members
+            }
+            _ => 1,
         }
     }
 
@@ -187,7 +203,7 @@ impl Removal {
                 before: json!({ "user_role": before }),
                 after: json!({ "user_role": after }),
             },
-            Self::BlockTeam { group } => Item {
+            Self::BlockTeam { group, .. } => Item {
                 action: shown("block"),
                 kind: Kind::Team,
                 id: group.to_string(),
@@ -195,7 +211,7 @@ impl Removal {
                 before: json!({ "blocked": false }),
                 after: json!({ "blocked": true }),
             },
-            Self::DeleteTeam { group } => Item {
+            Self::DeleteTeam { group, .. } => Item {
                 action: shown("delete"),
                 kind: Kind::Team,
                 id: group.to_string(),

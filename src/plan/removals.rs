@@ -15,9 +15,10 @@ use chrono::{DateTime, Utc};
 use super::World;
 use super::change::{Member, Plan};
 use super::desired::Desired;
-use super::guard::{Situation, Source, Verdict, guard};
+use super::guard::{Approvals, Situation, Source, Verdict, guard};
 use super::people::Bound;
 use super::removal::Removal;
+use crate::model::directory::Attributes;
 use crate::model::evidence::{Evidence, Questions};
 use crate::model::ids::{GroupId, PersonId, UserId};
 use crate::model::ledger::Decisions;
@@ -66,6 +67,9 @@ pub fn questions(
 ) -> Questions {
     let mut questions = groups::questions(world, desired, settings);
     questions.people.extend(gone::unseen(world));
+    roles::questions(world, desired, &mut questions);
+    questions.groups.sort_unstable();
+    questions.groups.dedup();
     questions.people.sort_unstable();
     questions.people.dedup();
     questions
@@ -91,7 +95,14 @@ pub(super) fn decide(
         &mut forgotten,
     );
     gone::decide(world, removals, bound, &mut candidates, &mut doubts);
-    roles::decide(world, desired, bound, &mut candidates);
+    roles::decide(
+        world,
+        removals,
+        desired,
+        bound,
+        &mut candidates,
+        &mut doubts,
+    );
     candidates.sort();
     candidates.dedup();
     plan.unreadable.extend(doubts);
@@ -103,6 +114,11 @@ pub(super) fn decide(
         owned: world.owned,
         recent: removals.recent,
         decisions: removals.decisions,
+        approvals: if world.scope.is_everything() && plan.unreadable.is_empty() {
+            Approvals::Apply
+        } else {
+            Approvals::Defer
+        },
         source: if desired
             .groups
             .values()
@@ -155,6 +171,26 @@ fn is_protected(world: World<'_>, person: PersonId, user: &UserId, row: &UserRow
     }
     let ours = world.owned.people.get(&person).and_then(|owned| owned.role);
     row.role == StoredRole::Role(Role::ProxyAdmin) && ours != Some(Role::ProxyAdmin)
+}
+
+/// Whether the row has been bound to another person's identity since: then it
+/// is that person's, whatever the ledger remembers.
+fn is_anothers(world: World<'_>, person: PersonId, user: &UserId, row: &UserRow) -> bool {
+    let Some(bound) = &row.sso_user_id else {
+        return false;
+    };
+    if bound == user || *bound.as_str() == person.to_string() {
+        return false;
+    }
+    let is_theirs = |other: &PersonId| *other != person && other.to_string() == *bound.as_str();
+    world.owned.people.keys().any(is_theirs)
+        || world.directory.people.iter().any(|(other, read)| {
+            let subject = match &read.attributes {
+                Attributes::Known(known) => *known.subject == *bound.as_str(),
+                Attributes::Unknown => false,
+            };
+            is_theirs(other) || (subject && *other != person)
+        })
 }
 
 fn doubt(kind: Kind, id: impl ToString, message: String) -> ObjectError {

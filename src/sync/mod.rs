@@ -207,12 +207,23 @@ impl Source {
                 keys(&deprovision.verdict.held),
             )
         });
+        let planned = keys(&deprovision.verdict.held);
         let outcome = held::Outcome {
             run,
             now: Utc::now(),
-            waiting: keys(&deprovision.waiting),
+            waiting: if self.settings.deprovision.grace.is_zero() {
+                Vec::new()
+            } else {
+                [keys(&deprovision.waiting), planned.clone()].concat()
+            },
+            spent: deprovision.verdict.spent.iter().cloned().collect(),
+            closing: if plan.unreadable.is_empty() {
+                let waiting = keys(&deprovision.waiting);
+                held::Closing::NotAmong(planned.into_iter().chain(waiting).collect())
+            } else {
+                held::Closing::Nothing
+            },
             held,
-            planned: keys(&deprovision.verdict.held).into_iter().collect(),
         };
         let mut transaction = self.database.begin(Limits::WRITE).await?;
         lease::fence(&mut transaction, lease).await?;

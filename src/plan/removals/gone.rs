@@ -1,6 +1,6 @@
 //! People who are disabled or deleted in Entra.
 
-use super::{Removals, doubt, is_protected, managed_row, member};
+use super::{Removals, doubt, is_anothers, is_protected, managed_row, member};
 use crate::model::directory::{Account, Attributes};
 use crate::model::evidence::Whereabouts;
 use crate::model::ids::PersonId;
@@ -76,7 +76,8 @@ fn deactivate(world: World<'_>, person: PersonId, why: Why, candidates: &mut Vec
     let Some((user, row)) = managed_row(world, person) else {
         return;
     };
-    if row.activity == Activity::Active && !is_protected(world, person, user, row) {
+    let spared = is_protected(world, person, user, row) || is_anothers(world, person, user, row);
+    if row.activity == Activity::Active && !spared {
         candidates.push(Removal::Deactivation {
             member: member(person, user),
             why,

@@ -10,7 +10,7 @@ use crate::model::ids::{GroupId, OrganizationId, PersonId, TeamId, UserId};
 use crate::model::ledger::{Origin, Ours};
 use crate::model::policy::{DeprovisionSettings, MembershipPolicy, UnassignedGroupPolicy};
 use crate::model::report::{Kind, ObjectError};
-use crate::model::target::{TeamRole, UserRow};
+use crate::model::target::{Block, TeamRole, UserRow};
 use crate::plan::World;
 use crate::plan::desired::Desired;
 use crate::plan::removal::{Removal, Why};
@@ -284,9 +284,10 @@ fn no_longer_assigned(
     let Some(owned) = world.owned.teams.get(&group) else {
         return;
     };
-    if !world.target.teams.contains_key(&TeamId::of(group)) {
+    let Some(row) = world.target.teams.get(&TeamId::of(group)) else {
         return;
-    }
+    };
+    let members = world.owned.team_members.get(&group).map_or(0, Vec::len) as u64;
     let policy = match (removals.deprovision.unassigned_group, owned.origin) {
         // An adopted team was somebody's before it was ours.
         (UnassignedGroupPolicy::Block | UnassignedGroupPolicy::Delete, Origin::Adopted) => {
@@ -316,10 +317,11 @@ fn no_longer_assigned(
             }
         }
         UnassignedGroupPolicy::Block => {
-            if owned.block == Ours::No {
-                candidates.push(Removal::BlockTeam { group });
+            // Somebody else's block serves as well, and is theirs to end.
+            if owned.block == Ours::No && row.block == Block::Open {
+                candidates.push(Removal::BlockTeam { group, members });
             }
         }
-        UnassignedGroupPolicy::Delete => candidates.push(Removal::DeleteTeam { group }),
+        UnassignedGroupPolicy::Delete => candidates.push(Removal::DeleteTeam { group, members }),
     }
 }

@@ -19,7 +19,7 @@ use proptest::option;
 use proptest::prelude::*;
 
 use crate::build::{Universe, group_id, people, person_id, whole};
-use crate::world::{GROUPS, Id, KnownPerson, PEOPLE, Seed, TeamSeed, seeds};
+use crate::world::{GROUPS, Id, KnownGroup, KnownPerson, PEOPLE, RowSeed, Seed, TeamSeed, seeds};
 
 /// What the second reading of a group showed.
 #[derive(Debug, Clone)]
@@ -35,9 +35,10 @@ pub enum Again {
 #[derive(Debug, Clone)]
 pub struct Departure {
     pub seed: Seed,
-    /// People who have a row, a ledger entry and all managed memberships that
-    /// the ledger of their groups names: the ordinary case.
+    /// People who have a row and a ledger entry that agrees: the ordinary case.
     pub settled: BTreeSet<u8>,
+    /// Whose managed member each of them is: a bit for each group and person.
+    pub members: u16,
     /// People who are in no reading.
     pub unseen: Vec<u8>,
     /// Groups that the assignment list lacks.
@@ -133,6 +134,7 @@ pub fn departures() -> impl Strategy<Value = Departure> {
         prop::collection::btree_set(0..PEOPLE, 0..=PEOPLE as usize),
         vec(0..PEOPLE, 0..3),
         vec(0..GROUPS, 0..2),
+        any::<u16>(),
     );
     let evidence = (
         vec(again(), GROUPS as usize),
@@ -170,6 +172,7 @@ pub fn departures() -> impl Strategy<Value = Departure> {
         |(seed, gone, evidence, ledger, ((settings, grace_minutes), limits, decided))| Departure {
             seed,
             settled: gone.0,
+            members: gone.3,
             unseen: gone.1,
             unassigned: gone.2,
             again: evidence.0,
@@ -187,6 +190,29 @@ pub fn departures() -> impl Strategy<Value = Departure> {
             rejected: decided.2,
         },
     )
+}
+
+fn ordinary_row(person: u8) -> RowSeed {
+    RowSeed {
+        id: Id::Person(person),
+        sso: None,
+        email: None,
+        upper: false,
+        alias: None,
+        role: 1,
+        deactivated: false,
+        teams: Vec::new(),
+    }
+}
+
+fn ordinary_team() -> TeamSeed {
+    TeamSeed {
+        alias: None,
+        organization: 0,
+        models: 0,
+        roster: Vec::new(),
+        memberships: Vec::new(),
+    }
 }
 
 impl Departure {
@@ -213,36 +239,49 @@ impl Departure {
 
     fn settled_seed(&self) -> Seed {
         let mut seed = self.seed.clone();
-        let rows = seed.rows.len() as u8;
-        for person in self.settled.iter().copied().filter(|person| *person < rows) {
-            let index = usize::from(person);
-            seed.rows[index].id = Id::Person(person);
-            let role = Some(seed.rows[index].role).filter(|role| *role < 4);
+        if self.settled.is_empty() {
+            return seed;
+        }
+        while seed.rows.len() < usize::from(PEOPLE) {
+            let person = seed.rows.len() as u8;
+            seed.rows.push(ordinary_row(person));
+        }
+        for person in self.settled.iter().copied() {
+            let row = &mut seed.rows[usize::from(person)];
+            row.id = Id::Person(person);
             seed.known_people.push(KnownPerson {
                 person,
                 row: person,
                 created: true,
                 alias: None,
                 email: None,
-                role,
+                role: Some(row.role).filter(|role| *role < 4),
             });
-            for (group, known) in (0..).zip(&seed.known_groups) {
-                if !known.team_members.contains(&person) {
+        }
+        while seed.known_groups.len() < seed.groups.len() {
+            seed.known_groups.push(KnownGroup {
+                team: Some((None, None, false)),
+                organization: Some(None),
+                team_members: Vec::new(),
+                organization_members: Vec::new(),
+            });
+        }
+        seed.teams
+            .resize(seed.known_groups.len().max(seed.teams.len()), None);
+        for (group, known) in (0..).zip(&mut seed.known_groups) {
+            let team = seed.teams[usize::from(group)].get_or_insert_with(ordinary_team);
+            for person in self.settled.iter().copied() {
+                let bit = u16::from(group) * u16::from(PEOPLE) + u16::from(person);
+                if self.members & (1 << bit) == 0 {
                     continue;
                 }
-                if let Some(Some(team)) = seed.teams.get_mut(usize::from(group)) {
-                    let TeamSeed {
-                        roster,
-                        memberships,
-                        ..
-                    } = team;
-                    roster.push((person, false));
-                    memberships.push(person);
-                    seed.rows[index].teams.push(group);
-                }
-                if known.organization_members.contains(&person)
-                    && let Some(Some(organization)) = seed.organizations.get_mut(usize::from(group))
-                {
+                known.team_members.push(person);
+                team.roster.push((person, false));
+                team.memberships.push(person);
+                seed.rows[usize::from(person)].teams.push(group);
+                let organization = seed.organizations.get_mut(usize::from(group));
+                if let Some(Some(organization)) = organization {
+                    known.organization_members.push(person);
                     organization.members.push(person);
                 }
             }

@@ -296,7 +296,7 @@ proptest! {
     #[test]
     fn what_could_not_be_read_stays_ours(departure in departures()) {
         let (world, with) = departure.build();
-        for (group, _) in plan_of(&world, &with).deprovision.forgotten {
+        for (group, _) in plan_of(&world, &with).deprovision.forgotten.team_members {
             prop_assert!(!world.target.broken_teams.contains_key(&TeamId::of(group)));
         }
     }

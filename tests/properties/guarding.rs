@@ -163,7 +163,13 @@ proptest! {
             after.is_disjoint(&done),
             "again {:?}\nafter {}", after.intersection(&done).collect::<Vec<_>>(), settled(&first)
         );
-        prop_assert!(after.is_subset(&before), "new {:?}", after.difference(&before).collect::<Vec<_>>());
+        // Where the ledger gives one row to two people, doubt keeps it until the
+        // first pass has told them apart.
+        let rows: BTreeSet<_> = world.owned.people.values().map(|known| &known.user).collect();
+        if rows.len() == world.owned.people.len() {
+            let new: Vec<_> = after.difference(&before).collect();
+            prop_assert!(new.is_empty(), "new {:?}", new);
+        }
         let mut additions = second.clone();
         additions.deprovision = Default::default();
         prop_assert!(

@@ -116,13 +116,21 @@ proptest! {
                     }
                 }
                 Removal::Deactivation { member, .. } | Removal::LowerRole { member, .. } => {
-                    for (other, read) in &world.directory.people {
-                        let enabled = matches!(
-                            &read.attributes,
-                            Attributes::Known(known) if known.account == Account::Enabled
-                        );
-                        let rival = *other != member.person && enabled;
-                        prop_assert!(!rival || !known(*other, &member.user), "{:?}", removal);
+                    let row = &world.target.users[&member.user];
+                    let is_row_of = |person: PersonId| {
+                        let subject = match world.directory.people.get(&person)?.attributes {
+                            Attributes::Known(ref known) => UserId::new(&*known.subject),
+                            Attributes::Unknown => UserId::new(person.to_string()),
+                        };
+                        // `user_id` comes first, as LiteLLM's login looks.
+                        let bound = row.sso_user_id.as_ref() == Some(&subject)
+                            && !world.target.users.contains_key(&subject);
+                        (bound || member.user == subject).then_some(())
+                    };
+                    for other in world.directory.people.keys() {
+                        let anothers =
+                            is_row_of(*other).is_some() && is_row_of(member.person).is_none();
+                        prop_assert!(!anothers, "{:?} of {}", removal, other);
                     }
                 }
                 Removal::BlockTeam { .. } | Removal::DeleteTeam { .. } => {}
@@ -296,8 +304,11 @@ proptest! {
     #[test]
     fn what_could_not_be_read_stays_ours(departure in departures()) {
         let (world, with) = departure.build();
-        for (group, _) in plan_of(&world, &with).deprovision.forgotten.team_members {
-            prop_assert!(!world.target.broken_teams.contains_key(&TeamId::of(group)));
+        for (group, person) in plan_of(&world, &with).deprovision.forgotten.team_members {
+            let known = world.owned.people.get(&person);
+            let there = known.is_some_and(|known| world.target.users.contains_key(&known.user));
+            let broken = world.target.broken_teams.contains_key(&TeamId::of(group));
+            prop_assert!(!there || !broken, "{} {}", group, person);
         }
     }
 

@@ -38,9 +38,10 @@ pub(super) fn spare(
         let mut others = claims.others(member);
         let taken = match (Loss::of(removal), removal.group()) {
             // The reading's word goes before the ledger's.
-            (Some(loss), _) => {
-                claims.is_anothers(member) || others.any(|other| !losing.contains(&(loss, other)))
-            }
+            (Some(loss), _) => match claims.owners.get(&member.user) {
+                Some(owner) => *owner != member.person,
+                None => others.any(|other| !losing.contains(&(loss, other))),
+            },
             (None, Some(group)) => others.any(|other| is_member(world, removals, group, other)),
             (None, None) => false,
         };
@@ -133,11 +134,6 @@ impl Claims {
             }
         }
         claims
-    }
-
-    fn is_anothers(&self, member: &Member) -> bool {
-        let owner = self.owners.get(&member.user);
-        owner.is_some_and(|owner| *owner != member.person)
     }
 
     fn others(&self, member: &Member) -> impl Iterator<Item = PersonId> + '_ {

@@ -32,11 +32,11 @@ pub use change::{
     OrganizationMembersChange, Plan, RosterChange, TeamChange, UserChange,
 };
 pub use desired::{Desired, WantedGroup, desired};
-pub use guard::{Situation, Source, Verdict, digest as removals_digest, guard};
+pub use guard::{Approvals, Situation, Source, Verdict, digest as removals_digest, guard};
 pub use item::{Item, LISTED_FOR_INFORMATION};
 pub use places::created_team;
 pub use removal::{Removal, Why};
-pub use removals::{Deprovision, Removals};
+pub use removals::{Deprovision, Forgotten, Removals};
 pub use restore::Restoration;
 pub use text::printable;
 

@@ -236,6 +236,7 @@ impl Ord for Removal {
             .cmp(&other.rank())
             .then_with(|| self.group().cmp(&other.group()))
             .then_with(|| user(self).cmp(&user(other)))
+            .then_with(|| self.person().cmp(&other.person()))
     }
 }
 

@@ -6,6 +6,7 @@
 
 mod gone;
 mod groups;
+mod rivals;
 mod roles;
 
 use std::collections::BTreeSet;
@@ -53,9 +54,18 @@ pub struct Deprovision {
     pub verdict: Verdict,
     /// Planned, but within the grace time.
     pub waiting: Vec<Removal>,
-    /// Ledger rows of memberships that somebody ended in LiteLLM, or that an
-    /// administrator has taken over: no longer ours.
-    pub forgotten: Vec<(GroupId, PersonId)>,
+    /// No longer ours, without anything being taken away.
+    pub forgotten: Forgotten,
+}
+
+/// Ledger rows of memberships that somebody ended in LiteLLM, that an
+/// administrator has taken over, or whose row is another person's by now.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Forgotten {
+    /// In teams, sorted.
+    pub team_members: Vec<(GroupId, PersonId)>,
+    /// In organizations, sorted.
+    pub organization_members: Vec<(GroupId, PersonId)>,
 }
 
 /// What must be looked at again before anything may be taken away.
@@ -66,10 +76,10 @@ pub fn questions(
     settings: &DeprovisionSettings,
 ) -> Questions {
     let mut questions = groups::questions(world, desired, settings);
-    questions.people.extend(gone::unseen(world));
-    roles::questions(world, desired, &mut questions);
+    roles::ask(world, desired, &mut questions);
     questions.groups.sort_unstable();
     questions.groups.dedup();
+    questions.people.extend(gone::unseen(world));
     questions.people.sort_unstable();
     questions.people.dedup();
     questions
@@ -85,7 +95,7 @@ pub(super) fn decide(
 ) {
     let mut candidates = Vec::new();
     let mut doubts = Vec::new();
-    let mut forgotten = Vec::new();
+    let mut forgotten = Forgotten::default();
     groups::decide(
         world,
         removals,
@@ -100,11 +110,18 @@ pub(super) fn decide(
         removals,
         desired,
         bound,
-        &mut candidates,
-        &mut doubts,
+        (&mut candidates, &mut doubts),
     );
+    rivals::spare(world, removals, bound, &mut candidates, &mut forgotten);
     candidates.sort();
-    candidates.dedup();
+    // Two people of the ledger may have been the same row.
+    candidates.dedup_by_key(|removal| removal.key());
+    doubts.sort();
+    doubts.dedup();
+    forgotten.team_members.sort_unstable();
+    forgotten.team_members.dedup();
+    forgotten.organization_members.sort_unstable();
+    forgotten.organization_members.dedup();
     plan.unreadable.extend(doubts);
 
     let (due, waiting) = after_grace(removals, candidates);

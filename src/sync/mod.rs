@@ -228,8 +228,11 @@ impl Source {
         let mut transaction = self.database.begin(Limits::WRITE).await?;
         lease::fence(&mut transaction, lease).await?;
         held::record(&mut transaction, lease.source, &outcome).await?;
-        ownership::forget_team_members(&mut transaction, lease.source, &deprovision.forgotten)
+        let forgotten = &deprovision.forgotten;
+        ownership::forget_team_members(&mut transaction, lease.source, &forgotten.team_members)
             .await?;
+        let members = &forgotten.organization_members;
+        ownership::forget_organization_members(&mut transaction, lease.source, members).await?;
         transaction.commit().await?;
         Ok(())
     }

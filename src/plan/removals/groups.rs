@@ -3,7 +3,7 @@
 
 use std::collections::BTreeSet;
 
-use super::{Removals, assigned, doubt, managed_row, member};
+use super::{Forgotten, Removals, assigned, doubt, managed_row, member};
 use crate::model::directory::Principal;
 use crate::model::evidence::{Needed, Questions, Whereabouts};
 use crate::model::ids::{GroupId, OrganizationId, PersonId, TeamId, UserId};
@@ -105,7 +105,7 @@ pub(super) fn decide(
     desired: &Desired<'_>,
     candidates: &mut Vec<Removal>,
     doubts: &mut Vec<ObjectError>,
-    forgotten: &mut Vec<(GroupId, PersonId)>,
+    forgotten: &mut Forgotten,
 ) {
     if removals.deprovision.membership == MembershipPolicy::Remove {
         for group in desired.groups.keys() {
@@ -140,7 +140,7 @@ pub(super) fn decide(
 type Lists<'l> = (
     &'l mut Vec<Removal>,
     &'l mut Vec<ObjectError>,
-    &'l mut Vec<(GroupId, PersonId)>,
+    &'l mut Forgotten,
 );
 
 fn left(
@@ -211,19 +211,26 @@ fn membership(
     person: PersonId,
     why: Why,
     candidates: &mut Vec<Removal>,
-    forgotten: &mut Vec<(GroupId, PersonId)>,
+    forgotten: &mut Forgotten,
 ) {
     let is_managed = |lists: &std::collections::BTreeMap<GroupId, Vec<PersonId>>| {
         lists
             .get(&group)
             .is_some_and(|people| people.binary_search(&person).is_ok())
     };
+    let in_team = is_managed(&world.owned.team_members);
+    let in_organization = is_managed(&world.owned.organization_members);
     let Some((user, row)) = managed_row(world, person) else {
         // LiteLLM's row is gone, and the memberships with it.
-        forgotten.push((group, person));
+        if in_team {
+            forgotten.team_members.push((group, person));
+        }
+        if in_organization {
+            forgotten.organization_members.push((group, person));
+        }
         return;
     };
-    if is_managed(&world.owned.team_members) {
+    if in_team {
         match standing(world, group, user, row) {
             Standing::Member => candidates.push(Removal::TeamMember {
                 group,
@@ -231,17 +238,21 @@ fn membership(
                 why,
             }),
             // Ended by hand, or made an administrator by hand: not ours now.
-            Standing::Absent | Standing::Admin => forgotten.push((group, person)),
+            Standing::Absent | Standing::Admin => forgotten.team_members.push((group, person)),
+            Standing::Unread => {}
         }
     }
-    let organization = world.target.organizations.get(&OrganizationId::of(group));
-    let present = organization.is_some_and(|row| row.members.binary_search(user).is_ok());
-    if is_managed(&world.owned.organization_members) && present {
-        candidates.push(Removal::OrganizationMember {
-            group,
-            member: member(person, user),
-            why,
-        });
+    if in_organization {
+        let organization = world.target.organizations.get(&OrganizationId::of(group));
+        if organization.is_some_and(|row| row.members.binary_search(user).is_ok()) {
+            candidates.push(Removal::OrganizationMember {
+                group,
+                member: member(person, user),
+                why,
+            });
+        } else {
+            forgotten.organization_members.push((group, person));
+        }
     }
 }
 
@@ -249,28 +260,37 @@ enum Standing {
     Absent,
     Admin,
     Member,
+    /// The roster cannot be read: that says nothing about who is on it.
+    Unread,
 }
 
 fn standing(world: World<'_>, group: GroupId, user: &UserId, user_row: &UserRow) -> Standing {
     let team = TeamId::of(group);
+    if world.target.broken_teams.contains_key(&team) {
+        return Standing::Unread;
+    }
     let Some(row) = world.target.teams.get(&team) else {
         return Standing::Absent;
     };
-    match row.roster.binary_search_by(|entry| entry.user.cmp(user)) {
-        Ok(position) => match row.roster.get(position).map(|entry| entry.role) {
-            Some(TeamRole::Admin) => Standing::Admin,
-            _ => Standing::Member,
-        },
-        // A torn membership is a membership: the other copies go as well.
-        Err(_) => {
-            let in_teams = user_row.teams.binary_search(&team).is_ok();
-            let in_memberships = row.memberships.binary_search(user).is_ok();
-            if in_teams || in_memberships {
-                Standing::Member
-            } else {
-                Standing::Absent
-            }
-        }
+    let first = row.roster.partition_point(|entry| entry.user < *user);
+    let mut entries = row
+        .roster
+        .iter()
+        .skip(first)
+        .take_while(|entry| entry.user == *user)
+        .peekable();
+    let on_roster = entries.peek().is_some();
+    // One admin among several entries of a user is a person's decision.
+    if entries.any(|entry| entry.role == TeamRole::Admin) {
+        return Standing::Admin;
+    }
+    // A torn membership is a membership: the other copies go as well.
+    let in_teams = user_row.teams.binary_search(&team).is_ok();
+    let in_memberships = row.memberships.binary_search(user).is_ok();
+    if on_roster || in_teams || in_memberships {
+        Standing::Member
+    } else {
+        Standing::Absent
     }
 }
 
@@ -279,7 +299,7 @@ fn no_longer_assigned(
     removals: Removals<'_>,
     group: GroupId,
     candidates: &mut Vec<Removal>,
-    forgotten: &mut Vec<(GroupId, PersonId)>,
+    forgotten: &mut Forgotten,
 ) {
     let Some(owned) = world.owned.teams.get(&group) else {
         return;
@@ -297,6 +317,9 @@ fn no_longer_assigned(
     };
     match policy {
         UnassignedGroupPolicy::Keep => {}
+        // Who says that members stay means these as well.
+        UnassignedGroupPolicy::Detach
+            if removals.deprovision.membership == MembershipPolicy::Keep => {}
         UnassignedGroupPolicy::Detach => {
             let lists = [&world.owned.team_members, &world.owned.organization_members];
             let people: BTreeSet<PersonId> = lists

@@ -1,14 +1,12 @@
 //! Roles that Entra no longer gives.
 //!
 //! Invariant: a role is lowered only if the row holds the one we last wrote,
-//! only when every group that could give a higher one was read, and only when
-//! a second look at those groups and at the assignments gives none either.
-
-use std::collections::BTreeSet;
+//! and only when every group that could give a higher one was read, and two
+//! readings agree: a role that a group gives is as much in doubt as being in it.
 
 use super::{Removals, doubt, is_protected, managed_row, member};
 use crate::model::directory::{AppRoleState, Assignment, Attributes, Principal};
-use crate::model::evidence::{Evidence, Needed, Questions, Whereabouts};
+use crate::model::evidence::{Needed, Questions, Whereabouts};
 use crate::model::ids::{GroupId, PersonId, UserId};
 use crate::model::report::{Kind, ObjectError};
 use crate::model::role::{Role, RoleValue};
@@ -18,23 +16,59 @@ use crate::plan::desired::Desired;
 use crate::plan::people::Bound;
 use crate::plan::removal::Removal;
 
-/// Somebody whose role this reading shows too high.
-struct Lowering<'a> {
+/// A role that this reading does not give any more.
+struct Lowered<'a> {
     person: PersonId,
     user: &'a UserId,
     before: Role,
     after: Role,
 }
 
-/// What must be read again before a role is lowered: the assignments, and the
-/// groups that give a higher one.
-pub(super) fn questions(world: World<'_>, desired: &Desired<'_>, questions: &mut Questions) {
-    for lowering in lowerings(world, desired) {
-        questions.assignments = Needed::Yes;
-        questions
-            .groups
-            .extend(absent_from(world, desired, &lowering));
+fn lowered<'a>(world: World<'a>, desired: &Desired<'_>) -> Vec<Lowered<'a>> {
+    if !world.scope.is_everything() {
+        return Vec::new();
     }
+    let hidden = highest_unread(world);
+    let default = world.policy.user_defaults.role.unwrap_or(Role::FALLBACK);
+    let mut lowered = Vec::new();
+    for (person, owned) in &world.owned.people {
+        let (Some(ours), Some((user, row))) = (owned.role, managed_row(world, *person)) else {
+            continue;
+        };
+        let wanted = desired.roles.get(person).copied().unwrap_or(default);
+        let is_ours = row.role == StoredRole::Role(ours);
+        if !is_ours || wanted >= ours || hidden.is_some_and(|hidden| hidden > wanted) {
+            continue;
+        }
+        if is_withheld(world, *person) || is_protected(world, *person, user, row) {
+            continue;
+        }
+        lowered.push(Lowered {
+            person: *person,
+            user,
+            before: ours,
+            after: wanted,
+        });
+    }
+    lowered.sort_unstable_by_key(|lowered| lowered.person);
+    lowered
+}
+
+/// What must be read again before a role is lowered: the assignments, and every
+/// group that gives a higher one.
+pub(super) fn ask(world: World<'_>, desired: &Desired<'_>, questions: &mut Questions) {
+    let lowered = lowered(world, desired);
+    let Some(lowest) = lowered.iter().map(|lowered| lowered.after).min() else {
+        return;
+    };
+    questions.assignments = Needed::Yes;
+    let first = world.directory.assignments.get();
+    questions.groups.extend(
+        higher(world, first, lowest).filter_map(|row| match row.principal {
+            Principal::Group(group) => Some(group),
+            Principal::Person(_) => None,
+        }),
+    );
 }
 
 pub(super) fn decide(
@@ -42,147 +76,87 @@ pub(super) fn decide(
     removals: Removals<'_>,
     desired: &Desired<'_>,
     bound: &Bound,
-    candidates: &mut Vec<Removal>,
-    doubts: &mut Vec<ObjectError>,
+    (candidates, doubts): (&mut Vec<Removal>, &mut Vec<ObjectError>),
 ) {
-    for lowering in lowerings(world, desired) {
-        let person = lowering.person;
-        if bound.get(&person).is_some_and(|row| row != lowering.user) {
+    for lowered in lowered(world, desired) {
+        let Lowered {
+            person,
+            user,
+            before,
+            after,
+        } = lowered;
+        if bound.get(&person).is_some_and(|bound| bound != user) || is_away(world, removals, person)
+        {
             continue;
         }
-        match confirmed(world, removals.evidence, desired, &lowering) {
-            Confirmed::Yes => candidates.push(Removal::LowerRole {
-                member: member(person, lowering.user),
-                before: lowering.before,
-                after: lowering.after,
+        match second_look(world, removals, person, after) {
+            Second::Agrees => candidates.push(Removal::LowerRole {
+                member: member(person, user),
+                before,
+                after,
             }),
-            Confirmed::No => {}
-            Confirmed::Unknown => doubts.push(doubt(
+            Second::Contradicts => {}
+            Second::Missing => doubts.push(doubt(
                 Kind::User,
                 person,
-                "seems to have a lower app role, but that could not be read a second time to make \
-                 sure; the role stays, the next pass looks again"
+                "seems to have lost an app role, but the assignments or the groups that give it \
+                 could not be read a second time to make sure; the role was kept, the next pass \
+                 looks again"
                     .to_owned(),
             )),
         }
     }
 }
 
-fn lowerings<'a>(world: World<'a>, desired: &Desired<'_>) -> Vec<Lowering<'a>> {
-    if !world.scope.is_everything() {
-        return Vec::new();
-    }
-    let hidden = highest_unread(world);
-    let default = world.policy.user_defaults.role.unwrap_or(Role::FALLBACK);
-    let mut lowerings = Vec::new();
-    for (person, owned) in &world.owned.people {
-        let (Some(ours), Some((user, row))) = (owned.role, managed_row(world, *person)) else {
-            continue;
-        };
-        if is_withheld(world, *person) {
-            continue;
-        }
-        let wanted = desired.roles.get(person).copied().unwrap_or(default);
-        let is_ours = row.role == StoredRole::Role(ours);
-        if !is_ours || wanted >= ours || hidden.is_some_and(|hidden| hidden > wanted) {
-            continue;
-        }
-        if is_protected(world, *person, user, row) {
-            continue;
-        }
-        lowerings.push(Lowering {
-            person: *person,
-            user,
-            before: ours,
-            after: wanted,
-        });
-    }
-    lowerings
+/// Somebody who may come back with every role, or of whom nothing is known.
+fn is_away(world: World<'_>, removals: Removals<'_>, person: PersonId) -> bool {
+    !world.directory.people.contains_key(&person)
+        && !matches!(
+            removals.evidence.people.get(&person),
+            Some(Whereabouts::Present(_) | Whereabouts::Purged)
+        )
 }
 
-enum Confirmed {
-    Yes,
-    No,
-    Unknown,
+enum Second {
+    Agrees,
+    Contradicts,
+    Missing,
 }
 
-fn confirmed(
-    world: World<'_>,
-    evidence: &Evidence,
-    desired: &Desired<'_>,
-    lowering: &Lowering<'_>,
-) -> Confirmed {
-    let person = lowering.person;
-    if !world.directory.people.contains_key(&person) {
-        match evidence.people.get(&person) {
-            Some(Whereabouts::Present(_) | Whereabouts::Purged) => {}
-            // Comes back as what the person was.
-            Some(Whereabouts::SoftDeleted) => return Confirmed::No,
-            // Said already, where the person was looked for.
-            Some(Whereabouts::Unknown(_)) => return Confirmed::No,
-            None => return Confirmed::Unknown,
-        }
-    }
-    let Some(again) = &evidence.assignments else {
-        return Confirmed::Unknown;
+/// Whether the second readings agree that nothing gives a higher role.
+fn second_look(world: World<'_>, removals: Removals<'_>, person: PersonId, wanted: Role) -> Second {
+    let Some(again) = &removals.evidence.assignments else {
+        return Second::Missing;
     };
-    let first = world.directory.assignments.get();
-    for assignment in higher(world, again.get(), lowering) {
-        match assignment.principal {
-            Principal::Person(other) if other == person => return Confirmed::No,
-            // A group that only the second list shows to give the role.
-            Principal::Group(group) if !first.contains(assignment) => {
-                let members = world.owned.team_members.get(&group);
-                let managed = members.is_some_and(|list| list.binary_search(&person).is_ok());
-                if managed || !desired.groups.contains_key(&group) {
-                    return Confirmed::No;
+    let mut verdict = Second::Agrees;
+    let lists = [world.directory.assignments.get(), again.get()];
+    for row in lists
+        .into_iter()
+        .flat_map(|list| higher(world, list, wanted))
+    {
+        match row.principal {
+            Principal::Person(other) if other == person => return Second::Contradicts,
+            Principal::Person(_) => {}
+            Principal::Group(group) if is_nested(world, group, person) => {}
+            Principal::Group(group) => match removals.evidence.groups.get(&group) {
+                Some(Ok(members)) if members.get().binary_search(&person).is_ok() => {
+                    return Second::Contradicts;
                 }
-            }
-            _ => {}
+                Some(Ok(_)) if world.policy.groups.admits(group) => {}
+                _ => verdict = Second::Missing,
+            },
         }
     }
-    for group in absent_from(world, desired, lowering) {
-        match evidence.groups.get(&group) {
-            Some(Ok(members)) if members.get().binary_search(&person).is_ok() => {
-                return Confirmed::No;
-            }
-            Some(Ok(_)) => {}
-            Some(Err(_)) | None => return Confirmed::Unknown,
-        }
-    }
-    Confirmed::Yes
+    verdict
 }
 
-/// Groups that give a higher role, and whose first reading lacks the person.
-fn absent_from(
-    world: World<'_>,
-    desired: &Desired<'_>,
-    lowering: &Lowering<'_>,
-) -> BTreeSet<GroupId> {
-    higher(world, world.directory.assignments.get(), lowering)
-        .filter_map(|assignment| match assignment.principal {
-            Principal::Group(group) => Some(group),
-            Principal::Person(_) => None,
-        })
-        .filter(|group| {
-            desired
-                .groups
-                .get(group)
-                .is_some_and(|group| group.members.binary_search(&lowering.person).is_err())
-        })
-        .collect()
-}
-
-/// Assignments of roles above the one that the person shall have.
-fn higher<'a>(
-    world: World<'a>,
-    assignments: &'a [Assignment],
-    lowering: &Lowering<'_>,
-) -> impl Iterator<Item = &'a Assignment> {
-    let after = lowering.after;
-    assignments
-        .iter()
-        .filter(move |assignment| role_of(world, assignment).is_some_and(|role| role > after))
+/// In the group by way of another group only, which gives no role.
+fn is_nested(world: World<'_>, group: GroupId, person: PersonId) -> bool {
+    let group = world.directory.groups.get(&group);
+    group.is_some_and(|group| match &group.members {
+        Ok(members) => members.get().binary_search(&person).is_ok(),
+        Err(_) => false,
+    })
 }
 
 /// Nothing is concluded about somebody whose object could not be read.
@@ -198,12 +172,8 @@ fn is_withheld(world: World<'_>, person: PersonId) -> bool {
 /// The highest role that some group gives which was not read: anybody might
 /// have it.
 fn highest_unread(world: World<'_>) -> Option<Role> {
-    world
-        .directory
-        .assignments
-        .get()
-        .iter()
-        .filter(|assignment| match assignment.principal {
+    giving(world, world.directory.assignments.get())
+        .filter(|(assignment, _)| match assignment.principal {
             Principal::Person(_) => false,
             Principal::Group(group) => {
                 !world.policy.groups.admits(group)
@@ -214,15 +184,32 @@ fn highest_unread(world: World<'_>) -> Option<Role> {
                         .is_none_or(|group| group.role_bearers().is_none())
             }
         })
-        .filter_map(|assignment| role_of(world, assignment))
+        .map(|(_, role)| role)
         .max()
 }
 
-/// The role of LiteLLM's that an assignment gives, if it gives one.
-fn role_of(world: World<'_>, assignment: &Assignment) -> Option<Role> {
-    let role = world.directory.roles.get(&assignment.role)?;
-    match RoleValue::read(role.value.as_deref()) {
-        RoleValue::Role(value) if role.state == AppRoleState::Enabled => Some(value),
-        RoleValue::Role(_) | RoleValue::Refused | RoleValue::Foreign => None,
-    }
+/// Assignments that give a higher role than this one.
+fn higher<'a>(
+    world: World<'a>,
+    list: &'a [Assignment],
+    than: Role,
+) -> impl Iterator<Item = &'a Assignment> {
+    giving(world, list)
+        .filter(move |(_, role)| *role > than)
+        .map(|(assignment, _)| assignment)
+}
+
+/// Assignments that give a role which counts.
+fn giving<'a>(
+    world: World<'a>,
+    list: &'a [Assignment],
+) -> impl Iterator<Item = (&'a Assignment, Role)> {
+    list.iter().filter_map(move |assignment| {
+        let role = world.directory.roles.get(&assignment.role)?;
+        let counts = role.state == AppRoleState::Enabled;
+        match RoleValue::read(role.value.as_deref()) {
+            RoleValue::Role(role) if counts => Some((assignment, role)),
+            _ => None,
+        }
+    })
 }

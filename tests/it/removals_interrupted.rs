@@ -208,7 +208,7 @@ async fn a_table_that_refuses_leaves_whole_what_was_to_be_taken() {
         "LiteLLM_DeletedVerificationToken",
         "LiteLLM_DeletedTeamTable",
     ] {
-        let world = World::new(three_groups)
+        let world = unguarded(three_groups)
             .await
             .with("ENTRA_GROUPS_ALSO_CREATE_ORGS", "true")
             .with("ENTRA_SYNC__DEPROVISION__UNASSIGNED_GROUP", "delete");

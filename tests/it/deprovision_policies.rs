@@ -260,22 +260,22 @@ async fn keys_that_somebody_else_blocked_stay_blocked_on_return() {
         .with("blocked", true)
         .insert(&world.database)
         .await;
-    world
-        .entra
-        .tenant(|tenant| drop(tenant.user("bob").soft_deleted()));
+    world.entra.tenant(|tenant| {
+        tenant.user("bob").soft_deleted();
+    });
     let report = world.settle().await;
     assert_eq!(report.changes.keys.blocked, 1);
-    world
-        .entra
-        .tenant(|tenant| drop(tenant.user("bob").restored()));
+    world.entra.tenant(|tenant| {
+        tenant.user("bob").restored();
+    });
     assert_eq!(world.settle().await.changes.keys.unblocked, 1);
     let key = |token: &'static str| world.row("LiteLLM_VerificationToken", "token", token);
     assert_ne!(key("k1").await["blocked"], true);
     assert_eq!(key("k2").await["blocked"], true);
     assert_eq!(world.members("science").await, people(["ada", "bob"]));
     let enabled = AccountEnabled::Enabled;
-    world
-        .entra
-        .tenant(|tenant| drop(tenant.user("bob").account(enabled)));
+    world.entra.tenant(|tenant| {
+        tenant.user("bob").account(enabled);
+    });
     world.settle().await;
 }

@@ -99,8 +99,12 @@ fn shuffle(world: &World, dice: &mut Dice) {
             for person in 0..PEOPLE {
                 let (group, person) = (group_key(number), person_key(person));
                 match dice.below(3) {
-                    0 => drop(tenant.group(&group).without_member(&person)),
-                    1 => drop(tenant.group(&group).member(&person)),
+                    0 => {
+                        tenant.group(&group).without_member(&person);
+                    }
+                    1 => {
+                        tenant.group(&group).member(&person);
+                    }
                     _ => {}
                 }
             }

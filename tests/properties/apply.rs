@@ -243,6 +243,7 @@ impl Universe {
                     alias: LastWritten::wrote(alias),
                     email: LastWritten::wrote(email),
                     role: Some(role),
+                    deactivation: Default::default(),
                 }
             }
             UserChange::Update {

@@ -247,6 +247,7 @@ impl Seed {
             models: models(seed.models),
             roster: roster.into_iter().collect(),
             memberships: self.users(&seed.memberships),
+            block: Default::default(),
         }
     }
 }

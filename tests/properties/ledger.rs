@@ -27,6 +27,7 @@ impl Seed {
                 alias: last(known.alias, &NAMES),
                 email: last(known.email, &EMAILS),
                 role: known.role.map(ranked),
+                deactivation: Default::default(),
             };
             owned.people.insert(person_id(known.person), user);
         }
@@ -44,6 +45,7 @@ impl Seed {
                     alias: owned_text(alias),
                     models: written,
                     placement,
+                    block: Default::default(),
                 };
                 owned.teams.insert(group, team);
             }

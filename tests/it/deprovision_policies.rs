@@ -238,7 +238,8 @@ async fn a_row_that_was_bound_to_another_person_is_not_deactivated_for_the_first
     // An administrator gives the row to Cem, whose own row goes.
     world
         .sql(&format!(
-            "UPDATE \"LiteLLM_UserTable\" SET sso_user_id = '{cem}' WHERE user_id = 'legacy'"
+            "UPDATE \"LiteLLM_UserTable\" SET sso_user_id = NULL WHERE user_id = '{cem}'; \
+             UPDATE \"LiteLLM_UserTable\" SET sso_user_id = '{cem}' WHERE user_id = 'legacy'"
         ))
         .await;
     world.entra.tenant(|tenant| {

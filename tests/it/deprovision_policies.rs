@@ -227,13 +227,17 @@ async fn a_row_that_was_bound_to_another_person_is_not_deactivated_for_the_first
     let world = World::new(two_groups).await;
     seed::user("legacy")
         .with("sso_user_id", json!(null))
-        .with("user_email", "bob@contoso.example")
+        .with("user_email", "bob@contoso.example.com")
         .insert(&world.database)
         .await;
     world.entra.tenant(|tenant| {
-        tenant.user("bob").mail("bob@contoso.example");
+        tenant.user("bob").mail("bob@contoso.example.com");
     });
     world.settle().await;
+    assert!(
+        !world.has_user("bob").await,
+        "Bob is the row that was there"
+    );
     let cem = person("cem");
     // An administrator gives the row to Cem, whose own row goes.
     world

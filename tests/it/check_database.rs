@@ -282,6 +282,6 @@ async fn the_rights_that_are_asked_for_are_all_that_a_pass_needs() {
     assert_eq!(report.errors, []);
     let changes = report.changes;
     assert_eq!((changes.teams.deleted, changes.keys.deleted), (1, 1));
-    assert_eq!((changes.users.deactivated, changes.keys.blocked), (1, 1));
+    assert_eq!((changes.users.deactivated, changes.keys.blocked), (1, 2));
     assert_eq!(world.user("ada").await["user_role"], "internal_user_viewer");
 }

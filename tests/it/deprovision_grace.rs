@@ -62,9 +62,9 @@ async fn a_return_ends_the_wait_and_a_new_departure_waits_anew() {
 async fn who_was_disabled_is_not_waited_for() {
     let world = world().await;
     world.settle().await;
-    world
-        .entra
-        .tenant(|tenant| drop(tenant.user("science-1").disabled()));
+    world.entra.tenant(|tenant| {
+        tenant.user("science-1").disabled();
+    });
     assert_eq!(world.settle().await.changes.users.deactivated, 1);
 }
 

@@ -227,18 +227,23 @@ async fn a_row_that_was_bound_to_another_person_is_not_deactivated_for_the_first
     let world = World::new(two_groups).await;
     seed::user("legacy")
         .with("sso_user_id", json!(null))
-        .with("user_email", "bob@contoso.example")
+        .with("user_email", "bob@contoso.example.com")
         .insert(&world.database)
         .await;
     world.entra.tenant(|tenant| {
-        tenant.user("bob").mail("bob@contoso.example");
+        tenant.user("bob").mail("bob@contoso.example.com");
     });
     world.settle().await;
+    assert!(
+        !world.has_user("bob").await,
+        "Bob is the row that was there"
+    );
     let cem = person("cem");
     // An administrator gives the row to Cem, whose own row goes.
     world
         .sql(&format!(
-            "UPDATE \"LiteLLM_UserTable\" SET sso_user_id = '{cem}' WHERE user_id = 'legacy'"
+            "UPDATE \"LiteLLM_UserTable\" SET sso_user_id = NULL WHERE user_id = '{cem}'; \
+             UPDATE \"LiteLLM_UserTable\" SET sso_user_id = '{cem}' WHERE user_id = 'legacy'"
         ))
         .await;
     world.entra.tenant(|tenant| {
@@ -260,22 +265,22 @@ async fn keys_that_somebody_else_blocked_stay_blocked_on_return() {
         .with("blocked", true)
         .insert(&world.database)
         .await;
-    world
-        .entra
-        .tenant(|tenant| drop(tenant.user("bob").soft_deleted()));
+    world.entra.tenant(|tenant| {
+        tenant.user("bob").soft_deleted();
+    });
     let report = world.settle().await;
     assert_eq!(report.changes.keys.blocked, 1);
-    world
-        .entra
-        .tenant(|tenant| drop(tenant.user("bob").restored()));
+    world.entra.tenant(|tenant| {
+        tenant.user("bob").restored();
+    });
     assert_eq!(world.settle().await.changes.keys.unblocked, 1);
     let key = |token: &'static str| world.row("LiteLLM_VerificationToken", "token", token);
     assert_ne!(key("k1").await["blocked"], true);
     assert_eq!(key("k2").await["blocked"], true);
     assert_eq!(world.members("science").await, people(["ada", "bob"]));
     let enabled = AccountEnabled::Enabled;
-    world
-        .entra
-        .tenant(|tenant| drop(tenant.user("bob").account(enabled)));
+    world.entra.tenant(|tenant| {
+        tenant.user("bob").account(enabled);
+    });
     world.settle().await;
 }

@@ -2,9 +2,7 @@
 //! takes nothing away.
 
 use entra_sync::model::report::Status;
-use entra_sync::simulator::{
-    Effect, Fault, LinkTampering, Permission, RetryAfter, Tenant, Visibility,
-};
+use entra_sync::simulator::{Effect, Fault, LinkTampering, Permission, Tenant, Visibility};
 use serde_json::Value;
 
 use crate::support::World;
@@ -59,6 +57,7 @@ async fn standing(world: &World) -> Vec<Vec<Value>> {
     tables
 }
 
+/// 429 is waited out for minutes: the reader's own tests show how that ends.
 fn failures() -> Vec<Effect> {
     let status = |status, code: Option<&str>| Effect::Status {
         status,
@@ -70,12 +69,6 @@ fn failures() -> Vec<Effect> {
         status(403, None),
         status(404, None),
         status(404, Some("Request_ResourceNotFound")),
-        // So long that the reading gives up at once.
-        Effect::Status {
-            status: 429,
-            code: None,
-            retry_after: Some(RetryAfter::Seconds(3_600)),
-        },
         Effect::ErrorWithStatus200 {
             code: "UnknownError".to_owned(),
         },
@@ -130,9 +123,12 @@ async fn failures_of_the_first_reading_remove_nobody() {
     world.settle().await;
     take(&world);
     for effect in failures().into_iter().chain(bad_links()) {
-        let what = format!("assignments: {effect:?}");
-        let fault = Fault::new(effect.clone()).on("/servicePrincipals/*/appRoleAssignedTo");
-        takes_nothing(&world, fault.always(), &what).await;
+        // The assignments are one page: it has no link to lead elsewhere.
+        if !matches!(effect, Effect::Link(_)) {
+            let what = format!("assignments: {effect:?}");
+            let fault = Fault::new(effect.clone()).on("/servicePrincipals/*/appRoleAssignedTo");
+            takes_nothing(&world, fault.always(), &what).await;
+        }
         for page in [1, 2] {
             // The last page has no link to bend.
             if page == 2 && bad_links().contains(&effect) {
@@ -197,7 +193,7 @@ async fn failures_of_looking_for_the_deleted_and_the_unassigned_keep_them() {
     world.entra.tenant(|tenant| {
         tenant.group("other").unassigned_entirely();
     });
-    for effect in failures().into_iter().chain(bad_links()) {
+    for effect in failures().into_iter().chain([Effect::LoopingLink]) {
         let fault = Fault::new(effect.clone())
             .on("/servicePrincipals/*/appRoleAssignedTo")
             .after(1);
@@ -209,13 +205,7 @@ async fn failures_of_looking_for_the_deleted_and_the_unassigned_keep_them() {
     });
     for effect in failures() {
         for path in ["/users/*", "/directory/deletedItems/*"] {
-            let absent = Effect::Status {
-                status: 404,
-                code: Some("Request_ResourceNotFound".to_owned()),
-                retry_after: None,
-            };
-            // That is what Graph says of whoever is gone.
-            if effect == absent {
+            if matches!(effect, Effect::Status { status: 404, .. }) {
                 continue;
             }
             let fault = Fault::new(effect.clone()).on(path);

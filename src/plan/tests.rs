@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, HashMap};
 
 use uuid::Uuid;
 
-use super::{Plan, World, plan, printable, render};
+use super::{Plan, World, additions, printable, render};
 use crate::model::complete::{Complete, LastPage};
 use crate::model::defaults::{DefaultTeam, TeamDefaults, UserDefaults};
 use crate::model::directory::{
@@ -143,6 +143,7 @@ fn owned() -> Owned {
             alias: LastWritten::Never,
             email: LastWritten::Value(email.into()),
             role: None,
+            deactivation: crate::model::ledger::Ours::No,
         };
         (id(number), user)
     };

@@ -94,6 +94,8 @@ pub enum Command {
     Sync(SyncArguments),
     /// What a pass would change; changes nothing.
     Plan(PlanArguments),
+    /// Why a person is, or is not, in a team; changes nothing.
+    Explain(ExplainArguments),
     /// Releases held removals: the next complete pass applies them, once.
     Approve(DecideArguments),
     /// Drops held removals: exactly these stay unapplied.
@@ -127,6 +129,7 @@ impl Command {
             Self::Approve(command) | Self::Reject(command) => Some(&command.common),
             Self::Sync(command) => Some(&command.common),
             Self::Plan(command) => Some(&command.common),
+            Self::Explain(command) => Some(&command.common),
             Self::History(command) => Some(&command.common),
             Self::Show(command) => Some(&command.common),
             Self::Check(command) => Some(&command.common),
@@ -174,6 +177,18 @@ pub struct PlanArguments {
     #[command(flatten)]
     pub scope: ScopeArguments,
     /// Given after the subcommand.
+    #[command(flatten)]
+    pub common: CommonArguments,
+}
+
+/// `entra-sync explain`.
+#[derive(Debug, Clone, Args)]
+pub struct ExplainArguments {
+    /// Object id, user principal name, e-mail or display name.
+    pub user: String,
+    /// Only this team, by the group's object id or display name.
+    pub team: Option<String>,
+    /// Flags that every command takes.
     #[command(flatten)]
     pub common: CommonArguments,
 }

@@ -11,6 +11,7 @@ mod decide;
 #[cfg(feature = "simulator")]
 mod demo;
 mod exit;
+mod explain;
 mod history;
 mod migrate;
 mod output;
@@ -104,6 +105,7 @@ async fn configured(arguments: &Arguments, loaded: Loaded) -> anyhow::Result<Exi
         Command::Run(_) => run::run(arguments.common(), loaded).await,
         Command::Sync(command) => sync::run(command, format, loaded).await,
         Command::Plan(command) => plan::run(command, format, loaded).await,
+        Command::Explain(command) => explain::run(command, format, loaded).await,
         Command::Approve(command) => decide::run(command, Decision::Approve, format, loaded).await,
         Command::Reject(command) => decide::run(command, Decision::Reject, format, loaded).await,
         Command::Status(_) => status::run(format, loaded).await,

@@ -11,6 +11,7 @@ mod addresses;
 mod change;
 mod desired;
 mod digest;
+pub mod explain;
 mod follow;
 mod guard;
 mod identity;

@@ -29,6 +29,7 @@ use crate::model::ids::{RunId, SourceId};
 use crate::model::ledger::Owned;
 use crate::model::policy::Scope;
 use crate::model::report::{Mode, Trigger};
+use crate::model::target::Target;
 use crate::plan::{self, Plan, Removal, Removals, World};
 use crate::{entra, sync::write::Writer};
 
@@ -62,6 +63,10 @@ pub struct Planned {
     pub plan: Plan,
     /// What Entra says.
     pub directory: Directory,
+    /// What LiteLLM has.
+    pub target: Target,
+    /// What is ours.
+    pub owned: Owned,
 }
 
 impl Source {
@@ -177,7 +182,7 @@ impl Source {
         report.read(&planned.directory);
         report.planned(&planned.plan);
         // The reading has served; a first pass over a large tenant needs room.
-        drop(planned.directory);
+        drop((planned.directory, planned.target, planned.owned));
         progress.enter(Phase::Writing);
         let writer = Writer::new(
             &self.database,
@@ -315,7 +320,12 @@ impl Source {
             },
         );
         directory.cost += cost;
-        Ok(Planned { plan, directory })
+        Ok(Planned {
+            plan,
+            directory,
+            target,
+            owned,
+        })
     }
 
     async fn open(&self) -> Result<(SourceId, Capabilities)> {

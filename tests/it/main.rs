@@ -5,6 +5,7 @@ mod bad_objects;
 mod check_database;
 mod check_entra;
 mod cli_exit_codes;
+mod cli_explain;
 mod cli_failures;
 mod cli_failures_database;
 mod cli_flags;

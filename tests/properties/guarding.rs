@@ -145,6 +145,10 @@ proptest! {
 
     #[test]
     fn what_was_taken_is_not_taken_again(departure in departures()) {
+        // A deactivation frees a seat, which the next pass gives to somebody
+        // who waits for one: that is no taking again.
+        let mut departure = departure;
+        departure.seed.rules.seats = None;
         let (world, with) = departure.build();
         let first = plan_of(&world, &with);
         let mut next = world.after(&first)?;
@@ -170,7 +174,16 @@ proptest! {
         // first pass has told them apart.
         let rows: BTreeSet<_> = world.owned.people.values().map(|known| &known.user).collect();
         if rows.len() == world.owned.people.len() {
-            let new: Vec<_> = after.difference(&before).collect();
+            // What the first pass has only just adopted may go with the second.
+            let same_row = |person| {
+                let rows = [&world.owned, &next.owned].map(|owned| owned.people.get(&person));
+                rows[0].map(|known| &known.user) == rows[1].map(|known| &known.user)
+            };
+            let managed = |removal: &Removal| removal.person().is_none_or(same_row);
+            let new: Vec<Removal> = all(&second)
+                .into_iter()
+                .filter(|removal| managed(removal) && !before.contains(&removal.key()))
+                .collect();
             prop_assert!(new.is_empty(), "new {:?}", new);
         }
         let mut additions = second.clone();

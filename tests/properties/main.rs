@@ -19,6 +19,7 @@ mod ledger;
 mod ownership;
 mod policies;
 mod removals;
+mod settled;
 mod stability;
 mod taking;
 mod world;

@@ -30,7 +30,7 @@ fn membership(removal: &Removal) -> Option<(GroupId, PersonId, &UserId, Why)> {
 }
 
 /// The members that the second reading showed, if it came to its end.
-fn second<'a>(with: &'a Circumstances, group: GroupId) -> Option<&'a [PersonId]> {
+fn second(with: &Circumstances, group: GroupId) -> Option<&[PersonId]> {
     match with.evidence.groups.get(&group) {
         Some(Ok(members)) => Some(members.get()),
         _ => None,

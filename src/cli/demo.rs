@@ -77,13 +77,15 @@ async fn demo(command: &DemoArguments) -> anyhow::Result<Exit> {
     let scene = scene(command, &postgres, &stage.entra, &file);
     story::tell(&scene, &mut stage, &mut std::io::stdout()).await?;
     std::io::stdout().flush()?;
+    // An embedded database has one connection, and ends only when that is given
+    // back.
+    let Program { source, entra } = stage;
+    drop(source);
     if !command.once {
-        // One connection is all that an embedded database has.
-        drop(stage.source);
         let file = file.clone();
         daemon::run(settings, Box::new(move || load(&file))).await?;
     }
-    stage.entra.stop().await;
+    entra.stop().await;
     postgres.stop().await;
     Ok(Exit::Ok)
 }

@@ -2,6 +2,7 @@
 -- own version table lives in it.
 DROP TABLE entra_sync.owned_organization_member;
 DROP TABLE entra_sync.owned_team_member;
+DROP TABLE entra_sync.due_default_team;
 DROP TABLE entra_sync.owned_user;
 DROP TABLE entra_sync.owned_organization;
 DROP TABLE entra_sync.owned_team;

@@ -108,6 +108,17 @@ CREATE TABLE entra_sync.owned_user (
 );
 CREATE INDEX owned_user_by_user ON entra_sync.owned_user (user_id);
 
+CREATE TABLE entra_sync.due_default_team (
+    source_id integer NOT NULL,
+    team_id   text NOT NULL,
+    person_id uuid NOT NULL,
+    PRIMARY KEY (source_id, team_id, person_id),
+    FOREIGN KEY (source_id, person_id) REFERENCES entra_sync.owned_user ON DELETE CASCADE
+);
+CREATE INDEX due_default_team_by_person ON entra_sync.due_default_team (source_id, person_id);
+COMMENT ON TABLE entra_sync.due_default_team IS
+    'Joins of default teams that a new user still waits for: written with the user, gone with the join.';
+
 CREATE TABLE entra_sync.owned_team_member (
     source_id integer NOT NULL REFERENCES entra_sync.source ON DELETE CASCADE,
     group_id  uuid NOT NULL,

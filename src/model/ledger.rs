@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, HashMap};
 
 use serde::{Deserialize, Serialize};
 
-use super::ids::{GroupId, PersonId, UserId};
+use super::ids::{GroupId, PersonId, TeamId, UserId};
 use super::role::Role;
 
 /// Everything owned for one source.
@@ -23,6 +23,10 @@ pub struct Owned {
     pub team_members: BTreeMap<GroupId, Vec<PersonId>>,
     /// Managed organization members per group, sorted.
     pub organization_members: BTreeMap<GroupId, Vec<PersonId>>,
+    /// Default teams that people whom we inserted have still to join, per team,
+    /// sorted. A person is new in one pass only; what that pass could not
+    /// finish is remembered here.
+    pub due_default_teams: BTreeMap<TeamId, Vec<PersonId>>,
 }
 
 /// How something came to be ours.

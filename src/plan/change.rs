@@ -2,7 +2,7 @@
 //! decide.
 
 use crate::model::defaults::DefaultTeam;
-use crate::model::ids::{GroupId, OrganizationId, PersonId, UserId};
+use crate::model::ids::{GroupId, OrganizationId, PersonId, TeamId, UserId};
 use crate::model::ledger::{
     LastWritten, Origin, OwnedOrganization, OwnedTeam, OwnedUser, Placement,
 };
@@ -24,7 +24,7 @@ pub struct Plan {
     pub rosters: Vec<RosterChange>,
     /// Organization members to add, by group.
     pub organization_members: Vec<OrganizationMembersChange>,
-    /// Teams that every new user joins.
+    /// Teams that every new user joins, by team.
     pub default_teams: Vec<DefaultTeamChange>,
     /// What is there already and becomes ours.
     pub adopted: Adopted,
@@ -231,7 +231,7 @@ pub struct OrganizationMembersChange {
 pub struct DefaultTeamChange {
     /// Which team, with the member's own budget.
     pub team: DefaultTeam,
-    /// Who.
+    /// Who, sorted.
     pub add: Vec<Member>,
 }
 
@@ -249,6 +249,9 @@ pub struct Adopted {
     pub team_members: Vec<MemberList>,
     /// Organization members, by group.
     pub organization_members: Vec<MemberList>,
+    /// Joins of default teams that were due and have nothing left to do:
+    /// bookkeeping only, by team.
+    pub default_teams: Vec<(TeamId, PersonId)>,
     /// Those of the above that were not in the ledger at all: only they are
     /// listed, the others are bookkeeping.
     pub first_seen: FirstSeen,
@@ -340,6 +343,7 @@ impl Plan {
         self.adopted
             .organization_members
             .sort_by_key(|list| list.group);
+        self.adopted.default_teams.sort();
         self.skipped.sort();
         self.skipped.dedup();
         self.unreadable.sort();

@@ -7,10 +7,10 @@ use std::collections::HashSet;
 
 use super::World;
 use super::change::{
-    DefaultTeamChange, Member, MemberList, OrganizationChange, OrganizationMembersChange, Plan,
-    RosterChange, TeamChange,
+    Member, MemberList, OrganizationChange, OrganizationMembersChange, Plan, RosterChange,
+    TeamChange,
 };
-use super::desired::{Desired, WantedGroup, skipped};
+use super::desired::{Desired, WantedGroup};
 use super::people::Bound;
 use crate::model::ids::{GroupId, OrganizationId, PersonId, TeamId, UserId};
 use crate::model::policy::Organizations;
@@ -182,37 +182,4 @@ fn organization(
             members: adopted,
         });
     }
-}
-
-/// Puts every new user into the teams of `default_internal_user_params.teams`.
-/// Who joins such a team through a group anyway joins it as the group's member.
-pub(super) fn join_default_teams(world: World<'_>, newcomers: &mut [Member], plan: &mut Plan) {
-    newcomers.sort_unstable();
-    if newcomers.is_empty() {
-        return;
-    }
-    let (mut changes, mut missing) = (Vec::new(), Vec::new());
-    for team in &world.policy.user_defaults.teams {
-        let group = team.team.group();
-        let planned = group.is_some_and(|group| plan.teams.iter().any(|t| t.group() == group));
-        if !planned && !world.target.teams.contains_key(&team.team) {
-            missing.push(skipped(Kind::Team, &team.team, "default_team_missing"));
-            continue;
-        }
-        let roster = plan.rosters.iter().find(|r| Some(r.group) == group);
-        let joining = roster.map_or(&[][..], |roster| roster.add.as_slice());
-        let add: Vec<Member> = newcomers
-            .iter()
-            .filter(|new| joining.binary_search(new).is_err())
-            .cloned()
-            .collect();
-        if !add.is_empty() {
-            changes.push(DefaultTeamChange {
-                team: team.clone(),
-                add,
-            });
-        }
-    }
-    plan.default_teams.extend(changes);
-    plan.skipped.extend(missing);
 }

@@ -9,6 +9,7 @@
 
 mod addresses;
 mod change;
+mod default_teams;
 mod desired;
 mod digest;
 mod follow;
@@ -57,10 +58,10 @@ pub struct World<'a> {
 pub fn plan(world: World<'_>) -> Plan {
     let mut plan = Plan::default();
     let wanted = desired(world, &mut plan);
-    let (bound, mut newcomers) = people::decide(world, &wanted, &mut plan);
+    let (bound, newcomers) = people::decide(world, &wanted, &mut plan);
     places::decide(world, &wanted, &mut plan);
     members::decide(world, &wanted, &bound, &mut plan);
-    members::join_default_teams(world, &mut newcomers, &mut plan);
+    default_teams::decide(world, &bound, &newcomers, &mut plan);
     plan.sort();
     plan
 }

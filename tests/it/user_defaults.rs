@@ -201,14 +201,64 @@ async fn a_default_team_that_cannot_be_joined_is_said_and_the_user_is_made() {
     for error in &report.errors {
         assert!(error.id.starts_with("welcome/"), "{error:?}");
         assert!(
-            error.message.contains("add the user in LiteLLM"),
+            error.message.contains("the next pass tries again"),
             "{error:?}"
         );
     }
     let all = people(["plain", "maker", "admin"]);
     assert_eq!(world.members("science").await, all);
     world.relent().await;
+    let report = world.settle().await;
+    assert_eq!(report.changes.team_memberships.added, 3);
+    assert_eq!(world.members_of("welcome").await, all);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_pass_that_dies_before_the_default_teams_leaves_them_to_the_next() {
+    let world = three_people()
+        .await
+        .with(PARAMS, json!({ "teams": ["welcome", "news"] }));
+    seed::team("welcome").insert(&world.database).await;
+    seed::team("news").insert(&world.database).await;
+    let lost = "PERFORM pg_terminate_backend(pg_backend_pid());";
+    world
+        .on_write("LiteLLM_TeamMembership", "NEW.team_id = 'welcome'", lost)
+        .await;
+
+    let (_, error) = world.try_pass().await;
+
+    error.expect("a pass that lost its connection for good");
+    assert_eq!(world.members_of("welcome").await, Vec::<String>::new());
+    world.relent().await;
+    // An operator who helps out meanwhile is not in the way.
+    seed::join(&world.database, &person("maker"), "welcome").await;
     world.settle().await;
+    let all = people(["plain", "maker", "admin"]);
+    assert_eq!(world.members_of("welcome").await, all);
+    assert_eq!(world.members_of("news").await, all);
+    assert_eq!(world.count("entra_sync.due_default_team").await, 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_is_taken_out_of_a_default_team_stays_out() {
+    let world = three_people()
+        .await
+        .with(PARAMS, json!({ "teams": ["welcome"] }));
+    seed::team("welcome").insert(&world.database).await;
+    world.settle().await;
+    world
+        .sql(
+            r#"UPDATE "LiteLLM_TeamTable" SET members_with_roles = '[]', members = '{}'
+               WHERE team_id = 'welcome';
+               DELETE FROM "LiteLLM_TeamMembership" WHERE team_id = 'welcome';
+               UPDATE "LiteLLM_UserTable" SET teams = array_remove(teams, 'welcome')"#,
+        )
+        .await;
+
+    let report = world.pass().await;
+
+    assert_eq!(report.changes.total(), 0, "{}", report.json());
+    assert_eq!(world.members_of("welcome").await, Vec::<String>::new());
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -5,7 +5,7 @@
 //! else than the plan saw, is an error: with nobody else writing, a plan must
 //! not contain one.
 
-use entra_sync::model::ids::{GroupId, OrganizationId, TeamId, UserId};
+use entra_sync::model::ids::{GroupId, OrganizationId, PersonId, TeamId, UserId};
 use entra_sync::model::ledger::{LastWritten, Origin, OwnedOrganization, OwnedUser, Placement};
 use entra_sync::model::policy::Organizations;
 use entra_sync::model::target::{
@@ -26,7 +26,8 @@ pub type Outcome = Result<(), TestCaseError>;
 pub enum Step {
     Organization(OrganizationChange),
     Team(TeamChange),
-    User(UserChange),
+    /// With the default teams that a new user has still to join.
+    User(UserChange, Vec<TeamId>),
     TeamMember(GroupId, Member),
     DefaultTeam(DefaultTeamChange, Member),
     OrganizationMember(GroupId, Member),
@@ -38,7 +39,18 @@ pub enum Step {
 pub fn steps(plan: &Plan) -> Vec<Step> {
     let organizations = plan.organizations.iter().cloned().map(Step::Organization);
     let teams = plan.teams.iter().cloned().map(Step::Team);
-    let users = plan.users.iter().cloned().map(Step::User);
+    let users = plan.users.iter().map(|change| {
+        let due = match change {
+            UserChange::Create { person, .. } => plan
+                .default_teams
+                .iter()
+                .filter(|team| team.add.iter().any(|member| member.person == *person))
+                .map(|change| change.team.team.clone())
+                .collect(),
+            UserChange::Update { .. } => Vec::new(),
+        };
+        Step::User(change.clone(), due)
+    });
     let rosters = plan.rosters.iter().flat_map(|change| {
         let members = change.add.iter().chain(&change.repair).cloned();
         members.map(|member| Step::TeamMember(change.group, member))
@@ -69,7 +81,7 @@ fn expect(holds: bool, why: impl FnOnce() -> String) -> Outcome {
     if holds { Ok(()) } else { refuse(why()) }
 }
 
-fn insert_sorted<T: Ord>(list: &mut Vec<T>, item: T) {
+pub fn insert_sorted<T: Ord>(list: &mut Vec<T>, item: T) {
     if let Err(place) = list.binary_search(&item) {
         list.insert(place, item);
     }
@@ -90,7 +102,17 @@ impl Universe {
         match step {
             Step::Organization(change) => self.organization(change),
             Step::Team(change) => self.team(change),
-            Step::User(change) => self.user(change),
+            Step::User(change, due) => {
+                let person = change.person();
+                self.user(change)?;
+                for team in due {
+                    insert_sorted(
+                        self.owned.due_default_teams.entry(team).or_default(),
+                        person,
+                    );
+                }
+                Ok(())
+            }
             Step::TeamMember(group, member) => {
                 self.join(&TeamId::of(group), &member, TeamRole::User)?;
                 let managed = self.owned.team_members.entry(group).or_default();
@@ -98,7 +120,10 @@ impl Universe {
                 Ok(())
             }
             Step::DefaultTeam(change, member) => {
-                self.join(&change.team.team, &member, change.team.role)
+                let team = &change.team.team;
+                self.join(team, &member, change.team.role)?;
+                self.settle(team, member.person);
+                Ok(())
             }
             Step::OrganizationMember(group, member) => self.organization_member(group, &member),
             Step::Adopt(plan) => {
@@ -326,8 +351,21 @@ impl Universe {
         Ok(())
     }
 
+    /// A join of a default team that nothing is left to do about.
+    fn settle(&mut self, team: &TeamId, person: PersonId) {
+        if let Some(due) = self.owned.due_default_teams.get_mut(team) {
+            due.retain(|waiting| *waiting != person);
+            if due.is_empty() {
+                self.owned.due_default_teams.remove(team);
+            }
+        }
+    }
+
     fn adopt(&mut self, plan: &Plan) {
         let adopted = plan.adopted.clone();
+        for (team, person) in &adopted.default_teams {
+            self.settle(team, *person);
+        }
         self.owned.teams.extend(adopted.teams);
         self.owned.organizations.extend(adopted.organizations);
         self.owned.people.extend(adopted.users);

@@ -32,14 +32,9 @@ proptest! {
         prop_assert_eq!(second.adopted, Adopted::default());
     }
 
-    /// But for `default_internal_user_params.teams`: a person is new in one pass
-    /// only, and the ledger does not say yet who still waits for these teams.
     #[test]
     fn a_pass_that_broke_off_is_healed_by_the_next(
-        seed in seeds().prop_map(|mut seed| {
-            seed.rules.default_teams.clear();
-            seed
-        }),
+        seed in seeds(),
         cut in any::<prop::sample::Index>(),
     ) {
         let world = seed.build();
@@ -60,5 +55,24 @@ proptest! {
         prop_assert_eq!(&healed.owned.organizations, &whole.owned.organizations);
         prop_assert_eq!(&healed.owned.team_members, &whole.owned.team_members);
         prop_assert_eq!(&healed.owned.organization_members, &whole.owned.organization_members);
+        prop_assert_eq!(&healed.owned.due_default_teams, &whole.owned.due_default_teams);
+    }
+
+    /// Whom somebody takes out of a default team stays out of it.
+    #[test]
+    fn a_default_team_is_joined_once(seed in seeds()) {
+        let world = seed.build();
+        let mut after = world.after(&world.plan())?;
+        for default in &world.policy.user_defaults.teams {
+            if let Some(row) = after.target.teams.get_mut(&default.team) {
+                row.roster.clear();
+                row.memberships.clear();
+            }
+            for user in after.target.users.values_mut() {
+                user.teams.retain(|team| *team != default.team);
+            }
+        }
+        let plan = after.plan();
+        prop_assert!(plan.default_teams.is_empty(), "{:?}", plan.default_teams);
     }
 }

@@ -7,7 +7,9 @@ use entra_sync::model::ledger::{
 };
 use entra_sync::model::target::Target;
 
+use crate::apply::insert_sorted;
 use crate::build::{group_id, models, name, people, person_id, ranked, stored, text};
+use crate::policies::default_team;
 use crate::world::{EMAILS, Last, NAMES, Seed};
 
 impl Seed {
@@ -28,7 +30,12 @@ impl Seed {
                 email: last(known.email, &EMAILS),
                 role: known.role.map(ranked),
             };
-            owned.people.insert(person_id(known.person), user);
+            let person = person_id(known.person);
+            owned.people.insert(person, user);
+            for team in &known.due {
+                let due = owned.due_default_teams.entry(default_team(*team));
+                insert_sorted(due.or_default(), person);
+            }
         }
         for (index, known) in (0..).zip(&self.known_groups) {
             let group = group_id(index);

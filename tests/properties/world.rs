@@ -120,6 +120,8 @@ pub struct KnownPerson {
     pub alias: Last,
     pub email: Last,
     pub role: Option<u8>,
+    /// Default teams that the person waits for, as in [`Rules::default_teams`].
+    pub due: Vec<u8>,
 }
 
 #[derive(Debug, Clone)]
@@ -301,15 +303,19 @@ fn known_person() -> impl Strategy<Value = KnownPerson> {
         last(NAMES.len()),
         last(EMAILS.len()),
         option::of(0_u8..4),
+        vec(0..=GROUPS, 0..2),
     )
-        .prop_map(|(person, row, created, alias, email, role)| KnownPerson {
-            person,
-            row,
-            created,
-            alias,
-            email,
-            role,
-        })
+        .prop_map(
+            |(person, row, created, alias, email, role, due)| KnownPerson {
+                person,
+                row,
+                created,
+                alias,
+                email,
+                role,
+                due,
+            },
+        )
 }
 
 fn known_group() -> impl Strategy<Value = KnownGroup> {

@@ -10,7 +10,7 @@ use uuid::Uuid;
 
 use crate::db::QueryContext;
 use crate::ledger::error::{Error, Result};
-use crate::model::ids::{GroupId, PersonId, SourceId, UserId};
+use crate::model::ids::{GroupId, PersonId, SourceId, TeamId, UserId};
 use crate::model::ledger::{
     LastWritten, Origin, Owned, OwnedOrganization, OwnedTeam, OwnedUser, Placement,
 };
@@ -104,6 +104,7 @@ pub async fn load(connection: &mut AsyncPgConnection, source: SourceId) -> Resul
         people: people(connection, source).await?,
         team_members: members(connection, source, "owned_team_member").await?,
         organization_members: members(connection, source, "owned_organization_member").await?,
+        due_default_teams: due_default_teams(connection, source).await?,
     })
 }
 
@@ -223,6 +224,35 @@ async fn members(
         members.insert(GroupId::new(row.group_id), people);
     }
     Ok(members)
+}
+
+#[derive(QueryableByName)]
+struct DueRow {
+    #[diesel(sql_type = Text)]
+    team_id: String,
+    #[diesel(sql_type = Array<SqlUuid>)]
+    people: Vec<Uuid>,
+}
+
+async fn due_default_teams(
+    connection: &mut AsyncPgConnection,
+    source: SourceId,
+) -> Result<BTreeMap<TeamId, Vec<PersonId>>> {
+    let rows: Vec<DueRow> = sql_query(
+        "SELECT team_id, array_agg(person_id ORDER BY person_id) AS people \
+         FROM entra_sync.due_default_team WHERE source_id = $1 GROUP BY team_id",
+    )
+    .bind::<Integer, _>(source.get())
+    .load(connection)
+    .await
+    .doing("reading the default teams that new users wait for")?;
+    Ok(rows
+        .into_iter()
+        .map(|row| {
+            let people = row.people.into_iter().map(PersonId::new).collect();
+            (TeamId::new(row.team_id), people)
+        })
+        .collect())
 }
 
 /// How much is owned.

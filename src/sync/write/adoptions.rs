@@ -39,6 +39,16 @@ pub(super) async fn write(desk: Desk<'_>, plan: &Plan) -> Result<()> {
         ownership::record_organization_members(&mut transaction, source, members).await?;
         transaction.commit().await?;
     }
+    let settled: Vec<_> = adopted
+        .default_teams
+        .iter()
+        .map(|(team, person)| (team, *person))
+        .collect();
+    for joins in settled.chunks(BATCH) {
+        let mut transaction = open(desk).await?;
+        ownership::settle_default_teams(&mut transaction, source, joins).await?;
+        transaction.commit().await?;
+    }
     Ok(())
 }
 

@@ -85,6 +85,11 @@ async fn run(desk: Desk<'_>, batch: &[TeamMember<'_>], tally: &mut Tally) -> Res
 
 async fn default_teams(desk: Desk<'_>, plan: &Plan, tally: &mut Tally) -> Result<()> {
     for change in &plan.default_teams {
+        // A team that could not be made is joined by the pass that makes it.
+        let group = change.team.team.group();
+        if group.is_some_and(|group| tally.without_team.contains(&group)) {
+            continue;
+        }
         let members: Vec<TeamMember<'_>> = change
             .add
             .iter()
@@ -211,7 +216,14 @@ impl Writable for TeamMember<'_> {
         let managed: Vec<Membership> = managed(&added, Origin::Created)
             .chain(managed(&present, Origin::Adopted))
             .collect();
-        ownership::record_team_members(transaction, desk.lease.source, &managed).await?;
+        let source = desk.lease.source;
+        ownership::record_team_members(transaction, source, &managed).await?;
+        let joined = added.iter().chain(&present);
+        let settled: Vec<_> = joined
+            .filter(|item| item.group.is_none())
+            .map(|item| (item.team, item.member.person))
+            .collect();
+        ownership::settle_default_teams(transaction, source, &settled).await?;
         let reason = match first.group {
             Some(_) => "member of the group",
             None => "new user, default_internal_user_params.teams",
@@ -226,10 +238,9 @@ impl Writable for TeamMember<'_> {
         let id = format!("{}/{}", self.team, self.member.user);
         let message = match self.group {
             Some(_) => format!("the member could not be added: {error}"),
-            // As at a first login: LiteLLM tries no second time either.
             None => format!(
-                "the new user could not be added to this default team: {error}; that is done once \
-                 only, so add the user in LiteLLM"
+                "the new user could not be added to this default team: {error}; the next pass \
+                 tries again"
             ),
         };
         tally.error(Kind::TeamMembership, id, message);

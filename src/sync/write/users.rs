@@ -10,7 +10,7 @@ use crate::db::Transaction;
 use crate::ledger::changes::{self, Change};
 use crate::ledger::ownership;
 use crate::litellm::users::{self, NewUser, UserUpdate};
-use crate::model::ids::{PersonId, UserId};
+use crate::model::ids::{PersonId, TeamId, UserId};
 use crate::model::ledger::{LastWritten, Origin, OwnedUser};
 use crate::model::report::{Kind, Skipped};
 use crate::model::role::Role;
@@ -20,6 +20,14 @@ use crate::sync::error::{Error, Result};
 const BATCH: usize = 1_000;
 
 pub(super) async fn write(desk: Desk<'_>, plan: &Plan, tally: &mut Tally) -> Result<()> {
+    let mut due: HashMap<PersonId, Vec<&TeamId>> = HashMap::new();
+    for change in &plan.default_teams {
+        for member in &change.add {
+            due.entry(member.person)
+                .or_default()
+                .push(&change.team.team);
+        }
+    }
     let (mut new, mut updated) = (Vec::new(), Vec::new());
     for change in &plan.users {
         match change {
@@ -35,6 +43,7 @@ pub(super) async fn write(desk: Desk<'_>, plan: &Plan, tally: &mut Tally) -> Res
                 email: email.as_deref(),
                 alias: alias.as_deref(),
                 role: *role,
+                default_teams: due.remove(person).unwrap_or_default(),
             }),
             UserChange::Update {
                 person,
@@ -71,6 +80,8 @@ struct New<'a> {
     email: Option<&'a str>,
     alias: Option<&'a str>,
     role: Role,
+    /// Joined later in this pass, or by the next one.
+    default_teams: Vec<&'a TeamId>,
 }
 
 impl Writable for New<'_> {
@@ -107,7 +118,7 @@ impl Writable for New<'_> {
             .iter()
             .map(|row| (row.user_id.as_str(), row.user_email.as_deref()))
             .collect();
-        let (mut owned, mut records) = (Vec::new(), Vec::new());
+        let (mut owned, mut records, mut due) = (Vec::new(), Vec::new(), Vec::new());
         // One whom a login inserted meanwhile is adopted by the next pass.
         for new in seated {
             let Some(email) = inserted.get(new.user.as_str()) else {
@@ -115,9 +126,12 @@ impl Writable for New<'_> {
             };
             owned.push((new.person, new.owned(*email)));
             records.push(new.record(*email));
+            due.extend(new.default_teams.iter().map(|team| (*team, new.person)));
             tally.counts.users.created += 1;
         }
-        ownership::record_users(transaction, desk.lease.source, desk.run, &owned).await?;
+        let source = desk.lease.source;
+        ownership::record_users(transaction, source, desk.run, &owned).await?;
+        ownership::await_default_teams(transaction, source, &due).await?;
         changes::record(transaction, desk.run, &records).await?;
         Ok(tally)
     }

@@ -4,6 +4,7 @@
 //! its kinds is told apart by PostgreSQL's message. A message in another
 //! language is then only retried once or twice more than it deserves.
 
+use std::borrow::Cow;
 use std::time::Duration;
 
 use deadpool::managed::{PoolError, TimeoutType};
@@ -54,14 +55,29 @@ fn describe(error: &DieselError) -> String {
     match error {
         DieselError::DatabaseError(_, information) => {
             let mut text = information.message().to_owned();
-            if let Some(detail) = information.details() {
+            if let Some(detail) = information.details().and_then(impersonal) {
                 text.push_str(" (");
-                text.push_str(detail);
+                text.push_str(&detail);
                 text.push(')');
             }
             text
         }
         other => other.to_string(),
+    }
+}
+
+/// PostgreSQL's detail without the values of the row: they may be a person's
+/// name or address, and what is said here reaches logs and the ledger.
+fn impersonal(detail: &str) -> Option<Cow<'_, str>> {
+    if detail.starts_with("Failing row contains") {
+        return None;
+    }
+    match (detail.find(")=("), detail.rfind(") ")) {
+        (Some(columns), Some(values)) if columns < values => {
+            let (columns, rest) = (&detail[..=columns], &detail[values + 1..]);
+            Some(Cow::Owned(format!("{columns}{rest}")))
+        }
+        _ => Some(Cow::Borrowed(detail)),
     }
 }
 
@@ -154,6 +170,33 @@ impl Error {
         }
     }
 
+    fn says(&self, phrases: &[&str]) -> bool {
+        matches!(
+            self,
+            Self::Query { source: DieselError::DatabaseError(_, information), .. }
+                if phrases.iter().any(|phrase| information.message().contains(phrase))
+        )
+    }
+
+    /// Whether the role lacks a right on a whole table.
+    #[must_use]
+    pub fn is_forbidden(&self) -> bool {
+        self.says(&["permission denied"])
+    }
+
+    /// Whether the server takes no writes at all: its disk is full, it has no
+    /// memory left, or it is a replica.
+    #[must_use]
+    pub fn is_out_of_order(&self) -> bool {
+        self.says(&[
+            "No space left on device",
+            "could not extend file",
+            "out of memory",
+            "out of shared memory",
+            "in a read-only transaction",
+        ])
+    }
+
     /// A closed set of words, for metrics.
     #[must_use]
     pub const fn kind(&self) -> &'static str {
@@ -197,5 +240,28 @@ impl<T> QueryContext<T> for std::result::Result<T, DieselError> {
             doing: what.into(),
             source,
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::impersonal;
+
+    #[test]
+    fn a_detail_names_columns_but_no_values() {
+        let taken = "Key (user_email, team)=(ada@example.com, x) already exists.";
+        assert_eq!(
+            impersonal(taken).as_deref(),
+            Some("Key (user_email, team) already exists.")
+        );
+        let absent = "Key (budget_id)=(ada) y) is not present in table \"LiteLLM_BudgetTable\".";
+        assert_eq!(
+            impersonal(absent).as_deref(),
+            Some("Key (budget_id) is not present in table \"LiteLLM_BudgetTable\".")
+        );
+        let row = "Failing row contains (ada, Ada Lovelace, ada@example.com).";
+        assert_eq!(impersonal(row), None);
+        let other = "Process 1 waits for ShareLock on transaction 2.";
+        assert_eq!(impersonal(other).as_deref(), Some(other));
     }
 }

@@ -19,6 +19,7 @@ use super::people::{Register, read_people};
 use super::progress::Progress;
 use super::reader::Reader;
 use super::wire::page;
+use crate::config::Membership;
 use crate::model::directory::{Assignment, Attributes, Principal, Unread};
 use crate::model::ids::{GroupId, PersonId};
 
@@ -185,10 +186,16 @@ impl Reader {
         let harvest = Members { names, register };
         let mut hidden = 0;
         for (id, object) in groups {
-            let url = questions.client().members(*id);
+            let (call, url) = match self.settings.membership {
+                Membership::Direct => (Call::Members, questions.client().members(*id)),
+                Membership::Transitive => (
+                    Call::TransitiveMembers,
+                    questions.client().transitive_members(*id),
+                ),
+            };
             let mut list = MemberList::default();
             let answer = questions
-                .ask(Call::Members, &url, |body| harvest.page(&mut list, body))
+                .ask(call, &url, |body| harvest.page(&mut list, body))
                 .await;
             match answer {
                 Ok(_) if !list.people.is_empty() => {

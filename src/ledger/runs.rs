@@ -200,7 +200,8 @@ pub async fn last_success(
     Ok(row.map(Run::from))
 }
 
-/// Deletes finished runs that began before this time, with their changes.
+/// Deletes runs that began before this time, with their changes; also those
+/// whose process died and that never ended.
 ///
 /// # Errors
 /// When the database fails.

@@ -70,13 +70,16 @@ pub enum Error {
     },
     /// A default needs something this LiteLLM does not have.
     #[error(
-        "{setting} needs {what}, which this LiteLLM's tables do not have; upgrade LiteLLM or remove the setting"
+        "{setting} needs {table}.{column}, which this LiteLLM does not have; upgrade LiteLLM or \
+         remove the setting (nothing was written)"
     )]
     NotCapable {
         /// The setting.
         setting: &'static str,
-        /// Table or column.
-        what: &'static str,
+        /// The table.
+        table: &'static str,
+        /// Its column.
+        column: String,
     },
     /// A roster cannot be read.
     #[error(

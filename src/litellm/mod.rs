@@ -9,6 +9,7 @@
 
 pub mod budget_reset;
 mod capabilities;
+mod defaults;
 mod error;
 pub mod members;
 pub mod organizations;
@@ -19,6 +20,7 @@ pub mod users;
 mod writing;
 
 pub use capabilities::{Capabilities, probe};
+pub use defaults::hold_defaults;
 pub use error::{Error, Result};
 pub use rights::{Missing, Purpose, Right, missing as missing_rights, needed as needed_rights};
 pub use snapshot::{Extent, extent};

@@ -8,7 +8,7 @@ use diesel::{QueryableByName, sql_query};
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
 use serde_json::{Value, json};
 
-use super::error::{Error, Result};
+use super::error::Result;
 use super::members::lock_teams;
 use super::organizations::Found;
 use super::writing::{Insert, Writing};
@@ -40,15 +40,13 @@ struct Id {
 /// has made meanwhile is left as it is and not returned.
 ///
 /// # Errors
-/// When the database refuses a row or the defaults need what this LiteLLM does
-/// not have; nothing of the batch is then kept.
+/// When the database refuses a row; nothing of the batch is then kept.
 pub async fn insert(
     connection: &mut AsyncPgConnection,
     writing: Writing<'_>,
     defaults: &TeamDefaults,
     teams: &[NewTeam<'_>],
 ) -> Result<Vec<String>> {
-    refuse_incapable(writing, defaults)?;
     let teams = lock_absent(connection, teams).await?;
     if teams.is_empty() {
         return Ok(Vec::new());
@@ -57,63 +55,6 @@ pub async fn insert(
     let inserted = insert_rows(connection, writing, defaults, &teams, &belongings).await?;
     belongings::join_access_groups(connection, writing, defaults, &teams).await?;
     Ok(inserted)
-}
-
-/// A default that this LiteLLM has no place for must not vanish silently.
-fn refuse_incapable(writing: Writing<'_>, defaults: &TeamDefaults) -> Result<()> {
-    let needs = [
-        (
-            defaults.soft_budget.is_some(),
-            "default_team_params.soft_budget",
-            "soft_budget",
-        ),
-        (
-            defaults.tpd_limit.is_some(),
-            "default_team_params.tpd_limit",
-            "tpd_limit",
-        ),
-        (
-            !defaults.team_member_permissions.is_empty(),
-            "default_team_params.team_member_permissions",
-            "team_member_permissions",
-        ),
-        (
-            !defaults.router_settings.is_empty(),
-            "default_team_params.router_settings",
-            "router_settings",
-        ),
-        (
-            !defaults.policies.is_empty(),
-            "default_team_params.policies",
-            "policies",
-        ),
-        (
-            !defaults.access_group_ids.is_empty(),
-            "default_team_params.access_group_ids",
-            "access_group_ids",
-        ),
-        (
-            !defaults.default_team_member_models.is_empty(),
-            "default_team_params.default_team_member_models",
-            "default_team_member_models",
-        ),
-        (
-            defaults.budget_limits.is_some(),
-            "default_team_params.budget_limits",
-            "budget_limits",
-        ),
-        (
-            defaults.object_permission.is_some(),
-            "default_team_params.object_permission",
-            "object_permission_id",
-        ),
-    ];
-    for (given, setting, what) in needs {
-        if given && !writing.capabilities.has("LiteLLM_TeamTable", what) {
-            return Err(Error::NotCapable { setting, what });
-        }
-    }
-    Ok(())
 }
 
 async fn lock_absent<'a>(

@@ -48,6 +48,12 @@ pub fn desired<'a>(world: World<'a>, plan: &mut Plan) -> Desired<'a> {
     people.sort_unstable();
     people.dedup();
     let unread_people = &world.directory.unread_people;
+    for person in &world.scope.people {
+        if people.binary_search(person).is_err() && !unread_people.contains_key(person) {
+            plan.skipped
+                .push(skipped(Kind::User, *person, "not_in_source"));
+        }
+    }
     people
         .retain(|person| world.scope.covers_person(*person) && !unread_people.contains_key(person));
     for (person, reason) in unread_people {

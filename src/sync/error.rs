@@ -59,11 +59,22 @@ impl Error {
             Self::Entra(_) | Self::Stopped => true,
             Self::Ledger(ledger::Error::Database(error))
             | Self::Litellm(litellm::Error::Database(error))
-            | Self::Database(error) => error.is_disconnect(),
+            | Self::Database(error) => error.is_disconnect() || error.is_out_of_order(),
             Self::Ledger(_) => true,
-            Self::Litellm(litellm::Error::NotCapable { .. }) => false,
             Self::Litellm(_) => false,
         }
+    }
+
+    /// Whether the whole table refuses us: each of its objects would be refused
+    /// with the same words.
+    #[must_use]
+    pub(super) fn is_forbidden(&self) -> bool {
+        matches!(
+            self,
+            Self::Ledger(ledger::Error::Database(error))
+            | Self::Litellm(litellm::Error::Database(error))
+            | Self::Database(error) if error.is_forbidden()
+        )
     }
 
     /// A closed set of words, for metrics.

@@ -129,8 +129,11 @@ impl Source {
         report: &mut Report,
     ) -> Result<()> {
         progress.enter(Phase::Opening);
+        // Looked at before our own schema is made: a database that is not
+        // LiteLLM's, or is being migrated, gets nothing from us.
+        let capabilities = self.probe().await?;
         ledger::migrate(&self.database).await?;
-        let (source, capabilities) = self.open().await?;
+        let source = self.source().await?;
         let life = self.settings.schedule.lease;
         let lease = lease::acquire(&self.database, source, &self.holder, life).await?;
         let mut begun = self.database.begin(Limits::WRITE).await?;
@@ -145,10 +148,22 @@ impl Source {
         .await?;
         begun.commit().await?;
 
-        let work = self.work(lease, run, request, &capabilities, progress, stop, report);
-        let ended = tokio::select! {
-            ended = work => ended,
-            lost = self.keep(lease) => Err(lost),
+        // A lost lease ends the work where a request to stop would, so that the
+        // report tells what had been written by then.
+        let halt = stop.child_token();
+        let ended = {
+            let work = self.work(lease, run, request, &capabilities, progress, &halt, report);
+            let mut work = std::pin::pin!(work);
+            tokio::select! {
+                ended = &mut work => ended,
+                lost = self.keep(lease) => {
+                    halt.cancel();
+                    match work.await {
+                        Err(Error::Stopped) => Err(lost),
+                        ended => ended,
+                    }
+                }
+            }
         };
         self.close(lease, run, &ended, report).await;
         ended
@@ -186,7 +201,7 @@ impl Source {
             run,
         );
         let (tally, ended) = writer.apply(&planned.plan, progress, stop).await;
-        report.written(&planned.plan, tally, Utc::now());
+        report.written(tally, Utc::now());
         ended
     }
 
@@ -197,17 +212,18 @@ impl Source {
     /// Whatever would make a pass fail before it writes.
     pub async fn plan(&self, request: &Request, progress: &Progress) -> Result<Planned> {
         progress.enter(Phase::Opening);
-        let known = ledger::exists(&self.database).await?;
-        let mut transaction = self.database.begin(Limits::READ).await?;
-        let schema = &self.settings.litellm.database.schema;
-        let capabilities = litellm::probe(&mut transaction, schema).await?;
-        let source = if known {
+        let capabilities = self.probe().await?;
+        let source = if ledger::exists(&self.database).await? {
             let entra = &self.settings.entra;
-            ledger::find_source(&mut transaction, &entra.tenant, entra.service_principal_id).await?
+            let mut transaction = self.database.begin(Limits::READ).await?;
+            let found =
+                ledger::find_source(&mut transaction, &entra.tenant, entra.service_principal_id)
+                    .await?;
+            transaction.commit().await?;
+            found
         } else {
             None
         };
-        transaction.commit().await?;
         let planned = self.decide(source, request, &capabilities, progress).await;
         progress.enter(Phase::Idle);
         planned
@@ -247,16 +263,25 @@ impl Source {
         Ok(Planned { plan, directory })
     }
 
-    async fn open(&self) -> Result<(SourceId, Capabilities)> {
+    /// What this LiteLLM's tables look like, and that they hold whatever the
+    /// settings ask for.
+    async fn probe(&self) -> Result<Capabilities> {
+        let mut transaction = self.database.begin(Limits::READ).await?;
+        let settings = &self.settings.litellm;
+        let capabilities = litellm::probe(&mut transaction, &settings.database.schema).await?;
+        transaction.commit().await?;
+        litellm::hold_defaults(&capabilities, &settings.policy)?;
+        Ok(capabilities)
+    }
+
+    async fn source(&self) -> Result<SourceId> {
         let mut transaction = self.database.begin(Limits::WRITE).await?;
-        let schema = &self.settings.litellm.database.schema;
-        let capabilities = litellm::probe(&mut transaction, schema).await?;
         let entra = &self.settings.entra;
         let source =
             ledger::resolve_source(&mut transaction, &entra.tenant, entra.service_principal_id)
                 .await?;
         transaction.commit().await?;
-        Ok((source, capabilities))
+        Ok(source)
     }
 
     /// Keeps the lease until it is lost; a database that does not answer for a
@@ -281,28 +306,44 @@ impl Source {
         if let Err(error) = ended {
             report.fail(Utc::now(), &self.name(), error);
         }
-        let recorded = async {
-            let mut transaction = self.database.begin(Limits::WRITE).await?;
-            let json = report.json();
-            let error = ended.as_ref().err().map(ToString::to_string);
-            let outcome = runs::Outcome {
-                status: report.status,
-                finished_at: report.finished_at.unwrap_or_else(Utc::now),
-                plan_digest: report.plan_digest.as_deref(),
-                report: &json,
-                error: error.as_deref(),
-            };
-            runs::finish(&mut transaction, run, outcome).await?;
-            let keep = chrono::Duration::from_std(self.settings.history.keep);
-            if let Ok(keep) = keep {
-                runs::prune(&mut transaction, lease.source, Utc::now() - keep).await?;
-            }
-            transaction.commit().await?;
-            lease::release(&self.database, lease).await
-        };
-        if let Err(error) = recorded.await {
+        if let Err(error) = self.record_end(run, ended, report).await {
             tracing::warn!(error.message = %error, "the end of the run was not recorded");
         }
+        if let Err(error) = self.prune(lease).await {
+            tracing::warn!(
+                error.message = %error,
+                "the history was not pruned by history.keep; the next pass tries again"
+            );
+        }
+        if let Err(error) = lease::release(&self.database, lease).await {
+            tracing::warn!(error.message = %error, "the lease was not given back; it runs out");
+        }
+    }
+
+    async fn record_end(&self, run: RunId, ended: &Result<()>, report: &Report) -> Result<()> {
+        let json = report.json();
+        let error = ended.as_ref().err().map(ToString::to_string);
+        let outcome = runs::Outcome {
+            status: report.status,
+            finished_at: report.finished_at.unwrap_or_else(Utc::now),
+            plan_digest: report.plan_digest.as_deref(),
+            report: &json,
+            error: error.as_deref(),
+        };
+        let mut transaction = self.database.begin(Limits::WRITE).await?;
+        runs::finish(&mut transaction, run, outcome).await?;
+        transaction.commit().await?;
+        Ok(())
+    }
+
+    async fn prune(&self, lease: Lease) -> Result<()> {
+        let Ok(keep) = chrono::Duration::from_std(self.settings.history.keep) else {
+            return Ok(());
+        };
+        let mut transaction = self.database.begin(Limits::WRITE_OF_MANY).await?;
+        runs::prune(&mut transaction, lease.source, Utc::now() - keep).await?;
+        transaction.commit().await?;
+        Ok(())
     }
 }
 

@@ -70,7 +70,7 @@ impl Report {
         self.errors.clone_from(&plan.unreadable);
     }
 
-    pub(super) fn written(&mut self, plan: &Plan, tally: Tally, now: DateTime<Utc>) {
+    pub(super) fn written(&mut self, tally: Tally, now: DateTime<Utc>) {
         self.changes = tally.counts;
         self.skipped.extend(tally.skipped);
         self.skipped.sort();
@@ -79,7 +79,7 @@ impl Report {
         self.errors.sort();
         self.status = if !self.errors.is_empty() {
             Status::Partial
-        } else if self.changes.total() == 0 && plan.is_empty() {
+        } else if self.changes.total() == 0 {
             Status::Unchanged
         } else {
             Status::Succeeded

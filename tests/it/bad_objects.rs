@@ -4,6 +4,7 @@ use entra_sync::model::report::{Kind, Status};
 use entra_sync::sync::Report;
 
 use crate::support::World;
+use crate::support::binary::entra_sync;
 use crate::support::look::{group, people, person};
 use crate::support::seed;
 
@@ -168,30 +169,88 @@ async fn a_change_of_a_user_or_team_that_is_refused_holds_up_no_other() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn default_params_that_this_litellm_has_no_place_for_are_named_for_each_team() {
-    let mut world = arts_and_science()
-        .await
-        .with(
-            "ENTRA_SYNC__LITELLM__DEFAULT_TEAM_PARAMS",
+async fn default_params_that_this_litellm_has_no_place_for_stop_before_anything_is_written() {
+    let lacking = [
+        (
+            "false",
+            "LiteLLM_TeamTable",
             r#"{"tpd_limit": 1000}"#,
-        )
-        .with("ENTRA_GROUPS_ALSO_CREATE_ORGS", "false");
+            "tpd_limit",
+        ),
+        (
+            "true",
+            "LiteLLM_BudgetTable",
+            r#"{"tpd_limit": 1000}"#,
+            "tpd_limit",
+        ),
+        (
+            "false",
+            "LiteLLM_ObjectPermissionTable",
+            r#"{"object_permission": {"vector_stores": ["a"]}}"#,
+            "vector_stores",
+        ),
+    ];
+    for (organizations, table, params, column) in lacking {
+        let mut world = arts_and_science()
+            .await
+            .with("ENTRA_SYNC__LITELLM__DEFAULT_TEAM_PARAMS", params)
+            .with("ENTRA_GROUPS_ALSO_CREATE_ORGS", organizations);
+        world
+            .sql(&format!("ALTER TABLE \"{table}\" DROP COLUMN {column}"))
+            .await;
+        world.database = world.database.unexported();
+
+        let (report, error) = world.try_pass().await;
+
+        assert_eq!(report.status, Status::Failed);
+        let message = error.expect("a failed pass").to_string();
+        for word in ["default_team_params.", column, table, "upgrade LiteLLM"] {
+            assert!(message.contains(word), "{word} is not in: {message}");
+        }
+        for table in [
+            "LiteLLM_TeamTable",
+            "LiteLLM_UserTable",
+            "LiteLLM_OrganizationTable",
+        ] {
+            assert_eq!(world.count(table).await, 0, "{table}");
+        }
+        let planned = entra_sync(world.environment(), &["plan"])
+            .await
+            .exits_with(1);
+        assert!(planned.message().contains(column), "{planned:#?}");
+        let checked = entra_sync(world.environment(), &["check"])
+            .await
+            .exits_with(1);
+        assert!(checked.stdout.contains(column), "{checked:#?}");
+    }
+}
+
+/// Not a bad object: a right that is missing for all of them is said once.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_table_that_may_not_be_written_is_said_once_and_the_others_go_on() {
+    let world = arts_and_science().await;
     world
-        .sql("ALTER TABLE \"LiteLLM_TeamTable\" DROP COLUMN tpd_limit")
+        .sql("REVOKE INSERT ON \"LiteLLM_UserTable\" FROM entra_sync")
         .await;
-    world.database = world.database.unexported();
 
     let report = world.pass().await;
 
     assert_eq!(report.status, Status::Partial);
-    assert_eq!(report.errors.len(), 2, "{:?}", report.errors);
-    assert!(
-        report.errors[0]
-            .message
-            .contains("default_team_params.tpd_limit")
-    );
-    assert_eq!(world.count("LiteLLM_TeamTable").await, 0);
-    assert_eq!(report.changes.users.created, 5);
+    assert_eq!(report.errors.len(), 1, "{:?}", report.errors);
+    let message = &report.errors[0].message;
+    for words in [
+        "permission denied",
+        "LiteLLM_UserTable",
+        "the same for 4 more",
+    ] {
+        assert!(message.contains(words), "{words} is not in: {message}");
+    }
+    assert_eq!(report.changes.teams.created, 2, "{}", report.json());
+    assert_eq!(report.changes.organizations.created, 2);
+    world
+        .sql("GRANT INSERT ON \"LiteLLM_UserTable\" TO entra_sync")
+        .await;
+    world.settle().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

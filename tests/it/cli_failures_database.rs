@@ -4,6 +4,7 @@
 use crate::cli_exit_codes::world;
 use crate::cli_failures::fails;
 use crate::support::binary::entra_sync;
+use crate::support::database::connect;
 use crate::support::doorman::Doorman;
 use crate::support::{World, tables};
 
@@ -102,6 +103,44 @@ async fn a_litellm_migration_is_running() {
         ],
     )
     .await;
+}
+
+/// A mistyped database must not be left with a schema of ours, not even where
+/// the role could make one.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_database_that_is_not_litellms_gets_nothing_of_ours() {
+    let world = altered("ALTER SCHEMA public RENAME TO elsewhere; CREATE SCHEMA public").await;
+    let superuser = connect(&world.database.url_as("postgres")).await;
+    for grant in ["REVOKE", "GRANT"] {
+        let to = if grant == "GRANT" { "TO" } else { "FROM" };
+        let statements = format!(
+            "DROP SCHEMA IF EXISTS entra_sync CASCADE; \
+             DO $$ BEGIN EXECUTE format('{grant} CREATE ON DATABASE %I {to} entra_sync', \
+             current_database()); END $$"
+        );
+        superuser
+            .batch_execute(&statements)
+            .await
+            .expect(&statements);
+        fails(
+            &world,
+            1,
+            &["LiteLLM's tables are not in schema \"public\""],
+        )
+        .await;
+        let ended = entra_sync(world.environment(), &["migrate"])
+            .await
+            .exits_with(1);
+        assert!(
+            ended.message().contains("LiteLLM's tables are not in"),
+            "{ended:#?}"
+        );
+        let found = superuser
+            .query("SELECT FROM pg_namespace WHERE nspname = 'entra_sync'", &[])
+            .await
+            .expect("the catalogue");
+        assert_eq!(found.len(), 0, "{grant}: a schema of ours was made");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -7,6 +7,7 @@ use entra_sync::simulator::{Effect, Fault};
 use crate::cli_exit_codes::world;
 use crate::support::World;
 use crate::support::binary::{Running, entra_sync};
+use crate::support::database::connect;
 use crate::support::wait::wait_for;
 
 fn stall(world: &World) {
@@ -144,4 +145,36 @@ async fn a_pool_of_one_connection_is_enough() {
     daemon.says("pass ended", 1).await;
     daemon.signal("TERM").await;
     daemon.ended().await.exits_with(0);
+}
+
+/// What had been committed when the lease was lost is in the report.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_pass_that_loses_its_lease_tells_what_it_had_written() {
+    let world = world().await.with("ENTRA_SYNC__SCHEDULE__LEASE", "5s");
+    // The first team is made, and whoever writes a member waits for us.
+    let meddler = connect(&world.database.url_as("postgres")).await;
+    meddler
+        .batch_execute("BEGIN; LOCK TABLE \"LiteLLM_TeamMembership\" IN EXCLUSIVE MODE")
+        .await
+        .expect("a lock");
+    let pass = Running::start(world.environment(), &["sync", "--format", "json"]);
+    wait_for("users that were made", || async {
+        (world.count("LiteLLM_UserTable").await > 0).then_some(())
+    })
+    .await;
+    let thief = connect(&world.database.url_as("postgres")).await;
+    thief
+        .batch_execute("UPDATE entra_sync.lease SET epoch = epoch + 1, holder = 'another'")
+        .await
+        .expect("a stolen lease");
+    let ended = pass.ended().await.exits_with(1);
+    meddler.batch_execute("ROLLBACK").await.expect("an end");
+    let report = ended.json();
+    assert_eq!(report["status"], "failed");
+    let users = world.count("LiteLLM_UserTable").await;
+    assert_eq!(report["changes"]["users"]["created"], users);
+    assert!(
+        ended.message().contains("taken over by another instance"),
+        "{ended:#?}"
+    );
 }

@@ -257,6 +257,26 @@ async fn a_pass_for_a_person_assigned_directly_makes_that_user() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_pass_for_a_person_whom_no_assignment_reaches_says_so() {
+    let world = arts_and_science().await;
+    let scope = Scope {
+        people: [person_id("stranger"), person_id("ada")].into(),
+        ..Scope::default()
+    };
+
+    let (report, error) = world.pass_of(&world.source(), scope).await;
+
+    assert!(error.is_none(), "{error:?}");
+    let skipped: Vec<(&str, &str)> = report
+        .skipped
+        .iter()
+        .map(|left_out| (left_out.id.as_str(), left_out.reason.as_str()))
+        .collect();
+    assert_eq!(skipped, [(person("stranger").as_str(), "not_in_source")]);
+    assert_eq!(report.changes.users.created, 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_pass_for_a_group_that_is_not_assigned_changes_nothing_and_says_so() {
     let world = arts_and_science().await;
     seed::user(&person("ada")).insert(&world.database).await;

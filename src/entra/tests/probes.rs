@@ -4,9 +4,10 @@ use serde_json::json;
 
 use super::stub::{
     Reply, Stub, TOKEN, assigned_group, assignments_path, group_id, members_path, person,
-    person_id, service_principal_path,
+    person_id, service_principal_path, transitive_path,
 };
-use crate::entra::{Outcome, Probe};
+use crate::config::Membership;
+use crate::entra::{Outcome, Probe, Reader};
 
 const DELETED: &str = "/v1.0/directory/deletedItems/microsoft.graph.user";
 
@@ -59,6 +60,21 @@ async fn a_healthy_tenant_passes_everything() {
             "PASS deleted items"
         ]
     );
+}
+
+/// What a pass asks is what is tried.
+#[tokio::test]
+async fn transitive_members_are_tried_when_they_are_what_is_read() {
+    let stub = healthy().await;
+    for group in [group_id(1), group_id(2)] {
+        stub.set(&transitive_path(group), [Reply::page(&[person(1)])]);
+    }
+    let mut settings = stub.settings();
+    settings.membership = Membership::Transitive;
+    let probes = Reader::new(&settings).unwrap().probe().await;
+    assert!(short(&probes).contains(&"PASS members".to_owned()));
+    assert!(!stub.seen_at(&transitive_path(group_id(1))).is_empty());
+    assert!(stub.seen_at(&members_path(group_id(1))).is_empty());
 }
 
 #[tokio::test]

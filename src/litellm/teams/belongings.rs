@@ -9,7 +9,7 @@ use uuid::Uuid;
 
 use super::NewTeam;
 use crate::db::QueryContext;
-use crate::litellm::error::{Error, Result};
+use crate::litellm::error::Result;
 use crate::litellm::writing::{ACTOR, Insert, Writing};
 use crate::model::defaults::TeamDefaults;
 
@@ -32,7 +32,7 @@ impl Belongings {
         Ok(Self {
             budgets: insert_budgets(connection, writing, defaults, teams).await?,
             models: insert_models(connection, writing, defaults, teams.len()).await?,
-            permissions: insert_permissions(connection, writing, defaults, teams.len()).await?,
+            permissions: insert_permissions(connection, defaults, teams.len()).await?,
         })
     }
 
@@ -147,7 +147,6 @@ async fn insert_models(
 
 async fn insert_permissions(
     connection: &mut AsyncPgConnection,
-    writing: Writing<'_>,
     defaults: &TeamDefaults,
     count: usize,
 ) -> Result<Vec<String>> {
@@ -155,15 +154,6 @@ async fn insert_permissions(
     let Some(permission) = &defaults.object_permission else {
         return Ok(Vec::new());
     };
-    if permission
-        .keys()
-        .any(|column| !writing.capabilities.has(TABLE, column))
-    {
-        return Err(Error::NotCapable {
-            setting: "default_team_params.object_permission",
-            what: "one of its columns in LiteLLM_ObjectPermissionTable",
-        });
-    }
     let ids: Vec<String> = (0..count).map(|_| Uuid::new_v4().to_string()).collect();
     // Only the given columns are named, so that the others take the table's
     // defaults; jsonb_populate_record turns each into its column's type.

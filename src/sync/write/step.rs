@@ -75,6 +75,10 @@ impl Desk<'_> {
                 Err(error) if W::refuse_all(items, &error, tally) => {
                     self.progress.advance(items.len());
                 }
+                Err(error) if error.is_forbidden() => {
+                    refuse_forbidden(items, &error, tally);
+                    self.progress.advance(items.len());
+                }
                 Err(error) => match items {
                     [] => {}
                     [one] => {
@@ -119,4 +123,21 @@ impl Desk<'_> {
         transaction.commit().await?;
         Ok(tally)
     }
+}
+
+/// Everything of a batch is missing afterwards, but it is said once.
+fn refuse_forbidden<W: Writable>(items: &[W], error: &Error, tally: &mut Tally) {
+    let mut refused = Tally::default();
+    for item in items {
+        item.refuse(error, &mut refused);
+    }
+    let mut errors = std::mem::take(&mut refused.errors).into_iter();
+    if let Some(mut first) = errors.next() {
+        let others = errors.count();
+        if others > 0 {
+            first.message = format!("{}; the same for {others} more", first.message);
+        }
+        tally.errors.push(first);
+    }
+    tally.absorb(refused);
 }

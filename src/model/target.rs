@@ -112,7 +112,7 @@ pub enum TeamRole {
 }
 
 /// A row of `LiteLLM_OrganizationTable`.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq)]
 pub struct OrganizationRow {
     /// `organization_alias`.
     pub alias: String,
@@ -120,4 +120,17 @@ pub struct OrganizationRow {
     pub models: Vec<String>,
     /// `LiteLLM_OrganizationMembership.user_id`, sorted.
     pub members: Vec<UserId>,
+    /// What its budget row allows its teams.
+    pub ceiling: Ceiling,
+}
+
+/// The limits of an organization's budget row; `None` limits nothing.
+#[derive(Debug, Clone, Copy, Default, PartialEq)]
+pub struct Ceiling {
+    /// `max_budget`, US dollars.
+    pub max_budget: Option<f64>,
+    /// `tpm_limit`: tokens a minute.
+    pub tpm_limit: Option<i64>,
+    /// `rpm_limit`: requests a minute.
+    pub rpm_limit: Option<i64>,
 }

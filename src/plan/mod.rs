@@ -8,6 +8,7 @@
 //! anything from a reading that is not proven complete.
 
 mod addresses;
+mod admits;
 mod change;
 mod default_teams;
 mod desired;

@@ -7,6 +7,7 @@
 use std::collections::BTreeSet;
 
 use super::World;
+use super::admits;
 use super::change::{CREATED, FieldChange, OrganizationChange, Plan, TeamChange};
 use super::desired::{Desired, WantedGroup, skipped};
 use super::follow::{Verdict, follow};
@@ -97,15 +98,12 @@ fn new_team(world: World<'_>, plan: &mut Plan, group: GroupId, wanted: &WantedGr
         ),
     };
     if let (Organizations::Off, Some(organization)) = (world.policy.organizations, &organization)
-        && !world.target.organizations.contains_key(organization)
+        && let Err(reason) = admits::team(world, organization)
     {
         plan.unreadable.push(ObjectError {
             kind: Kind::Team,
             id: group.to_string(),
-            message: format!(
-                "the team cannot be made: default_team_params.organization_id names organization \
-                 {organization}, which LiteLLM does not have; create it or change the setting"
-            ),
+            message: format!("the team cannot be made: {reason}"),
         });
         return false;
     }

@@ -278,3 +278,45 @@ async fn several_budgets_at_once_carry_their_reset_times() {
     let reset_at = text(&limits[1], "reset_at");
     assert!(reset_at.ends_with("-01T00:00:00+00:00"), "{reset_at}");
 }
+
+/// As LiteLLM refuses them, or the organization's limits could be walked around.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_the_organization_does_not_admit_is_not_made_in_it() {
+    let fits = json!({
+        "organization_id": "acme", "max_budget": 50, "tpm_limit": 100, "rpm_limit": 10,
+        "models": ["gpt-4o"],
+    });
+    let mut world = arts_and_science(fits.clone()).await;
+    seed::budget("limits")
+        .with("max_budget", 50)
+        .with("tpm_limit", 100)
+        .with("rpm_limit", 10)
+        .insert(&world.database)
+        .await;
+    seed::organization("acme", "limits")
+        .with("models", json!(["gpt-4o", "claude"]))
+        .insert(&world.database)
+        .await;
+    for (name, value) in [
+        ("max_budget", json!(50.5)),
+        ("tpm_limit", json!(101)),
+        ("rpm_limit", json!(11)),
+        ("models", json!(["gpt-4o", "o3"])),
+    ] {
+        let mut exceeds = fits.clone();
+        exceeds[name] = value;
+        world.set("ENTRA_SYNC__LITELLM__DEFAULT_TEAM_PARAMS", exceeds);
+
+        let report = world.pass().await;
+
+        assert_eq!(report.errors.len(), 2, "{:?}", report.errors);
+        let message = &report.errors[0].message;
+        for words in [&format!("default_team_params.{name}"), "acme"] {
+            assert!(message.contains(words), "{words} is not in: {message}");
+        }
+        assert_eq!(world.count("LiteLLM_TeamTable").await, 0);
+    }
+    world.set("ENTRA_SYNC__LITELLM__DEFAULT_TEAM_PARAMS", fits);
+    world.settle().await;
+    assert_eq!(world.count("LiteLLM_TeamTable").await, 2);
+}

@@ -142,6 +142,7 @@ impl Universe {
                     alias: alias.clone(),
                     models: self.policy.team_defaults.models.clone(),
                     members: Vec::new(),
+                    ..OrganizationRow::default()
                 };
                 let before = self.target.organizations.insert(id.clone(), row);
                 expect(before.is_none(), || format!("organization {id} is there"))?;

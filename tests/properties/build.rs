@@ -175,6 +175,7 @@ impl Seed {
                     alias: stored(name(seed.alias)),
                     models: models(seed.models),
                     members: self.users(&seed.members),
+                    ..OrganizationRow::default()
                 };
                 Some((OrganizationId::of(group_id(index)), row))
             })

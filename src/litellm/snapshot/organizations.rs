@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use diesel::sql_types::{Array, Nullable, Text};
+use diesel::sql_types::{Array, BigInt, Double, Nullable, Text};
 use diesel::{QueryableByName, sql_query};
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
 use futures::TryStreamExt;
@@ -12,7 +12,7 @@ use super::{Interest, TextArray, any};
 use crate::db::QueryContext;
 use crate::litellm::error::Result;
 use crate::model::ids::{OrganizationId, UserId};
-use crate::model::target::{OrganizationRow, UserRow};
+use crate::model::target::{Ceiling, OrganizationRow, UserRow};
 
 #[derive(QueryableByName)]
 struct Row {
@@ -22,6 +22,12 @@ struct Row {
     organization_alias: String,
     #[diesel(sql_type = Nullable<Array<Nullable<Text>>>)]
     models: Option<Vec<Option<String>>>,
+    #[diesel(sql_type = Nullable<Double>)]
+    max_budget: Option<f64>,
+    #[diesel(sql_type = Nullable<BigInt>)]
+    tpm_limit: Option<i64>,
+    #[diesel(sql_type = Nullable<BigInt>)]
+    rpm_limit: Option<i64>,
 }
 
 pub(super) async fn read(
@@ -31,8 +37,10 @@ pub(super) async fn read(
 ) -> Result<BTreeMap<OrganizationId, OrganizationRow>> {
     let wanted = any(&interest.organizations, OrganizationId::as_str);
     let rows: Vec<Row> = sql_query(
-        "SELECT organization_id, organization_alias, models \
-         FROM \"LiteLLM_OrganizationTable\" WHERE organization_id = ANY($1)",
+        "SELECT o.organization_id, o.organization_alias, o.models, \
+                b.max_budget, b.tpm_limit, b.rpm_limit \
+         FROM \"LiteLLM_OrganizationTable\" o LEFT JOIN \"LiteLLM_BudgetTable\" b USING (budget_id) \
+         WHERE o.organization_id = ANY($1)",
     )
     .bind::<TextArray, _>(&wanted)
     .load(connection)
@@ -50,6 +58,11 @@ pub(super) async fn read(
                     .flatten()
                     .collect(),
                 members: Vec::new(),
+                ceiling: Ceiling {
+                    max_budget: row.max_budget,
+                    tpm_limit: row.tpm_limit,
+                    rpm_limit: row.rpm_limit,
+                },
             };
             (OrganizationId::new(row.organization_id), organization)
         })

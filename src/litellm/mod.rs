@@ -7,9 +7,12 @@
 //! Must not: decide anything, or commit; the caller's transaction also holds
 //! our ledger's rows.
 
+pub mod audit;
 pub mod budget_reset;
 mod capabilities;
+mod copies;
 mod error;
+pub mod keys;
 pub mod members;
 pub mod organizations;
 mod rights;
@@ -18,6 +21,7 @@ pub mod teams;
 pub mod users;
 mod writing;
 
+pub use audit::Audit;
 pub use capabilities::{Capabilities, probe};
 pub use error::{Error, Result};
 pub use rights::{Missing, Purpose, Right, missing as missing_rights, needed as needed_rights};

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, HashMap};
 
 use uuid::Uuid;
 
-use super::{Plan, World, plan, printable, render};
+use super::{Plan, World, additions, printable, render};
 use crate::model::complete::{Complete, LastPage};
 use crate::model::defaults::{DefaultTeam, TeamDefaults, UserDefaults};
 use crate::model::directory::{
@@ -12,7 +12,7 @@ use crate::model::directory::{
     PersonAttributes, Principal, ReadingCost, Unread,
 };
 use crate::model::ids::{AppRoleId, GroupId, PersonId, TeamId, UserId};
-use crate::model::ledger::{LastWritten, Origin, Owned, OwnedUser};
+use crate::model::ledger::{LastWritten, Origin, Ours, Owned, OwnedUser};
 use crate::model::policy::{
     EmailAdoption, GroupFilter, Limit, OrganizationTeamModels, Organizations, Policy, Scope,
 };
@@ -143,6 +143,7 @@ fn owned() -> Owned {
             alias: LastWritten::Never,
             email: LastWritten::Value(email.into()),
             role: None,
+            deactivation: Ours::No,
         };
         (id(number), user)
     };
@@ -178,7 +179,7 @@ fn policy() -> Policy {
 }
 
 fn representative() -> Plan {
-    plan(World {
+    additions(World {
         directory: &directory(),
         target: &target(),
         owned: &owned(),

@@ -21,14 +21,16 @@ use uuid::Uuid;
 use crate::config::Settings;
 use crate::db::{Database, Limits};
 use crate::ledger::lease::{self, Lease};
-use crate::ledger::{self, ownership, runs};
+use crate::ledger::{self, held, ownership, runs};
 use crate::litellm::{self, Capabilities, snapshot};
-use crate::model::directory::Directory;
+use crate::model::directory::{Directory, ReadingCost};
+use crate::model::evidence::Evidence;
 use crate::model::ids::{RunId, SourceId};
 use crate::model::ledger::Owned;
 use crate::model::policy::Scope;
 use crate::model::report::{Mode, Trigger};
-use crate::plan::{self, Plan, World};
+use crate::model::target::Target;
+use crate::plan::{self, Plan, Removal, Removals, World};
 use crate::{entra, sync::write::Writer};
 
 pub use error::{Error, Result};
@@ -61,6 +63,10 @@ pub struct Planned {
     pub plan: Plan,
     /// What Entra says.
     pub directory: Directory,
+    /// What LiteLLM has.
+    pub target: Target,
+    /// What is ours.
+    pub owned: Owned,
 }
 
 impl Source {
@@ -176,7 +182,7 @@ impl Source {
         report.read(&planned.directory);
         report.planned(&planned.plan);
         // The reading has served; a first pass over a large tenant needs room.
-        drop(planned.directory);
+        drop((planned.directory, planned.target, planned.owned));
         progress.enter(Phase::Writing);
         let writer = Writer::new(
             &self.database,
@@ -187,7 +193,53 @@ impl Source {
         );
         let (tally, ended) = writer.apply(&planned.plan, progress, stop).await;
         report.written(&planned.plan, tally, Utc::now());
-        ended
+        ended?;
+        self.settle(lease, run, request, &planned.plan).await
+    }
+
+    /// Notes what waits, what is held and what is no longer ours. Only a pass
+    /// that looked at everything knows.
+    async fn settle(&self, lease: Lease, run: RunId, request: &Request, plan: &Plan) -> Result<()> {
+        if !request.scope.is_everything() {
+            return Ok(());
+        }
+        let deprovision = &plan.deprovision;
+        let keys = |removals: &[Removal]| removals.iter().map(Removal::key).collect::<Vec<_>>();
+        let held = deprovision.verdict.alarm.as_ref().map(|held| {
+            (
+                held.digest.as_str(),
+                held.reason.as_str(),
+                keys(&deprovision.verdict.held),
+            )
+        });
+        let planned = keys(&deprovision.verdict.held);
+        let outcome = held::Outcome {
+            run,
+            now: Utc::now(),
+            waiting: if self.settings.deprovision.grace.is_zero() {
+                Vec::new()
+            } else {
+                [keys(&deprovision.waiting), planned.clone()].concat()
+            },
+            spent: deprovision.verdict.spent.iter().cloned().collect(),
+            closing: if plan.unreadable.is_empty() {
+                let waiting = keys(&deprovision.waiting);
+                held::Closing::NotAmong(planned.into_iter().chain(waiting).collect())
+            } else {
+                held::Closing::Nothing
+            },
+            held,
+        };
+        let mut transaction = self.database.begin(Limits::WRITE).await?;
+        lease::fence(&mut transaction, lease).await?;
+        held::record(&mut transaction, lease.source, &outcome).await?;
+        let forgotten = &deprovision.forgotten;
+        ownership::forget_team_members(&mut transaction, lease.source, &forgotten.team_members)
+            .await?;
+        let members = &forgotten.organization_members;
+        ownership::forget_organization_members(&mut transaction, lease.source, members).await?;
+        transaction.commit().await?;
+        Ok(())
     }
 
     /// Reads and decides, for `plan`: writes nothing, runs no DDL, needs no
@@ -221,30 +273,59 @@ impl Source {
         progress: &Progress,
     ) -> Result<Planned> {
         progress.enter(Phase::Reading);
-        let directory = self.reader.read(&request.scope, progress.reading()).await?;
+        let mut directory = self.reader.read(&request.scope, progress.reading()).await?;
         progress.enter(Phase::Comparing);
-        let owned = match source {
+        let (owned, held) = match source {
             Some(source) => {
                 let mut transaction = self.database.begin(Limits::READ).await?;
                 let owned = ownership::load(&mut transaction, source).await?;
+                let window = self.settings.guard.window;
+                let held = held::load(&mut transaction, source, window).await?;
                 transaction.commit().await?;
-                owned
+                (owned, held)
             }
-            None => Owned::default(),
+            None => (Owned::default(), held::State::default()),
         };
         let policy = &self.settings.litellm.policy;
         let interest = snapshot::Interest::of(&directory, &owned, policy);
         let mut transaction = self.database.begin(Limits::READ).await?;
         let target = snapshot::read(&mut transaction, capabilities, &interest).await?;
         transaction.commit().await?;
-        let plan = plan::plan(World {
+        let world = World {
             directory: &directory,
             target: &target,
             owned: &owned,
             policy,
             scope: &request.scope,
-        });
-        Ok(Planned { plan, directory })
+        };
+        let settings = &self.settings;
+        let questions = plan::questions(world, &settings.deprovision);
+        let (evidence, cost) = if questions.is_empty() {
+            (Evidence::default(), ReadingCost::default())
+        } else {
+            progress.enter(Phase::Reading);
+            let again = self.reader.second_look(&questions, progress.reading());
+            again.await?
+        };
+        let plan = plan::plan(
+            world,
+            Removals {
+                deprovision: &settings.deprovision,
+                guard: &settings.guard,
+                evidence: &evidence,
+                waiting: &held.waiting,
+                decisions: &held.decisions,
+                recent: held.recent,
+                now: Utc::now(),
+            },
+        );
+        directory.cost += cost;
+        Ok(Planned {
+            plan,
+            directory,
+            target,
+            owned,
+        })
     }
 
     async fn open(&self) -> Result<(SourceId, Capabilities)> {

@@ -4,10 +4,12 @@
 //! and Entra wanted it. Nothing else may ever be taken away.
 
 mod load;
+mod mark;
 mod record;
 
 pub use load::{Extent, extent, load};
+pub use mark::{forget_team, mark_blocked, mark_deactivated, mark_role};
 pub use record::{
-    Membership, record_organization_members, record_organizations, record_team_members,
-    record_teams, record_users,
+    Membership, forget_organization_members, forget_team_members, record_organization_members,
+    record_organizations, record_team_members, record_teams, record_users,
 };

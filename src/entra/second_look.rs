@@ -92,7 +92,15 @@ impl Reader {
         let mut groups: BTreeMap<GroupId, Again> = BTreeMap::new();
         let mut found: Vec<(GroupId, GroupObject)> = Vec::with_capacity(asked.len());
         // The objects again as well: a group may have begun to hide its members.
-        for (id, object) in group_objects(questions, asked).await? {
+        let objects = match group_objects(questions, asked).await {
+            // It ends a first reading; here it keeps what is there.
+            Err(error @ Error::PermissionMissing { .. }) => {
+                let unread = || Unread::Failed(error.to_string());
+                asked.iter().map(|id| (*id, Err(unread()))).collect()
+            }
+            other => other?,
+        };
+        for (id, object) in objects {
             match object {
                 Ok(object) => found.push((id, object)),
                 Err(unread) => drop(groups.insert(id, Err(unread))),

@@ -133,7 +133,6 @@ async fn copies_come_back_into_a_newer_schema() {
 
 /// A number of seventeen digits passes through JSON twice.
 #[tokio::test(flavor = "multi_thread")]
-#[ignore = "exact to the last bit only with serde_json's feature float_roundtrip"]
 async fn money_comes_back_to_the_last_bit() {
     let hands = world().await;
     hands

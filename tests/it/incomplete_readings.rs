@@ -205,7 +205,11 @@ async fn failures_of_looking_for_the_deleted_and_the_unassigned_keep_them() {
     });
     for effect in failures() {
         for path in ["/users/*", "/directory/deletedItems/*"] {
-            if matches!(effect, Effect::Status { status: 404, .. }) {
+            // 404 is a matter of the reader's own tests; one object has no list.
+            if matches!(
+                effect,
+                Effect::Status { status: 404, .. } | Effect::MissingValue
+            ) {
                 continue;
             }
             let fault = Fault::new(effect.clone()).on(path);

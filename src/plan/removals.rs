@@ -19,8 +19,8 @@ use super::desired::Desired;
 use super::guard::{Approvals, Situation, Source, Verdict, guard};
 use super::people::Bound;
 use super::removal::Removal;
-use crate::model::directory::Attributes;
-use crate::model::evidence::{Evidence, Questions};
+use crate::model::directory::{Attributes, Unread};
+use crate::model::evidence::{Again, Evidence, Questions};
 use crate::model::ids::{GroupId, PersonId, UserId};
 use crate::model::ledger::Decisions;
 use crate::model::policy::{DeprovisionSettings, GuardSettings};
@@ -208,6 +208,25 @@ fn is_anothers(world: World<'_>, person: PersonId, user: &UserId, row: &UserRow)
             };
             is_theirs(other) || (subject && *other != person)
         })
+}
+
+/// Why a second reading does not tell, with the remedy where there is one.
+fn unanswered<T>(again: Option<&Again<T>>) -> String {
+    match again {
+        Some(Err(Unread::Failed(sentence))) => sentence.clone(),
+        Some(Err(Unread::NotFound)) => {
+            "Entra did not show it again (404): deleted a short while ago, or not yet replicated"
+                .to_owned()
+        }
+        Some(Err(Unread::HiddenMembership)) => {
+            "the group hides its members and was read as empty: grant the application \
+             Member.Read.Hidden, or exclude the group with entra.exclude_groups"
+                .to_owned()
+        }
+        Some(Ok(_) | Err(Unread::Excluded | Unread::OutOfScope)) | None => {
+            "it was not looked at again".to_owned()
+        }
+    }
 }
 
 fn doubt(kind: Kind, id: impl ToString, message: String) -> ObjectError {

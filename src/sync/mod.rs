@@ -305,7 +305,7 @@ impl Source {
         } else {
             progress.enter(Phase::Reading);
             let again = self.reader.second_look(&questions, progress.reading());
-            again.await?
+            again.await
         };
         let plan = plan::plan(
             world,

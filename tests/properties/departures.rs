@@ -44,7 +44,8 @@ pub struct Departure {
     /// Groups that the assignment list lacks.
     pub unassigned: Vec<u8>,
     pub again: Vec<Again>,
-    /// 0: not asked; 1: what the first list showed; 2: all groups are there.
+    /// 0: not asked; 1: what the first list showed; 2: it broke off; 3: all
+    /// groups are there.
     pub assignments_again: u8,
     /// 0: not looked up; then here, disabled, deleted, purged, unknown.
     pub whereabouts: Vec<u8>,
@@ -138,7 +139,7 @@ pub fn departures() -> impl Strategy<Value = Departure> {
     );
     let evidence = (
         vec(again(), GROUPS as usize),
-        0_u8..3,
+        0_u8..4,
         vec(0_u8..6, PEOPLE as usize),
     );
     let ledger = (
@@ -330,13 +331,14 @@ impl Departure {
         let first = world.directory.assignments.get();
         evidence.assignments = match self.assignments_again {
             0 => None,
-            1 => Some(whole(first.clone())),
+            1 => Some(Ok(whole(first.clone()))),
+            2 => Some(Err(Unread::Failed("broke off".to_owned()))),
             _ => {
                 let all = (0..GROUPS).map(|group| Assignment {
                     principal: Principal::Group(group_id(group)),
                     role: crate::build::role_id(0),
                 });
-                Some(whole(first.iter().cloned().chain(all).collect()))
+                Some(Ok(whole(first.iter().cloned().chain(all).collect())))
             }
         };
         evidence

@@ -3,7 +3,7 @@
 
 use std::collections::BTreeSet;
 
-use super::{Forgotten, Removals, assigned, doubt, managed_row, member};
+use super::{Forgotten, Removals, assigned, doubt, managed_row, member, unanswered};
 use crate::model::directory::Principal;
 use crate::model::evidence::{Needed, Questions, Whereabouts};
 use crate::model::ids::{GroupId, OrganizationId, PersonId, TeamId, UserId};
@@ -119,15 +119,21 @@ pub(super) fn decide(
         }
     }
     for group in unassigned(world) {
-        let Some(list) = &removals.evidence.assignments else {
-            doubts.push(doubt(
-                Kind::Group,
-                group,
-                "seems no longer assigned, but the assignment list could not be read a second time \
-                 to make sure; nothing was changed for it, the next pass looks again"
-                    .to_owned(),
-            ));
-            continue;
+        let list = match &removals.evidence.assignments {
+            Some(Ok(list)) => list,
+            other => {
+                let reason = unanswered(other.as_ref());
+                doubts.push(doubt(
+                    Kind::Group,
+                    group,
+                    format!(
+                        "seems no longer assigned, but the assignment list could not be read a \
+                         second time to make sure; nothing was changed for it, the next pass looks \
+                         again: {reason}"
+                    ),
+                ));
+                continue;
+            }
         };
         let assigned = Principal::Group(group);
         if list.get().iter().all(|row| row.principal != assigned) {
@@ -155,17 +161,21 @@ fn left(
         return;
     }
     // Not answered, or not asked: whoever is there stays.
-    let Some(Ok(again)) = removals.evidence.groups.get(&group) else {
-        doubts.push(doubt(
-            Kind::Group,
-            group,
-            "members seem to have left, but the group could not be read a second time to make \
-             sure; nobody was removed, the next pass looks again"
-                .to_owned(),
-        ));
-        return;
+    let again = match removals.evidence.groups.get(&group) {
+        Some(Ok(again)) => again.get().as_slice(),
+        other => {
+            let reason = unanswered(other);
+            doubts.push(doubt(
+                Kind::Group,
+                group,
+                format!(
+                    "members seem to have left, but the group could not be read a second time to \
+                     make sure; nobody was removed, the next pass looks again: {reason}"
+                ),
+            ));
+            return;
+        }
     };
-    let again = again.get().as_slice();
     for person in leavers {
         if again.binary_search(&person).is_ok() {
             continue;

@@ -132,8 +132,11 @@ SELECT pg_temp.allow('DELETE', '{LiteLLM_TeamMembership, LiteLLM_OrganizationMem
 SELECT pg_temp.allow('INSERT', '{LiteLLM_DeletedVerificationToken}');
 SELECT pg_temp.allow('INSERT, DELETE', '{LiteLLM_VerificationToken}');
 SELECT pg_temp.allow('UPDATE', '{LiteLLM_VerificationToken}', '{blocked, metadata, updated_at}');
--- Before LiteLLM's migration 20260717000000 a mapping kept its key from going.
-SELECT pg_temp.allow('SELECT, DELETE', '{LiteLLM_JWTKeyMapping}');
+-- Before LiteLLM's migration 20260717000000 a mapping kept its key from going;
+-- `undo` puts it back with its key.
+SELECT pg_temp.allow('SELECT, INSERT, DELETE', '{LiteLLM_JWTKeyMapping}');
+-- A key that comes back may have been in a project that has gone since.
+SELECT pg_temp.allow('SELECT', '{LiteLLM_ProjectTable}', '{project_id}');
 \endif
 
 -- 4. Deleting teams: only for `deprovision.unassigned_group: delete`.

@@ -94,6 +94,12 @@ pub enum Command {
     Sync(SyncArguments),
     /// What a pass would change; changes nothing.
     Plan(PlanArguments),
+    /// Why a person is, or is not, in a team; changes nothing.
+    Explain(ExplainArguments),
+    /// Releases held removals: the next complete pass applies them, once.
+    Approve(DecideArguments),
+    /// Drops held removals: exactly these stay unapplied.
+    Reject(DecideArguments),
     /// The last pass, the lease, and what is managed.
     Status(CommonArguments),
     /// The last passes.
@@ -120,8 +126,10 @@ impl Command {
     fn common(&self) -> Option<&CommonArguments> {
         match self {
             Self::Run(common) | Self::Status(common) | Self::Migrate(common) => Some(common),
+            Self::Approve(command) | Self::Reject(command) => Some(&command.common),
             Self::Sync(command) => Some(&command.common),
             Self::Plan(command) => Some(&command.common),
+            Self::Explain(command) => Some(&command.common),
             Self::History(command) => Some(&command.common),
             Self::Show(command) => Some(&command.common),
             Self::Check(command) => Some(&command.common),
@@ -169,6 +177,29 @@ pub struct PlanArguments {
     #[command(flatten)]
     pub scope: ScopeArguments,
     /// Given after the subcommand.
+    #[command(flatten)]
+    pub common: CommonArguments,
+}
+
+/// `entra-sync explain`.
+#[derive(Debug, Clone, Args)]
+pub struct ExplainArguments {
+    /// Object id, user principal name, e-mail or display name.
+    pub user: String,
+    /// Only this team, by the group's object id or display name.
+    pub team: Option<String>,
+    /// Flags that every command takes.
+    #[command(flatten)]
+    pub common: CommonArguments,
+}
+
+/// `entra-sync approve` and `reject`.
+#[derive(Debug, Clone, Args)]
+pub struct DecideArguments {
+    /// The digest of the held set, or the beginning of it; `status` shows it.
+    #[arg(value_parser = clap::builder::NonEmptyStringValueParser::new())]
+    pub digest: String,
+    /// Flags that every command takes.
     #[command(flatten)]
     pub common: CommonArguments,
 }

@@ -7,9 +7,11 @@
 mod arguments;
 mod check;
 mod config;
+mod decide;
 #[cfg(feature = "simulator")]
 mod demo;
 mod exit;
+mod explain;
 mod history;
 mod migrate;
 mod output;
@@ -28,6 +30,7 @@ pub use arguments::{Arguments, Command, CommonArguments, Format};
 pub use exit::Exit;
 
 use crate::config::{Loaded, Sources, process_environment};
+use crate::ledger::held::Decision;
 
 /// Runs the program.
 #[must_use]
@@ -102,6 +105,9 @@ async fn configured(arguments: &Arguments, loaded: Loaded) -> anyhow::Result<Exi
         Command::Run(_) => run::run(arguments.common(), loaded).await,
         Command::Sync(command) => sync::run(command, format, loaded).await,
         Command::Plan(command) => plan::run(command, format, loaded).await,
+        Command::Explain(command) => explain::run(command, format, loaded).await,
+        Command::Approve(command) => decide::run(command, Decision::Approve, format, loaded).await,
+        Command::Reject(command) => decide::run(command, Decision::Reject, format, loaded).await,
         Command::Status(_) => status::run(format, loaded).await,
         Command::History(command) => history::run(command, format, loaded).await,
         Command::Show(command) => show::run(command, format, loaded).await,

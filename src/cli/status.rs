@@ -9,13 +9,15 @@ use crate::config::Loaded;
 use crate::db::{Database, Limits};
 use crate::ledger::ownership::{self, Extent};
 use crate::ledger::runs::Run;
-use crate::ledger::{self, lease, runs};
+use crate::ledger::{self, held, lease, runs};
+use crate::plan::printable;
 
 /// Prints the state of this source.
 pub(super) async fn run(format: Format, loaded: Loaded) -> anyhow::Result<Exit> {
     let database = Database::new(&loaded.settings.litellm.database)?;
     let entra = &loaded.settings.entra;
     let (mut last, mut success, mut holder, mut managed) = (None, None, None, Extent::default());
+    let mut open = Vec::new();
     if ledger::exists(&database).await? {
         let mut transaction = database.begin(Limits::READ).await?;
         let source =
@@ -26,6 +28,7 @@ pub(super) async fn run(format: Format, loaded: Loaded) -> anyhow::Result<Exit> 
             success = runs::last_success(&mut transaction, source).await?;
             holder = lease::holder(&mut transaction, source).await?;
             managed = ownership::extent(&mut transaction, source).await?;
+            open = held::open(&mut transaction, source).await?;
         }
         transaction.commit().await?;
     }
@@ -45,6 +48,7 @@ pub(super) async fn run(format: Format, loaded: Loaded) -> anyhow::Result<Exit> 
             "last_success_at": success.as_ref().map(|run| run.started_at),
             "managed": managed,
             "held": held,
+            "held_sets": open,
         }))?,
         Format::Text => output::text(|out| {
             writeln!(
@@ -75,7 +79,18 @@ pub(super) async fn run(format: Format, loaded: Loaded) -> anyhow::Result<Exit> 
                 managed.users,
                 managed.team_memberships,
                 managed.organization_memberships,
-            )
+            )?;
+            for set in &open {
+                writeln!(
+                    out,
+                    "{:<8} {} removals, digest {}: {}",
+                    set.status,
+                    set.items.len(),
+                    set.digest,
+                    printable(&set.reason)
+                )?;
+            }
+            Ok(())
         })?,
     }
     Ok(Exit::Ok)

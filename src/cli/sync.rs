@@ -116,6 +116,16 @@ pub(super) fn text(report: &Report, out: &mut impl Write) -> io::Result<()> {
         };
         writeln!(out, "changed  {changed}")?;
     }
+    if let Some(held) = &report.held {
+        writeln!(
+            out,
+            "held     {} removals: {}; `entra-sync plan` lists them, `entra-sync approve {}` \
+             releases them, `reject` keeps them unapplied",
+            held.removals,
+            printable(&held.reason),
+            held.digest.get(..12).unwrap_or(&held.digest)
+        )?;
+    }
     left_out(&report.skipped, out)?;
     // What ended the whole pass is said on standard error already.
     for error in &report.errors {

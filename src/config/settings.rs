@@ -15,6 +15,9 @@ use super::endpoint::Cloud;
 use super::secret::Secret;
 
 use crate::model::ids::ServicePrincipalId;
+pub use crate::model::policy::{
+    DeprovisionSettings, GonePersonPolicy, GuardSettings, MembershipPolicy, UnassignedGroupPolicy,
+};
 use crate::model::policy::{GroupFilter, Policy};
 
 /// Everything, validated.
@@ -171,65 +174,6 @@ pub enum OnStart {
     Pass,
     /// The first pass waits for the schedule.
     Wait,
-}
-
-/// `deprovision.*`.
-#[derive(Debug, Clone)]
-pub struct DeprovisionSettings {
-    /// `membership`.
-    pub membership: MembershipPolicy,
-    /// `unassigned_group`.
-    pub unassigned_group: UnassignedGroupPolicy,
-    /// `disabled_user`.
-    pub disabled_user: GonePersonPolicy,
-    /// `deleted_user`.
-    pub deleted_user: GonePersonPolicy,
-    /// `grace`: how long a removal waits.
-    pub grace: Duration,
-}
-
-/// `deprovision.membership`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum MembershipPolicy {
-    /// LiteLLM's own member removal.
-    Remove,
-    /// Members stay.
-    Keep,
-}
-
-/// `deprovision.unassigned_group`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum UnassignedGroupPolicy {
-    /// Managed members go, the team stays.
-    Detach,
-    /// Everything stays.
-    Keep,
-    /// The team is blocked.
-    Block,
-    /// The team is deleted with a tombstone.
-    Delete,
-}
-
-/// `deprovision.disabled_user` and `deprovision.deleted_user`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum GonePersonPolicy {
-    /// LiteLLM's SCIM deactivation.
-    Deactivate,
-    /// Nothing happens.
-    Keep,
-}
-
-/// `guard.*`.
-#[derive(Debug, Clone)]
-pub struct GuardSettings {
-    /// More removals than this are held.
-    pub max_removals: u64,
-    /// More than this share of what is managed is held, 0 to 100.
-    pub max_removal_percent: u8,
-    /// Below so many managed members the share does not count.
-    pub min_managed: u64,
-    /// Removals applied unapproved within this time count too.
-    pub window: Duration,
 }
 
 /// `history.*`.

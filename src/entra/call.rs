@@ -22,10 +22,14 @@ pub enum Call {
     Members,
     /// `/groups/{id}/transitiveMembers`.
     TransitiveMembers,
+    /// `/users?$filter=id in (…)`.
+    People,
     /// `/users/{id}`.
     Person,
     /// `/directory/deletedItems/microsoft.graph.user`.
     DeletedPeople,
+    /// `/directory/deletedItems/{id}`.
+    DeletedItem,
 }
 
 impl Call {
@@ -39,7 +43,9 @@ impl Call {
             Self::Groups | Self::Members | Self::TransitiveMembers => {
                 Permission::GroupMemberReadAll
             }
-            Self::Person | Self::DeletedPeople => Permission::UserReadAll,
+            Self::People | Self::Person | Self::DeletedPeople | Self::DeletedItem => {
+                Permission::UserReadAll
+            }
         }
     }
 
@@ -53,8 +59,10 @@ impl Call {
             Self::ServicePrincipal
             | Self::Assignments
             | Self::Groups
+            | Self::People
             | Self::Person
-            | Self::DeletedPeople => 1,
+            | Self::DeletedPeople
+            | Self::DeletedItem => 1,
         }
     }
 }
@@ -68,8 +76,10 @@ impl fmt::Display for Call {
             Self::Groups => "/groups",
             Self::Members => "/groups/{id}/members",
             Self::TransitiveMembers => "/groups/{id}/transitiveMembers",
+            Self::People => "/users",
             Self::Person => "/users/{id}",
             Self::DeletedPeople => "/directory/deletedItems/microsoft.graph.user",
+            Self::DeletedItem => "/directory/deletedItems/{id}",
         })
     }
 }

@@ -7,6 +7,7 @@
 //! Invariant: before the token goes out the address is checked, and the
 //! address that answered is checked as well. Must not: retry, parse or decide.
 
+use std::fmt::Display;
 use std::sync::Arc;
 
 use async_trait::async_trait;
@@ -31,6 +32,13 @@ use crate::model::ids::{GroupId, PersonId, ServicePrincipalId};
 
 /// The largest page Graph gives (graph-contract 3 and 4).
 const PAGE: &str = "999";
+
+/// Values that `id in (…)` takes (graph-contract 4).
+pub(super) const IDS_PER_FILTER: usize = 15;
+
+/// What tells a person's account from a disabled one. The name is asked for
+/// because where it is withheld, the state is as well.
+const ACCOUNT: &str = "id,userPrincipalName,accountEnabled";
 
 /// The Graph API of one application.
 #[derive(Clone)]
@@ -106,14 +114,12 @@ impl Client {
             .url()
     }
 
-    /// Group objects by id; Graph takes 15 values at most.
+    /// Group objects, [`IDS_PER_FILTER`] at most.
     pub(super) fn groups(&self, ids: &[GroupId]) -> Url {
-        let quoted: Vec<String> = ids.iter().map(|id| format!("'{id}'")).collect();
-        let filter = format!("id in ({})", quoted.join(","));
         self.graph
             .groups()
             .list_group()
-            .filter(&[&filter])
+            .filter(&[&id_in(ids)])
             .select(&["id,displayName,visibility"])
             .url()
     }
@@ -143,6 +149,32 @@ impl Client {
             .user(id.to_string())
             .get_user()
             .select(&[&self.person_properties])
+            .url()
+    }
+
+    /// Accounts of people, [`IDS_PER_FILTER`] at most.
+    pub(super) fn accounts(&self, ids: &[PersonId]) -> Url {
+        self.graph
+            .users()
+            .list_user()
+            .filter(&[&id_in(ids)])
+            .select(&[ACCOUNT])
+            .url()
+    }
+
+    pub(super) fn account(&self, id: PersonId) -> Url {
+        self.graph
+            .user(id.to_string())
+            .get_user()
+            .select(&[ACCOUNT])
+            .url()
+    }
+
+    pub(super) fn deleted_item(&self, id: PersonId) -> Url {
+        self.graph
+            .custom(Method::GET, None)
+            .extend_path(&["directory", "deletedItems", &id.to_string()])
+            .select(&["id"])
             .url()
     }
 
@@ -205,6 +237,11 @@ impl PageSize {
             Self::Control => "500",
         }
     }
+}
+
+fn id_in(ids: &[impl Display]) -> String {
+    let quoted: Vec<String> = ids.iter().map(|id| format!("'{id}'")).collect();
+    format!("id in ({})", quoted.join(","))
 }
 
 /// What `$select` names for people: what is always needed, then what the

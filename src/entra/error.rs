@@ -11,6 +11,9 @@ use super::call::{Call, Permission};
 use super::fault::Defect;
 use crate::model::ids::{GroupId, ServicePrincipalId};
 
+/// Graph's code for an object that is not there (graph-contract 10).
+pub(super) const ABSENT: &str = "Request_ResourceNotFound";
+
 /// What went wrong while reading.
 #[derive(Debug, Clone, thiserror::Error)]
 #[non_exhaustive]
@@ -142,6 +145,8 @@ pub enum Error {
     NotFound {
         /// What was asked.
         call: Call,
+        /// Graph's own error code; `none` for an empty body.
+        code: String,
         /// The request's ids.
         trace: String,
     },
@@ -320,6 +325,12 @@ impl Error {
                 // Asked of many groups at once, so it is about no one of them.
                 | Self::PermissionMissing { call: Call::Groups, .. }
         )
+    }
+
+    /// Whether Graph itself says that there is no such object: a 404 whose
+    /// body is its own word, not the empty one or the page of a gateway.
+    pub(super) fn states_absence(&self) -> bool {
+        matches!(self, Self::NotFound { code, .. } if code == ABSENT)
     }
 
     /// Whether the failure says something about the service, not the object.

@@ -239,7 +239,8 @@ impl<'r> Questions<'r> {
                 trace,
             }),
             404 if told.is_some() || body.is_empty() => {
-                Try::GivenUp(Error::NotFound { call, trace })
+                let code = told.map_or_else(|| "none".to_owned(), |told| told.absence());
+                Try::GivenUp(Error::NotFound { call, code, trace })
             }
             status @ (408 | 500 | 502..=599) => Try::Failed(
                 Error::Unavailable {

@@ -1,5 +1,6 @@
 //! Counting what one reading costs and how far it is.
 
+use std::ops::AddAssign;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
 use super::progress::Progress;
@@ -65,5 +66,14 @@ impl<'p> Meter<'p> {
             resource_units: self.resource_units.load(Ordering::Relaxed),
             retries: self.retries.load(Ordering::Relaxed),
         }
+    }
+}
+
+/// Two readings of one pass cost what both cost.
+impl AddAssign for ReadingCost {
+    fn add_assign(&mut self, other: Self) {
+        self.requests += other.requests;
+        self.resource_units += other.resource_units;
+        self.retries += other.retries;
     }
 }

@@ -30,9 +30,11 @@ mod people;
 mod probe;
 mod progress;
 mod reader;
+mod second_look;
 mod sts;
 mod token;
 mod transport;
+mod whereabouts;
 mod wire;
 mod wire_person;
 

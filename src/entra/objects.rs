@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 use futures::{StreamExt, TryStreamExt, stream};
 
 use super::call::Call;
+use super::client::IDS_PER_FILTER;
 use super::error::Error;
 use super::fault::Defect;
 use super::line::Questions;
@@ -15,9 +16,6 @@ use super::paging::Harvest;
 use super::wire::{WireGroup, page};
 use crate::model::directory::Unread;
 use crate::model::ids::GroupId;
-
-/// Values that `id in (…)` takes.
-const IDS_PER_FILTER: usize = 15;
 
 /// What a group says about itself.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -157,7 +157,7 @@ impl Reader {
 
     /// Pages of one list come one after another, so the longest list decides
     /// when the reading ends. Lists of unknown length may be long.
-    fn longest_first(&self, groups: &mut [(GroupId, GroupObject)]) {
+    pub(super) fn longest_first(&self, groups: &mut [(GroupId, GroupObject)]) {
         let sizes = self.sizes.lock().unwrap_or_else(PoisonError::into_inner);
         groups
             .sort_by_key(|(id, _)| std::cmp::Reverse(sizes.get(id).copied().unwrap_or(usize::MAX)));
@@ -175,16 +175,25 @@ impl Questions<'_> {
     /// # Errors
     /// The failure itself, if it is not that object's alone.
     pub(super) fn unread(&self, error: Error) -> Result<Unread, Error> {
+        Ok(match self.of_one_object(error)? {
+            Error::NotFound { .. } => Unread::NotFound,
+            other => Unread::Failed(other.to_string()),
+        })
+    }
+
+    /// Gives a failure back that leaves everything else readable.
+    ///
+    /// # Errors
+    /// The failure, if it does not.
+    pub(super) fn of_one_object(&self, error: Error) -> Result<Error, Error> {
         // So many in a row that nothing in flight got through.
         let limit = self.concurrency().saturating_mul(2).max(5);
         let is_down = error.is_outage() && self.meter().outages() as usize >= limit;
         if is_down || error.dooms_the_reading() {
-            return Err(error);
+            Err(error)
+        } else {
+            Ok(error)
         }
-        Ok(match error {
-            Error::NotFound { .. } => Unread::NotFound,
-            other => Unread::Failed(other.to_string()),
-        })
     }
 }
 

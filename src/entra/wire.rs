@@ -9,6 +9,7 @@
 use serde::Deserialize;
 use serde::de::{DeserializeOwned, IgnoredAny};
 
+use super::error::ABSENT;
 use super::fault::Defect;
 use super::transport::is_plain;
 
@@ -106,14 +107,26 @@ impl ErrorBody {
             .to_owned()
     }
 
+    /// [`ABSENT`] if that is among the codes, however deep; else [`Self::code`].
+    pub(super) fn absence(&self) -> String {
+        if self.names(ABSENT) {
+            ABSENT.to_owned()
+        } else {
+            self.code()
+        }
+    }
+
     /// Whether the server lost the place in a collection.
     pub(super) fn lost_page_token(&self) -> bool {
+        self.names("Directory_ExpiredPageToken")
+            || self.names("DirectoryPageTokenNotFoundException")
+    }
+
+    /// Graph is not uniform in the case of its codes.
+    fn names(&self, wanted: &str) -> bool {
         let mut codes = Vec::new();
         self.error.codes(&mut codes);
-        codes.iter().any(|code| {
-            code.eq_ignore_ascii_case("Directory_ExpiredPageToken")
-                || code.eq_ignore_ascii_case("DirectoryPageTokenNotFoundException")
-        })
+        codes.iter().any(|code| code.eq_ignore_ascii_case(wanted))
     }
 }
 

@@ -1,7 +1,8 @@
 //! What each pass changed. Memberships are kept lean, one row for all members
 //! of one team in one transaction; everything else with before and after.
 
-use diesel::sql_types::{Array, Jsonb, Nullable, Text, Uuid as SqlUuid};
+use chrono::{DateTime, Utc};
+use diesel::sql_types::{Array, Integer, Jsonb, Nullable, Text, Timestamptz, Uuid as SqlUuid};
 use diesel::{QueryableByName, sql_query};
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
 use serde::Serialize;
@@ -9,7 +10,7 @@ use serde_json::Value;
 
 use super::error::Result;
 use crate::db::QueryContext;
-use crate::model::ids::{RunId, UserId};
+use crate::model::ids::{GroupId, RunId, SourceId, UserId};
 use crate::model::report::Kind;
 
 /// One changed object.
@@ -163,4 +164,59 @@ pub async fn of_run(connection: &mut AsyncPgConnection, run: RunId) -> Result<Ve
             after: row.after,
         })
         .collect())
+}
+
+/// The newest change of one object.
+#[derive(Debug, Clone, Serialize, QueryableByName)]
+pub struct LastChange {
+    /// The run that made it.
+    #[diesel(sql_type = SqlUuid)]
+    pub run_id: uuid::Uuid,
+    /// When that run began, UTC.
+    #[diesel(sql_type = Timestamptz)]
+    pub at: DateTime<Utc>,
+    /// As in [`Change`].
+    #[diesel(sql_type = Text)]
+    pub action: String,
+    /// As in [`Change`].
+    #[diesel(sql_type = Text)]
+    pub kind: String,
+    /// As in [`Change`].
+    #[diesel(sql_type = Text)]
+    pub id: String,
+    /// As in [`Change`].
+    #[diesel(sql_type = Text)]
+    pub reason: String,
+}
+
+/// The newest change of a user's row, and of each membership in these groups'
+/// teams and organizations.
+///
+/// # Errors
+/// When the database fails.
+pub async fn last_of_user(
+    connection: &mut AsyncPgConnection,
+    source: SourceId,
+    user: &UserId,
+    groups: &[GroupId],
+) -> Result<Vec<LastChange>> {
+    let groups: Vec<String> = groups.iter().map(ToString::to_string).collect();
+    let rows = sql_query(
+        "SELECT DISTINCT ON (kind, id) run_id, at, action, kind, id, reason FROM ( \
+            SELECT run_id, started_at AS at, change_id, action, kind, object_id AS id, reason \
+            FROM entra_sync.change JOIN entra_sync.run USING (run_id) \
+            WHERE source_id = $1 AND object_id = $2 AND kind = 'user' \
+            UNION ALL \
+            SELECT run_id, started_at, change_id, action, kind, parent_id || '/' || $2, reason \
+            FROM entra_sync.membership_change JOIN entra_sync.run USING (run_id) \
+            WHERE source_id = $1 AND parent_id = ANY ($3) AND $2 = ANY (user_ids) \
+         ) AS c ORDER BY kind DESC, id, at DESC, change_id DESC",
+    )
+    .bind::<Integer, _>(source.get())
+    .bind::<Text, _>(user.as_str())
+    .bind::<Array<Text>, _>(groups)
+    .load(connection)
+    .await
+    .doing("looking for the last changes of a user")?;
+    Ok(rows)
 }

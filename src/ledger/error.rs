@@ -28,6 +28,15 @@ pub enum Error {
         /// Whole seconds until it expires unless it is renewed.
         remaining_seconds: i64,
     },
+    /// Its lease has expired, but a transaction of the holder has not ended.
+    #[error(
+        "the lease of this source has expired, but a transaction of its holder, {holder}, is still \
+         open; PostgreSQL ends it within seconds"
+    )]
+    LeaseBusy {
+        /// Host and process that held it.
+        holder: String,
+    },
     /// The ledger belongs to another tenant or Enterprise Application.
     #[error(
         "this database's ledger belongs to tenant {stored_tenant}, service principal \
@@ -70,7 +79,7 @@ impl Error {
         match self {
             Self::Database(error) => error.kind(),
             Self::LeaseLost { .. } => "lease_lost",
-            Self::LeaseHeld { .. } => "lease_held",
+            Self::LeaseHeld { .. } | Self::LeaseBusy { .. } => "lease_held",
             Self::SourceMismatch { .. } => "source_mismatch",
             Self::NotMigrated(_) => "not_migrated",
             Self::Foreign { .. } => "foreign_ledger",

@@ -65,7 +65,16 @@ pub async fn acquire(
     refuse_if_held(seen.as_ref())?;
     // FOR UPDATE conflicts with the writers' FOR KEY SHARE: a takeover waits
     // until no transaction of the old holder is in flight.
-    let locked = read(&mut transaction, source, &format!("{SELECT} FOR UPDATE")).await?;
+    let locked = read(&mut transaction, source, &format!("{SELECT} FOR UPDATE")).await;
+    let locked = match (locked, seen) {
+        // A holder that was stopped in the middle of a transaction.
+        (Err(Error::Database(error)), Some(seen)) if error.is_lock_timeout() => {
+            return Err(Error::LeaseBusy {
+                holder: seen.holder,
+            });
+        }
+        (locked, _) => locked?,
+    };
     refuse_if_held(locked.as_ref())?;
     let epoch = locked.map_or(1, |row| row.epoch + 1);
     sql_query(

@@ -106,7 +106,7 @@ pub async fn exists(database: &Database) -> Result<bool> {
     let mut transaction = database.begin(Limits::READ).await?;
     let found: Count = sql_query(
         "SELECT count(*) AS count FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace \
-         WHERE n.nspname = 'entra_sync' AND c.relname = 'owned_team_member'",
+         WHERE n.nspname = 'entra_sync' AND c.relname = 'taken'",
     )
     .get_result(&mut *transaction)
     .await

@@ -8,12 +8,14 @@
 
 pub mod changes;
 mod error;
+pub mod held;
 pub mod lease;
 mod migrate;
 pub mod ownership;
 pub mod runs;
 mod source;
 mod standing;
+pub mod taken;
 
 pub use error::{Error, Result};
 pub use migrate::{Migrated, exists, migrate};

@@ -185,6 +185,15 @@ impl Capabilities {
             .get(table)
             .is_some_and(|columns| columns.contains(column))
     }
+
+    /// The columns of a table, sorted; none when it is not there.
+    pub(super) fn columns(&self, table: &str) -> impl Iterator<Item = &str> {
+        self.tables
+            .get(table)
+            .into_iter()
+            .flatten()
+            .map(String::as_str)
+    }
 }
 
 #[derive(QueryableByName)]

@@ -1,7 +1,11 @@
 //! Team memberships: three copies, changed together under LiteLLM's team lock
 //! (litellm-contract 2d and 5).
 
-use diesel::sql_types::{Array, Bool, Double, Jsonb, Nullable, Text, Timestamp};
+mod remove;
+mod restore;
+pub(super) mod roster;
+
+use diesel::sql_types::{Array, Bool, Double, Nullable, Text, Timestamp};
 use diesel::{QueryableByName, sql_query};
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
 
@@ -11,6 +15,9 @@ use super::writing::{ACTOR, Insert, Writing};
 use crate::db::QueryContext;
 use crate::model::ids::{TeamId, UserId};
 use crate::model::target::TeamRole;
+pub use remove::{Removal, Removed, TakenMember, remove};
+pub use restore::{Restoration, Restored, restore};
+use roster::ROSTER;
 
 /// A user who is to be a member of a team.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -303,13 +310,9 @@ async fn append_to_rosters(
         #[diesel(sql_type = Array<Text>)]
         users: Vec<String>,
     }
-    let joined: Vec<Joined> = sql_query(
+    let joined: Vec<Joined> = sql_query(format!(
         "WITH rosters AS MATERIALIZED ( \
-            SELECT t.team_id, \
-                   CASE WHEN jsonb_typeof(t.members_with_roles) = 'string' \
-                            THEN (t.members_with_roles #>> '{}')::jsonb \
-                        WHEN t.members_with_roles = '{}' THEN $4 \
-                        ELSE t.members_with_roles END AS list \
+            SELECT t.team_id, {ROSTER} AS list \
             FROM \"LiteLLM_TeamTable\" t WHERE t.team_id = ANY($1)), \
          present AS MATERIALIZED ( \
             SELECT r.team_id, e ->> 'user_id' AS user_id \
@@ -323,7 +326,7 @@ async fn append_to_rosters(
          entries AS MATERIALIZED ( \
             SELECT f.team_id, \
                    jsonb_agg(jsonb_build_object('user_id', f.user_id, 'user_email', f.user_email, \
-                                                'role', $5) ORDER BY f.user_id COLLATE \"C\") \
+                                                'role', $4) ORDER BY f.user_id COLLATE \"C\") \
                        AS list, \
                    array_agg(f.user_id ORDER BY f.user_id COLLATE \"C\") AS users \
             FROM fresh f GROUP BY f.team_id) \
@@ -331,12 +334,11 @@ async fn append_to_rosters(
          SET members_with_roles = rosters.list || entries.list, updated_at = $3 \
          FROM entries JOIN rosters ON rosters.team_id = entries.team_id \
          WHERE t.team_id = entries.team_id \
-         RETURNING t.team_id, entries.users AS users",
-    )
+         RETURNING t.team_id, entries.users AS users"
+    ))
     .bind::<Array<Text>, _>(&pairs.teams)
     .bind::<Array<Text>, _>(&pairs.users)
     .bind::<Timestamp, _>(writing.stamp())
-    .bind::<Jsonb, _>(serde_json::json!([]))
     .bind::<Text, _>(match role {
         TeamRole::User => "user",
         TeamRole::Admin => "admin",

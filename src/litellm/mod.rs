@@ -7,10 +7,13 @@
 //! Must not: decide anything, or commit; the caller's transaction also holds
 //! our ledger's rows.
 
+pub mod audit;
 pub mod budget_reset;
 mod capabilities;
+mod copies;
 mod defaults;
 mod error;
+pub mod keys;
 pub mod members;
 pub mod organizations;
 mod rights;
@@ -19,6 +22,7 @@ pub mod teams;
 pub mod users;
 mod writing;
 
+pub use audit::Audit;
 pub use capabilities::{Capabilities, probe};
 pub use defaults::hold_defaults;
 pub use error::{Error, Result};

@@ -7,6 +7,7 @@ use diesel_async::{AsyncPgConnection, RunQueryDsl};
 use serde_json::Value;
 use uuid::Uuid;
 
+use super::copies::{self, Copy, text};
 use super::error::Result;
 use super::writing::{ACTOR, Insert, Writing};
 use crate::db::QueryContext;
@@ -239,4 +240,95 @@ pub async fn add_members(
         .into_iter()
         .map(|row| (row.organization_id, row.user_id))
         .collect())
+}
+
+/// What became of members that were to leave an organization.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct RemovedMembers {
+    /// Their rows of `LiteLLM_OrganizationMembership`, sorted by user.
+    pub taken: Vec<Value>,
+    /// Somebody gave them another role there than ours: they stay.
+    pub kept: Vec<String>,
+}
+
+/// Deletes memberships of role `internal_user`, the one that we write. Whoever
+/// was made more of by hand stays. Teams and keys are not touched, as by
+/// LiteLLM's own endpoint.
+///
+/// # Errors
+/// When the database refuses; nothing of the batch is then kept.
+pub async fn remove_members(
+    connection: &mut AsyncPgConnection,
+    organization: &OrganizationId,
+    users: &[&UserId],
+) -> Result<RemovedMembers> {
+    let users: Vec<&str> = users.iter().map(|user| user.as_str()).collect();
+    let rows: Vec<Copy> = sql_query(
+        "DELETE FROM \"LiteLLM_OrganizationMembership\" m \
+         WHERE m.organization_id = $1 AND m.user_id = ANY($2) AND m.user_role = 'internal_user' \
+         RETURNING to_jsonb(m) AS row",
+    )
+    .bind::<Text, _>(organization.as_str())
+    .bind::<Array<Text>, _>(&users)
+    .load(connection)
+    .await
+    .doing(format!("removing members of organization {organization}"))?;
+    let mut taken = copies::rows(rows);
+    taken.sort_by(|a, b| text(a, "user_id").cmp(&text(b, "user_id")));
+    let kept: Vec<Id> = sql_query(
+        "SELECT user_id AS id FROM \"LiteLLM_OrganizationMembership\" \
+         WHERE organization_id = $1 AND user_id = ANY($2) ORDER BY user_id COLLATE \"C\"",
+    )
+    .bind::<Text, _>(organization.as_str())
+    .bind::<Array<Text>, _>(&users)
+    .load(connection)
+    .await
+    .doing(format!("looking who stays in organization {organization}"))?;
+    Ok(RemovedMembers {
+        taken,
+        kept: kept.into_iter().map(|row| row.id).collect(),
+    })
+}
+
+/// Puts memberships back where none is, with their spend and their budget; one
+/// whose user or organization is gone is passed over. Returns the users.
+///
+/// # Errors
+/// When the database refuses; nothing of the batch is then kept.
+pub async fn restore_members(
+    connection: &mut AsyncPgConnection,
+    writing: Writing<'_>,
+    organization: &OrganizationId,
+    taken: &[Value],
+) -> Result<Vec<String>> {
+    let users: Vec<&str> = taken
+        .iter()
+        .filter_map(|row| text(row, "user_id"))
+        .collect();
+    let there: Vec<Id> = sql_query(
+        "SELECT u.user_id AS id FROM \"LiteLLM_UserTable\" u \
+         WHERE u.user_id = ANY($2) AND EXISTS ( \
+             SELECT FROM \"LiteLLM_OrganizationTable\" o WHERE o.organization_id = $1)",
+    )
+    .bind::<Text, _>(organization.as_str())
+    .bind::<Array<Text>, _>(&users)
+    .load(connection)
+    .await
+    .doing(format!(
+        "looking for former members of organization {organization}"
+    ))?;
+    let rows: Vec<&Value> = taken
+        .iter()
+        .filter(|row| text(row, "organization_id") == Some(organization.as_str()))
+        .filter(|row| text(row, "user_id").is_some_and(|user| there.iter().any(|t| t.id == user)))
+        .collect();
+    copies::insert(
+        connection,
+        writing.capabilities,
+        "LiteLLM_OrganizationMembership",
+        "user_id",
+        &[("budget_id", "LiteLLM_BudgetTable")],
+        &rows,
+    )
+    .await
 }

@@ -102,10 +102,7 @@ pub fn needed(policy: &Policy, deprovision: &DeprovisionSettings) -> Vec<Right> 
     }
     if !team.access_group_ids.is_empty() {
         rights.push(right("SELECT", "LiteLLM_AccessGroupTable"));
-        rights.push(
-            right("UPDATE", "LiteLLM_AccessGroupTable")
-                .on("assigned_team_ids,updated_at,updated_by"),
-        );
+        rights.push(right("UPDATE", "LiteLLM_AccessGroupTable").on("assigned_team_ids"));
     }
     rights.extend(for_removals(deprovision));
     rights
@@ -124,6 +121,8 @@ fn for_removals(deprovision: &DeprovisionSettings) -> Vec<Right> {
             right("SELECT", KEYS),
             right("DELETE", KEYS),
             right("INSERT", "LiteLLM_DeletedVerificationToken"),
+            right("SELECT", "LiteLLM_JWTKeyMapping"),
+            right("DELETE", "LiteLLM_JWTKeyMapping"),
         ]);
     }
     let people = [deprovision.disabled_user, deprovision.deleted_user];
@@ -141,6 +140,8 @@ fn for_removals(deprovision: &DeprovisionSettings) -> Vec<Right> {
         UnassignedGroupPolicy::Delete => rights.extend([
             right("DELETE", "LiteLLM_TeamTable"),
             right("INSERT", "LiteLLM_DeletedTeamTable"),
+            right("SELECT", "LiteLLM_AccessGroupTable"),
+            right("UPDATE", "LiteLLM_AccessGroupTable").on("assigned_team_ids"),
         ]),
     }
     rights.into_iter().map(Right::for_removals).collect()

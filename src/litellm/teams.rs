@@ -2,6 +2,7 @@
 //! group (litellm-contract 2a), with the rows that belong to one.
 
 mod belongings;
+mod delete;
 
 use diesel::sql_types::{Array, BigInt, Bool, Double, Integer, Jsonb, Nullable, Text, Timestamp};
 use diesel::{QueryableByName, sql_query};
@@ -16,6 +17,7 @@ use crate::db::QueryContext;
 use crate::model::defaults::TeamDefaults;
 use crate::model::ids::{OrganizationId, TeamId};
 use belongings::Belongings;
+pub use delete::{Deletion, TakenTeam, delete, set_blocked};
 
 /// A team to insert.
 #[derive(Debug, Clone)]

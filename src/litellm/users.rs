@@ -1,6 +1,8 @@
 //! Rows of `LiteLLM_UserTable`, inserted as LiteLLM's Microsoft login inserts
 //! them (litellm-contract 2c) and changed column by column.
 
+mod activity;
+
 use diesel::sql_types::{Array, BigInt, Double, Integer, Jsonb, Nullable, Text, Timestamp};
 use diesel::{QueryableByName, sql_query};
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
@@ -13,6 +15,7 @@ use crate::model::defaults::UserDefaults;
 use crate::model::ids::UserId;
 use crate::model::policy::Limit;
 use crate::model::role::Role;
+pub use activity::{Administrators, Switched, Switching, deactivate, lower_role, reactivate};
 
 /// The lock under which LiteLLM counts billable users (litellm-contract 2c).
 const SEAT_LOCK: i64 = 468_530_001;

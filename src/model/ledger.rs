@@ -3,7 +3,7 @@
 //! Invariant: ownership is kept here, never inferred from LiteLLM's rows; a
 //! thing that is not in the ledger is a person's and is left alone.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use serde::{Deserialize, Serialize};
 
@@ -62,6 +62,8 @@ pub struct OwnedTeam {
     pub models: LastWritten<Vec<String>>,
     /// Whether the team waits for its organization.
     pub placement: Placement,
+    /// Whether we blocked it; only then do we unblock it.
+    pub block: Ours,
 }
 
 /// Where a team that we made stands.
@@ -96,6 +98,18 @@ pub struct OwnedUser {
     pub email: LastWritten<Box<str>>,
     /// The role we last wrote, whether from an app role or as default.
     pub role: Option<Role>,
+    /// Whether we deactivated the row; only then do we reactivate it.
+    pub deactivation: Ours,
+}
+
+/// Whether a state in LiteLLM is our doing.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Ours {
+    /// It is not.
+    #[default]
+    No,
+    /// It is.
+    Yes,
 }
 
 /// The value of a column when we last wrote it. While the column still holds
@@ -119,4 +133,18 @@ impl<T> LastWritten<T> {
             None => Self::Null,
         }
     }
+}
+
+/// What operators decided, by the key of each removal.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Decisions {
+    /// Released: applied without being counted.
+    pub approved: BTreeSet<String>,
+    /// Digests of the sets that were approved: spent by the next complete pass.
+    pub approved_digests: BTreeSet<String>,
+    /// Never applied while they stay planned.
+    pub rejected: BTreeSet<String>,
+    /// Digests of sets that were rejected: silent while exactly the same set
+    /// would be held again.
+    pub rejected_digests: BTreeSet<String>,
 }

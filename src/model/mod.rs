@@ -8,6 +8,7 @@
 pub mod complete;
 pub mod defaults;
 pub mod directory;
+pub mod evidence;
 pub mod ids;
 pub mod ledger;
 pub mod policy;

@@ -1,6 +1,7 @@
 //! The settings that a decision depends on, already parsed and free of secrets.
 
 use std::collections::BTreeSet;
+use std::time::Duration;
 
 use super::defaults::{TeamDefaults, UserDefaults};
 use super::ids::{GroupId, PersonId, UserId};
@@ -121,4 +122,63 @@ impl Scope {
     pub fn covers_person(&self, person: PersonId) -> bool {
         self.people.is_empty() || self.people.contains(&person)
     }
+}
+
+/// `deprovision.*`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DeprovisionSettings {
+    /// `membership`.
+    pub membership: MembershipPolicy,
+    /// `unassigned_group`.
+    pub unassigned_group: UnassignedGroupPolicy,
+    /// `disabled_user`.
+    pub disabled_user: GonePersonPolicy,
+    /// `deleted_user`.
+    pub deleted_user: GonePersonPolicy,
+    /// `grace`: how long a removal waits.
+    pub grace: Duration,
+}
+
+/// `deprovision.membership`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum MembershipPolicy {
+    /// LiteLLM's own member removal.
+    Remove,
+    /// Members stay.
+    Keep,
+}
+
+/// `deprovision.unassigned_group`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum UnassignedGroupPolicy {
+    /// Managed members go, the team stays.
+    Detach,
+    /// Everything stays.
+    Keep,
+    /// The team is blocked.
+    Block,
+    /// The team is deleted with a tombstone.
+    Delete,
+}
+
+/// `deprovision.disabled_user` and `deprovision.deleted_user`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum GonePersonPolicy {
+    /// LiteLLM's SCIM deactivation.
+    Deactivate,
+    /// Nothing happens.
+    Keep,
+}
+
+/// `guard.*`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct GuardSettings {
+    /// More removals than this are held.
+    pub max_removals: u64,
+    /// More than this share of what is managed is held, 0 to 100.
+    pub max_removal_percent: u8,
+    /// Below so many managed members the share does not count.
+    pub min_managed: u64,
+    /// Removals applied unapproved within this time count too.
+    pub window: Duration,
 }

@@ -91,6 +91,18 @@ pub struct TeamRow {
     pub roster: Vec<RosterEntry>,
     /// `LiteLLM_TeamMembership.user_id` of this team, sorted.
     pub memberships: Vec<UserId>,
+    /// `blocked`.
+    pub block: Block,
+}
+
+/// Whether LiteLLM refuses a team's requests.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Block {
+    /// It does not.
+    #[default]
+    Open,
+    /// It does.
+    Blocked,
 }
 
 /// One entry of a roster.

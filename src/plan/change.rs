@@ -1,6 +1,9 @@
 //! A plan as data: specific enough that whoever applies it has nothing left to
 //! decide.
 
+use super::removal::Removal;
+use super::removals::Deprovision;
+use super::restore::Restoration;
 use crate::model::defaults::DefaultTeam;
 use crate::model::ids::{GroupId, OrganizationId, PersonId, TeamId, UserId};
 use crate::model::ledger::{
@@ -26,6 +29,10 @@ pub struct Plan {
     pub organization_members: Vec<OrganizationMembersChange>,
     /// Teams that every new user joins, by team.
     pub default_teams: Vec<DefaultTeamChange>,
+    /// What is given back to whom comes back.
+    pub restorations: Vec<Restoration>,
+    /// What is taken away, held back, or waits.
+    pub deprovision: Deprovision,
     /// What is there already and becomes ours.
     pub adopted: Adopted,
     /// What was left out on purpose.
@@ -309,6 +316,24 @@ impl Plan {
         }
         for change in &self.organization_members {
             counts.organization_memberships.added += change.add.len() as u64;
+        }
+        for restoration in &self.restorations {
+            match restoration {
+                Restoration::Reactivation(_) => counts.users.reactivated += 1,
+                Restoration::UnblockTeam(_) => counts.teams.unblocked += 1,
+            }
+        }
+        for removal in &self.deprovision.verdict.released {
+            match removal {
+                Removal::TeamMember { .. } => counts.team_memberships.removed += 1,
+                Removal::OrganizationMember { .. } => {
+                    counts.organization_memberships.removed += 1;
+                }
+                Removal::Deactivation { .. } => counts.users.deactivated += 1,
+                Removal::LowerRole { .. } => counts.users.updated += 1,
+                Removal::BlockTeam { .. } => counts.teams.blocked += 1,
+                Removal::DeleteTeam { .. } => counts.teams.deleted += 1,
+            }
         }
         counts
     }

@@ -111,6 +111,11 @@ impl<'a> Identities<'a> {
         }
     }
 
+    /// Whom this reading gives a row to.
+    pub(super) fn owner(&self, user: &UserId) -> Option<PersonId> {
+        self.owners.get(user).map(|(_, owner)| *owner)
+    }
+
     /// Whether a row, found by e-mail, is free of any claim but this person's.
     pub(super) fn is_unclaimed(&self, user: &UserId, person: PersonId) -> bool {
         let spoken_for = self.spoken_for.get(user).map_or(&[][..], Vec::as_slice);

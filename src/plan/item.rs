@@ -5,6 +5,7 @@ use serde::Serialize;
 use serde_json::{Value, json};
 
 use super::change::{Member, OrganizationChange, Plan, TeamChange, UserChange};
+use super::restore::Restoration;
 use crate::model::defaults::DefaultTeam;
 use crate::model::ids::{OrganizationId, TeamId, UserId};
 use crate::model::report::Kind;
@@ -16,7 +17,9 @@ pub const LISTED_FOR_INFORMATION: &str = "adopt";
 /// One object and what is to happen to it.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Item {
-    /// `create`, `update`, `add`, `repair`, `adopt`.
+    /// `create`, `update`, `add`, `repair`, `adopt`, `remove`, `deactivate`,
+    /// `reactivate`, `block`, `unblock`, `delete`; `hold` for what the guard
+    /// keeps back, `wait` for what is within its grace time.
     pub action: &'static str,
     /// What it is.
     pub kind: Kind,
@@ -34,7 +37,7 @@ impl Item {
     /// Whether the item changes anything in LiteLLM.
     #[must_use]
     pub fn is_drift(&self) -> bool {
-        self.action != LISTED_FOR_INFORMATION
+        !matches!(self.action, LISTED_FOR_INFORMATION | "hold" | "wait")
     }
 }
 
@@ -85,6 +88,27 @@ impl Plan {
                     membership(kind, "add", id.as_str(), &member.user, reason)
                 })
             }))
+            .chain(self.restorations.iter().map(restoration))
+            .chain(
+                self.deprovision
+                    .verdict
+                    .released
+                    .iter()
+                    .map(|removal| removal.item("remove")),
+            )
+            .chain(
+                self.deprovision
+                    .verdict
+                    .held
+                    .iter()
+                    .map(|removal| removal.item("hold")),
+            )
+            .chain(
+                self.deprovision
+                    .waiting
+                    .iter()
+                    .map(|removal| removal.item("wait")),
+            )
             .chain(self.adoptions())
     }
 
@@ -160,6 +184,27 @@ fn membership(
         reason,
         before: Value::Null,
         after: json!({ "role": if kind == Kind::TeamMembership { "user" } else { "internal_user" } }),
+    }
+}
+
+fn restoration(change: &Restoration) -> Item {
+    match change {
+        Restoration::Reactivation(member) => Item {
+            action: "reactivate",
+            kind: Kind::User,
+            id: member.user.to_string(),
+            reason: "enabled in Entra again",
+            before: json!({ "active": false }),
+            after: json!({ "active": true }),
+        },
+        Restoration::UnblockTeam(group) => Item {
+            action: "unblock",
+            kind: Kind::Team,
+            id: group.to_string(),
+            reason: "group assigned again",
+            before: json!({ "blocked": true }),
+            after: json!({ "blocked": false }),
+        },
     }
 }
 

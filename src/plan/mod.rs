@@ -13,14 +13,19 @@ mod change;
 mod default_teams;
 mod desired;
 mod digest;
+pub mod explain;
 mod follow;
+mod guard;
 mod identity;
 mod item;
 mod members;
 mod newcomers;
 mod people;
 mod places;
+mod removal;
+mod removals;
 pub mod render;
+mod restore;
 #[cfg(test)]
 mod tests;
 mod text;
@@ -30,13 +35,18 @@ pub use change::{
     OrganizationMembersChange, Plan, RosterChange, TeamChange, UserChange,
 };
 pub use desired::{Desired, WantedGroup, desired};
+pub use guard::{Approvals, Situation, Source, Verdict, digest as removals_digest, guard};
 pub use item::{Item, LISTED_FOR_INFORMATION};
 pub use places::created_team;
+pub use removal::{Removal, Why};
+pub use removals::{Deprovision, Forgotten, Removals};
+pub use restore::Restoration;
 pub use text::printable;
 
 use crate::model::directory::Directory;
+use crate::model::evidence::Questions;
 use crate::model::ledger::Owned;
-use crate::model::policy::{Policy, Scope};
+use crate::model::policy::{DeprovisionSettings, Policy, Scope};
 use crate::model::target::Target;
 
 /// Everything a decision is made from.
@@ -54,15 +64,37 @@ pub struct World<'a> {
     pub scope: &'a Scope,
 }
 
-/// The changes that make LiteLLM equal to Entra, as far as we may.
+/// What must be read a second time before [`plan`] may take anything away.
 #[must_use]
-pub fn plan(world: World<'_>) -> Plan {
+pub fn questions(world: World<'_>, settings: &DeprovisionSettings) -> Questions {
+    let wanted = desired(world, &mut Plan::default());
+    removals::questions(world, &wanted, settings)
+}
+
+/// The changes that make LiteLLM equal to Entra, as far as we may: what is
+/// added, changed and given back, then what is taken away.
+#[must_use]
+pub fn plan(world: World<'_>, removals: Removals<'_>) -> Plan {
+    decide(world, Some(removals))
+}
+
+/// The same without taking anything away.
+#[must_use]
+pub fn additions(world: World<'_>) -> Plan {
+    decide(world, None)
+}
+
+fn decide(world: World<'_>, removals: Option<Removals<'_>>) -> Plan {
     let mut plan = Plan::default();
     let wanted = desired(world, &mut plan);
     let (bound, newcomers) = people::decide(world, &wanted, &mut plan);
     places::decide(world, &wanted, &mut plan);
     members::decide(world, &wanted, &bound, &mut plan);
     default_teams::decide(world, &bound, &newcomers, &mut plan);
+    restore::decide(world, &wanted, &mut plan);
+    if let Some(removals) = removals {
+        removals::decide(world, removals, &wanted, &bound, &mut plan);
+    }
     plan.sort();
     plan
 }

@@ -16,7 +16,7 @@ use super::newcomers;
 use super::text::storable;
 use crate::model::directory::{Account, Attributes, PersonAttributes};
 use crate::model::ids::{PersonId, UserId};
-use crate::model::ledger::{LastWritten, Origin, OwnedUser};
+use crate::model::ledger::{LastWritten, Origin, Ours, OwnedUser};
 use crate::model::policy::EmailAdoption;
 use crate::model::report::{Kind, ObjectError};
 use crate::model::role::Role;
@@ -207,6 +207,7 @@ fn first_met(user: &UserId) -> OwnedUser {
         alias: LastWritten::Never,
         email: LastWritten::Never,
         role: None,
+        deactivation: Ours::No,
     }
 }
 

@@ -12,7 +12,7 @@ use super::change::{CREATED, FieldChange, OrganizationChange, Plan, TeamChange};
 use super::desired::{Desired, WantedGroup, skipped};
 use super::follow::{Verdict, follow};
 use crate::model::ids::{GroupId, OrganizationId, TeamId};
-use crate::model::ledger::{LastWritten, Origin, OwnedOrganization, OwnedTeam, Placement};
+use crate::model::ledger::{LastWritten, Origin, Ours, OwnedOrganization, OwnedTeam, Placement};
 use crate::model::policy::{OrganizationTeamModels, Organizations};
 use crate::model::report::{Kind, ObjectError};
 use crate::model::target::TeamRow;
@@ -147,6 +147,7 @@ fn existing_team(
         alias: LastWritten::Never,
         models: LastWritten::Never,
         placement: Placement::Settled,
+        block: Ours::No,
     });
     if known.is_none() {
         plan.adopted.first_seen.teams.push(group);
@@ -271,5 +272,6 @@ pub fn created_team(
         alias: LastWritten::wrote(alias),
         models: models.map_or(LastWritten::Never, LastWritten::Value),
         placement,
+        block: Ours::No,
     }
 }

@@ -30,7 +30,7 @@ pub fn text(plan: &Plan, out: &mut impl Write) -> io::Result<()> {
         let kind = skipped.kind.as_str();
         writeln!(
             out,
-            "- {kind} {} left out: {}",
+            ". {kind} {} left out: {}",
             shown_id(&skipped.id),
             skipped.reason
         )?;
@@ -49,7 +49,9 @@ pub fn text(plan: &Plan, out: &mut impl Write) -> io::Result<()> {
 /// Only when the output breaks.
 pub fn line(item: &Item, out: &mut impl Write) -> io::Result<()> {
     let mark = match item.action {
-        "create" | "add" => '+',
+        "create" | "add" | "reactivate" | "unblock" => '+',
+        "remove" | "delete" | "deactivate" | "block" => '-',
+        "hold" | "wait" => '?',
         "adopt" => '=',
         _ => '~',
     };

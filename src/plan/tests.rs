@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, HashMap};
 
 use uuid::Uuid;
 
-use super::{Plan, World, plan, printable, render};
+use super::{Plan, World, additions, printable, render};
 use crate::model::complete::{Complete, LastPage};
 use crate::model::defaults::{DefaultTeam, TeamDefaults, UserDefaults};
 use crate::model::directory::{
@@ -12,7 +12,7 @@ use crate::model::directory::{
     PersonAttributes, Principal, ReadingCost, Unread,
 };
 use crate::model::ids::{AppRoleId, GroupId, PersonId, TeamId, UserId};
-use crate::model::ledger::{LastWritten, Origin, Owned, OwnedUser};
+use crate::model::ledger::{LastWritten, Origin, Ours, Owned, OwnedUser};
 use crate::model::policy::{
     EmailAdoption, GroupFilter, Limit, OrganizationTeamModels, Organizations, Policy, Scope,
 };
@@ -143,6 +143,7 @@ fn owned() -> Owned {
             alias: LastWritten::Never,
             email: LastWritten::Value(email.into()),
             role: None,
+            deactivation: Ours::No,
         };
         (id(number), user)
     };
@@ -178,7 +179,7 @@ fn policy() -> Policy {
 }
 
 fn representative() -> Plan {
-    plan(World {
+    additions(World {
         directory: &directory(),
         target: &target(),
         owned: &owned(),
@@ -214,8 +215,8 @@ fn people_read_one_line_for_one_object() {
     + add organization_membership 00000000-0000-0000-0000-0000000000e2/00000000-0000-0000-0000-000000000004 (member of the group, create_organizations is on)
     = adopt team 00000000-0000-0000-0000-0000000000e2 (found in LiteLLM, wanted by Entra)
     = adopt user "invited 1" (found in LiteLLM, wanted by Entra)
-    - user 00000000-0000-0000-0000-000000000005 left out: no_seat
-    - user 00000000-0000-0000-0000-000000000006 left out: attributes_unknown
+    . user 00000000-0000-0000-0000-000000000005 left out: no_seat
+    . user 00000000-0000-0000-0000-000000000006 left out: attributes_unknown
     ! group 00000000-0000-0000-0000-0000000000e3 the group hides its members and was read as empty: grant the application Member.Read.Hidden, or exclude the group with entra.exclude_groups; nothing was changed for it
     ! user * Graph withheld the attributes of 1 people: grant the application User.Read.All (admin consent); nobody among them was created or changed
     "#);

@@ -37,7 +37,10 @@ impl Error {
     /// Whether another instance works on this source.
     #[must_use]
     pub const fn is_lease_held(&self) -> bool {
-        matches!(self, Self::Ledger(ledger::Error::LeaseHeld { .. }))
+        matches!(
+            self,
+            Self::Ledger(ledger::Error::LeaseHeld { .. } | ledger::Error::LeaseBusy { .. })
+        )
     }
 
     /// Whether writing may be tried again in a new transaction.

@@ -7,6 +7,8 @@
 //! close their connection, and the next pass heals what is missing.
 //! Must not: know who asked, beyond writing it down.
 
+mod deciding;
+mod ending;
 mod error;
 mod progress;
 mod report;
@@ -21,14 +23,15 @@ use uuid::Uuid;
 use crate::config::Settings;
 use crate::db::{Database, Limits};
 use crate::ledger::lease::{self, Lease};
-use crate::ledger::{self, ownership, runs};
-use crate::litellm::{self, Capabilities, snapshot};
+use crate::ledger::{self, runs};
+use crate::litellm::{self, Capabilities};
 use crate::model::directory::Directory;
 use crate::model::ids::{RunId, SourceId};
 use crate::model::ledger::Owned;
 use crate::model::policy::Scope;
 use crate::model::report::{Mode, Trigger};
-use crate::plan::{self, Plan, World};
+use crate::model::target::Target;
+use crate::plan::Plan;
 use crate::{entra, sync::write::Writer};
 
 pub use error::{Error, Result};
@@ -61,6 +64,10 @@ pub struct Planned {
     pub plan: Plan,
     /// What Entra says.
     pub directory: Directory,
+    /// What LiteLLM has.
+    pub target: Target,
+    /// What is ours.
+    pub owned: Owned,
 }
 
 impl Source {
@@ -191,7 +198,7 @@ impl Source {
         report.read(&planned.directory);
         report.planned(&planned.plan);
         // The reading has served; a first pass over a large tenant needs room.
-        drop(planned.directory);
+        drop((planned.directory, planned.target, planned.owned));
         progress.enter(Phase::Writing);
         let writer = Writer::new(
             &self.database,
@@ -202,65 +209,8 @@ impl Source {
         );
         let (tally, ended) = writer.apply(&planned.plan, progress, stop).await;
         report.written(tally, Utc::now());
-        ended
-    }
-
-    /// Reads and decides, for `plan`: writes nothing, runs no DDL, needs no
-    /// lease.
-    ///
-    /// # Errors
-    /// Whatever would make a pass fail before it writes.
-    pub async fn plan(&self, request: &Request, progress: &Progress) -> Result<Planned> {
-        progress.enter(Phase::Opening);
-        let capabilities = self.probe().await?;
-        let source = if ledger::exists(&self.database).await? {
-            let entra = &self.settings.entra;
-            let mut transaction = self.database.begin(Limits::READ).await?;
-            let found =
-                ledger::find_source(&mut transaction, &entra.tenant, entra.service_principal_id)
-                    .await?;
-            transaction.commit().await?;
-            found
-        } else {
-            None
-        };
-        let planned = self.decide(source, request, &capabilities, progress).await;
-        progress.enter(Phase::Idle);
-        planned
-    }
-
-    async fn decide(
-        &self,
-        source: Option<SourceId>,
-        request: &Request,
-        capabilities: &Capabilities,
-        progress: &Progress,
-    ) -> Result<Planned> {
-        progress.enter(Phase::Reading);
-        let directory = self.reader.read(&request.scope, progress.reading()).await?;
-        progress.enter(Phase::Comparing);
-        let owned = match source {
-            Some(source) => {
-                let mut transaction = self.database.begin(Limits::READ).await?;
-                let owned = ownership::load(&mut transaction, source).await?;
-                transaction.commit().await?;
-                owned
-            }
-            None => Owned::default(),
-        };
-        let policy = &self.settings.litellm.policy;
-        let interest = snapshot::Interest::of(&directory, &owned, policy);
-        let mut transaction = self.database.begin(Limits::READ).await?;
-        let target = snapshot::read(&mut transaction, capabilities, &interest).await?;
-        transaction.commit().await?;
-        let plan = plan::plan(World {
-            directory: &directory,
-            target: &target,
-            owned: &owned,
-            policy,
-            scope: &request.scope,
-        });
-        Ok(Planned { plan, directory })
+        ended?;
+        self.settle(lease, run, request, &planned.plan).await
     }
 
     /// What this LiteLLM's tables look like, and that they hold whatever the
@@ -298,52 +248,6 @@ impl Source {
                 }
             }
         }
-    }
-
-    /// Writes the run's end and gives the lease back. What fails here has no
-    /// effect on LiteLLM's rows, so it is only logged.
-    async fn close(&self, lease: Lease, run: RunId, ended: &Result<()>, report: &mut Report) {
-        if let Err(error) = ended {
-            report.fail(Utc::now(), &self.name(), error);
-        }
-        if let Err(error) = self.record_end(run, ended, report).await {
-            tracing::warn!(error.message = %error, "the end of the run was not recorded");
-        }
-        if let Err(error) = self.prune(lease).await {
-            tracing::warn!(
-                error.message = %error,
-                "the history was not pruned by history.keep; the next pass tries again"
-            );
-        }
-        if let Err(error) = lease::release(&self.database, lease).await {
-            tracing::warn!(error.message = %error, "the lease was not given back; it runs out");
-        }
-    }
-
-    async fn record_end(&self, run: RunId, ended: &Result<()>, report: &Report) -> Result<()> {
-        let json = report.json();
-        let error = ended.as_ref().err().map(ToString::to_string);
-        let outcome = runs::Outcome {
-            status: report.status,
-            finished_at: report.finished_at.unwrap_or_else(Utc::now),
-            plan_digest: report.plan_digest.as_deref(),
-            report: &json,
-            error: error.as_deref(),
-        };
-        let mut transaction = self.database.begin(Limits::WRITE).await?;
-        runs::finish(&mut transaction, run, outcome).await?;
-        transaction.commit().await?;
-        Ok(())
-    }
-
-    async fn prune(&self, lease: Lease) -> Result<()> {
-        let Ok(keep) = chrono::Duration::from_std(self.settings.history.keep) else {
-            return Ok(());
-        };
-        let mut transaction = self.database.begin(Limits::WRITE_OF_MANY).await?;
-        runs::prune(&mut transaction, lease.source, Utc::now() - keep).await?;
-        transaction.commit().await?;
-        Ok(())
     }
 }
 

@@ -68,6 +68,7 @@ impl Report {
         self.plan_digest = Some(plan.digest());
         self.skipped.clone_from(&plan.skipped);
         self.errors.clone_from(&plan.unreadable);
+        self.held.clone_from(&plan.deprovision.verdict.alarm);
     }
 
     pub(super) fn written(&mut self, tally: Tally, now: DateTime<Utc>) {
@@ -77,7 +78,9 @@ impl Report {
         self.skipped.dedup();
         self.errors.extend(tally.errors);
         self.errors.sort();
-        self.status = if !self.errors.is_empty() {
+        self.status = if self.held.is_some() {
+            Status::Held
+        } else if !self.errors.is_empty() {
             Status::Partial
         } else if self.changes.total() == 0 {
             Status::Unchanged
@@ -149,7 +152,7 @@ pub fn plan_json(planned: &Planned) -> Value {
         "digest": plan.digest(),
         "changes": plan.counts(),
         "items": plan.items().collect::<Vec<Item>>(),
-        "held": Value::Null,
+        "held": plan.deprovision.verdict.alarm,
         "skipped": plan.skipped,
         "errors": plan.unreadable,
     })

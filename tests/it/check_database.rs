@@ -89,13 +89,13 @@ async fn rights_are_asked_for_by_the_settings() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn rights_that_only_removals_need_warn() {
+async fn rights_that_only_removals_need_fail_while_the_settings_remove() {
     let mut world = world().await;
     let owner = world.database.url_as("postgres");
     psql::run_file(&owner, "deploy/sql/role.sql", &[("removals", "off")]).expect("the script runs");
     let (code, found) = check(&world).await;
-    assert_eq!(code, 0, "{found:#?}");
-    let (message, remedy) = of(&found, "WARN", "database rights");
+    assert_eq!(code, 1, "{found:#?}");
+    let (message, remedy) = of(&found, "FAIL", "database rights");
     assert!(
         message.contains("DELETE on LiteLLM_TeamMembership"),
         "{message}"
@@ -207,7 +207,7 @@ async fn a_full_house_warns() {
 
 /// The statements that grant what a finding says is missing.
 fn grants(finding: &str) -> String {
-    let mut rest = finding.strip_prefix("the role lacks ").expect("a list");
+    let (_, mut rest) = finding.split_once("the role lacks ").expect("a list");
     let mut statements = String::new();
     while let Some((privilege, tables)) = rest.split_once(" on ") {
         let (table, more) = tables.split_once(", ").unwrap_or((tables, ""));
@@ -230,13 +230,18 @@ async fn the_rights_that_are_asked_for_are_all_that_a_pass_needs() {
     )
     .await;
     world.set("ENTRA_GROUPS_ALSO_CREATE_ORGS", "true");
+    world.set("ENTRA_SYNC__DEPROVISION__UNASSIGNED_GROUP", "delete");
     world.set(
         "ENTRA_SYNC__LITELLM__DEFAULT_TEAM_PARAMS",
         r#"{"model_aliases": {"a": "b"}, "object_permission": {"mcp_servers": ["s"]},
             "models": ["m"], "max_budget": 5, "budget_duration": "1d", "team_member_budget": 1}"#,
     );
     let (_, found) = check(&world).await;
-    let missing = grants(of(&found, "FAIL", "database rights").0);
+    let missing: String = found
+        .iter()
+        .filter(|one| one[0] == "database rights" && one[1] == "FAIL")
+        .map(|one| grants(&one[2]))
+        .collect();
     let owner = crate::support::database::connect(&world.database.url_as("postgres")).await;
     owner.batch_execute(&missing).await.expect(&missing);
     let (code, found) = check(&world).await;
@@ -260,4 +265,23 @@ async fn the_rights_that_are_asked_for_are_all_that_a_pass_needs() {
         (1, 1)
     );
     assert_eq!(report.changes.organizations.updated, 1);
+    // And so does taking away.
+    let ada = entra_sync::simulator::person_id("ada").to_string();
+    let science = entra_sync::simulator::group_id("science").to_string();
+    seed::key("k1", &ada)
+        .with("team_id", science.as_str())
+        .insert(&world.database)
+        .await;
+    seed::key("k2", &ada).insert(&world.database).await;
+    world.entra.tenant(|tenant| {
+        tenant.user("ada").unassigned("proxy_admin").disabled();
+        tenant.group("science").without_member("ada");
+        tenant.group("arts").unassigned_entirely();
+    });
+    let report = world.pass().await;
+    assert_eq!(report.errors, []);
+    let changes = report.changes;
+    assert_eq!((changes.teams.deleted, changes.keys.deleted), (1, 1));
+    assert_eq!((changes.users.deactivated, changes.keys.blocked), (1, 2));
+    assert_eq!(world.user("ada").await["user_role"], "internal_user_viewer");
 }

@@ -7,7 +7,7 @@ use crate::support::database::connect;
 use crate::support::{TestDatabase, psql, seed};
 
 /// What a pass does, statement by statement.
-const ALLOWED: [&str; 34] = [
+const ALLOWED: [&str; 41] = [
     // Reading.
     "SELECT * FROM \"LiteLLM_TeamTable\"",
     "SELECT * FROM \"LiteLLM_TeamMembership\"",
@@ -47,11 +47,20 @@ const ALLOWED: [&str; 34] = [
     "DELETE FROM \"LiteLLM_TeamMembership\"",
     "INSERT INTO \"LiteLLM_DeletedVerificationToken\" (id, token) VALUES ('d', 'token')",
     "UPDATE \"LiteLLM_VerificationToken\" SET blocked = true, metadata = '{}', updated_at = now()",
+    "SELECT token FROM \"LiteLLM_VerificationToken\" ORDER BY token COLLATE \"C\" FOR UPDATE",
     "DELETE FROM \"LiteLLM_VerificationToken\"",
+    "DELETE FROM \"LiteLLM_OrganizationMembership\"",
+    "DELETE FROM \"LiteLLM_JWTKeyMapping\" m RETURNING to_jsonb(m)",
+    // Undoing.
+    "INSERT INTO \"LiteLLM_VerificationToken\" (token, spend, models) VALUES ('back', 1, '{}') ON CONFLICT DO NOTHING RETURNING token",
+    "INSERT INTO \"LiteLLM_JWTKeyMapping\" (id, jwt_claim_name, jwt_claim_value, token) VALUES ('m', 'sub', 'x', 'token') \
+         ON CONFLICT DO NOTHING",
+    "INSERT INTO \"LiteLLM_TeamMembership\" (user_id, team_id, spend) VALUES ('new', 'team', 1) ON CONFLICT DO NOTHING",
+    "SELECT project_id FROM \"LiteLLM_ProjectTable\"",
 ];
 
 /// What a defect must not be able to do.
-const REFUSED: [&str; 20] = [
+const REFUSED: [&str; 25] = [
     "UPDATE \"LiteLLM_UserTable\" SET spend = 0",
     "UPDATE \"LiteLLM_UserTable\" SET max_budget = 0",
     "UPDATE \"LiteLLM_TeamTable\" SET spend = 0",
@@ -65,6 +74,12 @@ const REFUSED: [&str; 20] = [
     "DELETE FROM \"LiteLLM_UserTable\"",
     "DELETE FROM \"LiteLLM_OrganizationTable\"",
     "DELETE FROM \"LiteLLM_BudgetTable\"",
+    // What was taken, and that it was, cannot be hidden.
+    "DELETE FROM \"LiteLLM_DeletedVerificationToken\"",
+    "DELETE FROM \"LiteLLM_AuditLog\"",
+    "UPDATE \"LiteLLM_AuditLog\" SET changed_by = ''",
+    "UPDATE \"LiteLLM_JWTKeyMapping\" SET token = ''",
+    "SELECT metadata FROM \"LiteLLM_ProjectTable\"",
     "INSERT INTO \"LiteLLM_Config\" (param_name) VALUES ('general_settings')",
     "SELECT * FROM \"LiteLLM_Config\"",
     "INSERT INTO \"LiteLLM_VerifiedSubject\" DEFAULT VALUES",
@@ -126,6 +141,7 @@ async fn without_removals_nothing_can_be_taken_away() {
         "LiteLLM_TeamMembership",
         "LiteLLM_OrganizationMembership",
         "LiteLLM_VerificationToken",
+        "LiteLLM_JWTKeyMapping",
         "LiteLLM_TeamTable",
         "LiteLLM_UserTable",
     ] {

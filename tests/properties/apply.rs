@@ -6,14 +6,16 @@
 //! not contain one.
 
 use entra_sync::model::ids::{GroupId, OrganizationId, PersonId, TeamId, UserId};
-use entra_sync::model::ledger::{LastWritten, Origin, OwnedOrganization, OwnedUser, Placement};
+use entra_sync::model::ledger::{
+    LastWritten, Origin, Ours, OwnedOrganization, OwnedUser, Placement,
+};
 use entra_sync::model::policy::Organizations;
 use entra_sync::model::target::{
     Activity, OrganizationRow, RosterEntry, StoredRole, TeamRole, TeamRow, UserRow,
 };
 use entra_sync::plan::{
-    DefaultTeamChange, FieldChange, Member, OrganizationChange, Plan, TeamChange, UserChange,
-    created_team,
+    DefaultTeamChange, FieldChange, Member, OrganizationChange, Plan, Removal, Restoration,
+    TeamChange, UserChange, created_team,
 };
 use proptest::test_runner::TestCaseError;
 
@@ -31,6 +33,8 @@ pub enum Step {
     TeamMember(GroupId, Member),
     DefaultTeam(DefaultTeamChange, Member),
     OrganizationMember(GroupId, Member),
+    GiveBack(Restoration),
+    Take(Removal),
     /// All adoptions: they touch the ledger only.
     Adopt(Box<Plan>),
 }
@@ -63,21 +67,30 @@ pub fn steps(plan: &Plan) -> Vec<Step> {
         let members = change.add.iter().cloned();
         members.map(|member| Step::OrganizationMember(change.group, member))
     });
-    organizations
+    let back = plan.restorations.iter().cloned().map(Step::GiveBack);
+    let released = || plan.deprovision.verdict.released.iter().cloned();
+    let is_end = |removal: &Removal| matches!(removal, Removal::Deactivation { .. });
+    let ended = released().filter(is_end).map(Step::Take);
+    let taken = released()
+        .filter(|removal| !matches!(removal, Removal::Deactivation { .. }))
+        .map(Step::Take);
+    back.chain(ended)
+        .chain(organizations)
         .chain(teams)
         .chain(users)
         .chain(rosters)
         .chain(defaults)
         .chain(members)
+        .chain(taken)
         .chain([Step::Adopt(Box::new(plan.clone()))])
         .collect()
 }
 
-fn refuse<T>(why: impl Into<String>) -> Result<T, TestCaseError> {
+pub fn refuse<T>(why: impl Into<String>) -> Result<T, TestCaseError> {
     Err(TestCaseError::fail(why.into()))
 }
 
-fn expect(holds: bool, why: impl FnOnce() -> String) -> Outcome {
+pub fn expect(holds: bool, why: impl FnOnce() -> String) -> Outcome {
     if holds { Ok(()) } else { refuse(why()) }
 }
 
@@ -126,6 +139,8 @@ impl Universe {
                 Ok(())
             }
             Step::OrganizationMember(group, member) => self.organization_member(group, &member),
+            Step::GiveBack(restoration) => self.give_back(restoration),
+            Step::Take(removal) => self.take(removal),
             Step::Adopt(plan) => {
                 self.adopt(&plan);
                 Ok(())
@@ -269,6 +284,7 @@ impl Universe {
                     alias: LastWritten::wrote(alias),
                     email: LastWritten::wrote(email),
                     role: Some(role),
+                    deactivation: Ours::No,
                 }
             }
             UserChange::Update {

@@ -12,7 +12,7 @@ use entra_sync::model::ledger::Owned;
 use entra_sync::model::policy::{Policy, Scope};
 use entra_sync::model::role::Role;
 use entra_sync::model::target::{
-    Activity, OrganizationRow, RosterEntry, StoredRole, Target, TeamRole, TeamRow, UserRow,
+    Activity, Block, OrganizationRow, RosterEntry, StoredRole, Target, TeamRole, TeamRow, UserRow,
 };
 use entra_sync::plan::{self, Plan, World};
 use uuid::Uuid;
@@ -32,13 +32,17 @@ pub struct Universe {
 
 impl Universe {
     pub fn plan(&self) -> Plan {
-        plan::plan(World {
+        plan::additions(self.world())
+    }
+
+    pub fn world(&self) -> World<'_> {
+        World {
             directory: &self.directory,
             target: &self.target,
             owned: &self.owned,
             policy: &self.policy,
             scope: &self.scope,
-        })
+        }
     }
 }
 
@@ -248,6 +252,7 @@ impl Seed {
             models: models(seed.models),
             roster: roster.into_iter().collect(),
             memberships: self.users(&seed.memberships),
+            block: Block::Open,
         }
     }
 }

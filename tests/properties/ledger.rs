@@ -3,7 +3,7 @@
 
 use entra_sync::model::ids::{OrganizationId, TeamId, UserId};
 use entra_sync::model::ledger::{
-    LastWritten, Origin, Owned, OwnedOrganization, OwnedTeam, OwnedUser, Placement,
+    LastWritten, Origin, Ours, Owned, OwnedOrganization, OwnedTeam, OwnedUser, Placement,
 };
 use entra_sync::model::target::Target;
 
@@ -29,6 +29,7 @@ impl Seed {
                 alias: last(known.alias, &NAMES),
                 email: last(known.email, &EMAILS),
                 role: known.role.map(ranked),
+                deactivation: Ours::No,
             };
             let person = person_id(known.person);
             owned.people.insert(person, user);
@@ -51,6 +52,7 @@ impl Seed {
                     alias: owned_text(alias),
                     models: written,
                     placement,
+                    block: Ours::No,
                 };
                 owned.teams.insert(group, team);
             }

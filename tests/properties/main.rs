@@ -11,12 +11,17 @@
 mod apply;
 mod build;
 mod convergence;
+mod departures;
+mod guarding;
 mod identities;
 mod incomplete;
 mod ledger;
 mod ownership;
 mod policies;
+mod removals;
+mod settled;
 mod stability;
+mod taking;
 mod world;
 
 use proptest::test_runner::Config;

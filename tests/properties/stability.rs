@@ -23,7 +23,7 @@ fn rebuilt<K: Clone + Ord + Hash, V: Clone>(map: &HashMap<K, V>) -> HashMap<K, V
     map
 }
 
-fn shuffled(world: &Universe, keys: &[u32]) -> Universe {
+pub fn shuffled(world: &Universe, keys: &[u32]) -> Universe {
     let mut other = world.clone();
     let mut assignments = other.directory.assignments.get().clone();
     let mut position = 0;

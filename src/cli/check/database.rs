@@ -102,7 +102,7 @@ async fn rights(database: &Database, settings: &Settings) -> Vec<Finding> {
         Finding::fail(NAME, format!("the role lacks {passes}"), ROLE)
     });
     if !removals.is_empty() {
-        findings.push(Finding::warn(
+        findings.push(Finding::fail(
             NAME,
             format!("for removals the role lacks {removals}"),
             &format!("{ROLE}, or set deprovision to keep"),

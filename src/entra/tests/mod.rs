@@ -8,6 +8,12 @@ mod members;
 mod network;
 mod probes;
 mod readings;
+#[cfg(feature = "simulator")]
+mod scene;
+mod second_look;
 mod stub;
+#[cfg(feature = "simulator")]
+mod suspicions;
 mod throttling;
 mod tokens;
+mod whereabouts;

@@ -12,7 +12,7 @@ use crate::db::QueryContext;
 use crate::ledger::error::{Error, Result};
 use crate::model::ids::{GroupId, PersonId, SourceId, TeamId, UserId};
 use crate::model::ledger::{
-    LastWritten, Origin, Owned, OwnedOrganization, OwnedTeam, OwnedUser, Placement,
+    LastWritten, Origin, Ours, Owned, OwnedOrganization, OwnedTeam, OwnedUser, Placement,
 };
 use crate::model::role::Role;
 
@@ -32,6 +32,8 @@ struct TeamRow {
     models: Option<Vec<String>>,
     #[diesel(sql_type = Bool)]
     awaits_organization: bool,
+    #[diesel(sql_type = Bool)]
+    blocked_by_us: bool,
 }
 
 #[derive(QueryableByName)]
@@ -64,6 +66,8 @@ struct UserRow {
     email: Option<String>,
     #[diesel(sql_type = Nullable<Text>)]
     role: Option<String>,
+    #[diesel(sql_type = Bool)]
+    deactivated_by_us: bool,
 }
 
 #[derive(QueryableByName)]
@@ -80,6 +84,10 @@ fn last_written<T>(written: bool, value: Option<T>) -> LastWritten<T> {
     } else {
         LastWritten::Never
     }
+}
+
+fn ours(ours: bool) -> Ours {
+    if ours { Ours::Yes } else { Ours::No }
 }
 
 fn origin(word: &str, place: &'static str) -> Result<Origin> {
@@ -114,7 +122,7 @@ async fn teams(
 ) -> Result<BTreeMap<GroupId, OwnedTeam>> {
     let rows: Vec<TeamRow> = sql_query(
         "SELECT group_id, origin, alias_written, alias, models_written, models, \
-         awaits_organization FROM entra_sync.owned_team WHERE source_id = $1",
+         awaits_organization, blocked_by_us FROM entra_sync.owned_team WHERE source_id = $1",
     )
     .bind::<Integer, _>(source.get())
     .load(connection)
@@ -131,6 +139,7 @@ async fn teams(
                 } else {
                     Placement::Settled
                 },
+                block: ours(row.blocked_by_us),
             };
             Ok((GroupId::new(row.group_id), team))
         })
@@ -165,8 +174,8 @@ async fn people(
     source: SourceId,
 ) -> Result<HashMap<PersonId, OwnedUser>> {
     let mut rows = sql_query(
-        "SELECT person_id, user_id, origin, alias_written, alias, email_written, email, role \
-         FROM entra_sync.owned_user WHERE source_id = $1",
+        "SELECT person_id, user_id, origin, alias_written, alias, email_written, email, role, \
+                deactivated_by_us FROM entra_sync.owned_user WHERE source_id = $1",
     )
     .bind::<Integer, _>(source.get())
     .load_stream::<UserRow>(connection)
@@ -194,6 +203,7 @@ async fn people(
             alias: last_written(row.alias_written, row.alias.map(String::into_boxed_str)),
             email: last_written(row.email_written, row.email.map(String::into_boxed_str)),
             role,
+            deactivation: ours(row.deactivated_by_us),
         };
         people.insert(PersonId::new(row.person_id), user);
     }

@@ -5,11 +5,13 @@
 
 mod due;
 mod load;
+mod mark;
 mod record;
 
 pub use due::{await_default_teams, settle_default_teams};
 pub use load::{Extent, extent, load};
+pub use mark::{forget_team, mark_blocked, mark_deactivated, mark_role};
 pub use record::{
-    Membership, record_organization_members, record_organizations, record_team_members,
-    record_teams, record_users,
+    Membership, forget_organization_members, forget_team_members, record_organization_members,
+    record_organizations, record_team_members, record_teams, record_users,
 };

@@ -11,7 +11,7 @@ use crate::db::QueryContext;
 use crate::ledger::error::Result;
 use crate::model::ids::{GroupId, PersonId, RunId, SourceId};
 use crate::model::ledger::{
-    LastWritten, Origin, OwnedOrganization, OwnedTeam, OwnedUser, Placement,
+    LastWritten, Origin, Ours, OwnedOrganization, OwnedTeam, OwnedUser, Placement,
 };
 
 fn parts<T: Clone>(last: &LastWritten<T>) -> (bool, Option<T>) {
@@ -43,19 +43,20 @@ pub async fn record_teams(
     sql_query(
         "INSERT INTO entra_sync.owned_team \
          (source_id, group_id, origin, alias_written, alias, models_written, models, \
-          awaits_organization, run_id) \
+          awaits_organization, blocked_by_us, run_id) \
          SELECT $1, t.group_id, t.origin, t.alias_written, t.alias, t.models_written, \
                 CASE WHEN t.models IS NOT NULL THEN \
                     ARRAY(SELECT jsonb_array_elements_text(t.models)) END, \
-                t.awaits_organization, $2 \
+                t.awaits_organization, t.blocked, $2 \
          FROM unnest($3::uuid[], $4::text[], $5::bool[], $6::text[], $7::bool[], $8::jsonb[], \
-                     $9::bool[]) \
+                     $9::bool[], $10::bool[]) \
               AS t (group_id, origin, alias_written, alias, models_written, models, \
-                    awaits_organization) \
+                    awaits_organization, blocked) \
          ON CONFLICT (source_id, group_id) DO UPDATE SET \
             origin = excluded.origin, alias_written = excluded.alias_written, \
             alias = excluded.alias, models_written = excluded.models_written, \
             models = excluded.models, awaits_organization = excluded.awaits_organization, \
+            blocked_by_us = excluded.blocked_by_us, \
             run_id = excluded.run_id",
     )
     .bind::<Integer, _>(source.get())
@@ -90,6 +91,12 @@ pub async fn record_teams(
         teams
             .iter()
             .map(|(_, t)| t.placement == Placement::AwaitsOrganization)
+            .collect::<Vec<_>>(),
+    )
+    .bind::<Array<Bool>, _>(
+        teams
+            .iter()
+            .map(|(_, t)| t.block == Ours::Yes)
             .collect::<Vec<_>>(),
     )
     .execute(connection)
@@ -155,17 +162,19 @@ pub async fn record_users(
     sql_query(
         "INSERT INTO entra_sync.owned_user \
          (source_id, person_id, user_id, origin, alias_written, alias, email_written, email, \
-          role, run_id) \
+          role, deactivated_by_us, run_id) \
          SELECT $1, u.person_id, u.user_id, u.origin, u.alias_written, u.alias, u.email_written, \
-                u.email, u.role, $2 \
+                u.email, u.role, u.deactivated, $2 \
          FROM unnest($3::uuid[], $4::text[], $5::text[], $6::bool[], $7::text[], $8::bool[], \
-                     $9::text[], $10::text[]) \
-              AS u (person_id, user_id, origin, alias_written, alias, email_written, email, role) \
+                     $9::text[], $10::text[], $11::bool[]) \
+              AS u (person_id, user_id, origin, alias_written, alias, email_written, email, role, \
+                    deactivated) \
          ON CONFLICT (source_id, person_id) DO UPDATE SET \
             user_id = excluded.user_id, origin = excluded.origin, \
             alias_written = excluded.alias_written, alias = excluded.alias, \
             email_written = excluded.email_written, email = excluded.email, \
-            role = excluded.role, run_id = excluded.run_id",
+            role = excluded.role, deactivated_by_us = excluded.deactivated_by_us, \
+            run_id = excluded.run_id",
     )
     .bind::<Integer, _>(source.get())
     .bind::<SqlUuid, _>(run.as_uuid())
@@ -187,6 +196,11 @@ pub async fn record_users(
     .bind::<Array<Nullable<Text>>, _>(
         rest.iter()
             .map(|u| u.role.map(|r| r.as_str()))
+            .collect::<Vec<_>>(),
+    )
+    .bind::<Array<Bool>, _>(
+        rest.iter()
+            .map(|u| u.deactivation == Ours::Yes)
             .collect::<Vec<_>>(),
     )
     .execute(connection)
@@ -259,5 +273,56 @@ async fn record_members(
     .execute(connection)
     .await
     .doing("recording owned memberships")?;
+    Ok(())
+}
+
+/// These team memberships are no longer ours.
+///
+/// # Errors
+/// When the database fails.
+pub async fn forget_team_members(
+    connection: &mut AsyncPgConnection,
+    source: SourceId,
+    members: &[(GroupId, PersonId)],
+) -> Result<()> {
+    forget_members(connection, source, members, "owned_team_member").await
+}
+
+/// These organization memberships are no longer ours.
+///
+/// # Errors
+/// When the database fails.
+pub async fn forget_organization_members(
+    connection: &mut AsyncPgConnection,
+    source: SourceId,
+    members: &[(GroupId, PersonId)],
+) -> Result<()> {
+    forget_members(connection, source, members, "owned_organization_member").await
+}
+
+async fn forget_members(
+    connection: &mut AsyncPgConnection,
+    source: SourceId,
+    members: &[(GroupId, PersonId)],
+    table: &str,
+) -> Result<()> {
+    if members.is_empty() {
+        return Ok(());
+    }
+    let (groups, people): (Vec<Uuid>, Vec<Uuid>) = members
+        .iter()
+        .map(|(group, person)| (group.as_uuid(), person.as_uuid()))
+        .unzip();
+    sql_query(format!(
+        "DELETE FROM entra_sync.{table} o \
+         USING unnest($2::uuid[], $3::uuid[]) AS m (group_id, person_id) \
+         WHERE o.source_id = $1 AND o.group_id = m.group_id AND o.person_id = m.person_id"
+    ))
+    .bind::<Integer, _>(source.get())
+    .bind::<Array<SqlUuid>, _>(groups)
+    .bind::<Array<SqlUuid>, _>(people)
+    .execute(connection)
+    .await
+    .doing("forgetting memberships")?;
     Ok(())
 }

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use diesel::sql_types::{Array, Nullable, Text};
+use diesel::sql_types::{Array, Bool, Nullable, Text};
 use diesel::{QueryableByName, sql_query};
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
 use futures::TryStreamExt;
@@ -11,7 +11,7 @@ use super::{Interest, TextArray, any, roster};
 use crate::db::QueryContext;
 use crate::litellm::error::{Error, Result};
 use crate::model::ids::{OrganizationId, TeamId, UserId};
-use crate::model::target::{RosterEntry, TeamRow, UserRow};
+use crate::model::target::{Block, RosterEntry, TeamRow, UserRow};
 
 #[derive(QueryableByName)]
 struct Row {
@@ -25,6 +25,8 @@ struct Row {
     models: Option<Vec<Option<String>>>,
     #[diesel(sql_type = Text)]
     roster: String,
+    #[diesel(sql_type = Bool)]
+    blocked: bool,
 }
 
 #[derive(QueryableByName)]
@@ -51,7 +53,8 @@ pub(super) async fn read(
     let wanted = any(&interest.teams, TeamId::as_str);
     let doing = "reading LiteLLM's teams";
     let mut rows = sql_query(
-        "SELECT team_id, team_alias, organization_id, models, members_with_roles::text AS roster \
+        "SELECT team_id, team_alias, organization_id, models, members_with_roles::text AS roster, \
+         blocked \
          FROM \"LiteLLM_TeamTable\" WHERE team_id = ANY($1)",
     )
     .bind::<TextArray, _>(&wanted)
@@ -94,6 +97,11 @@ pub(super) async fn read(
                 .collect(),
             roster: entries,
             memberships: Vec::new(),
+            block: if row.blocked {
+                Block::Blocked
+            } else {
+                Block::Open
+            },
         };
         teams.whole.insert(id.clone(), team);
     }

@@ -8,6 +8,7 @@
 mod adoptions;
 mod members;
 mod organizations;
+mod removals;
 mod step;
 mod teams;
 mod users;
@@ -84,6 +85,16 @@ fn add(sum: &mut Counts, more: &Counts) {
     sum.team_memberships.added += more.team_memberships.added;
     sum.team_memberships.repaired += more.team_memberships.repaired;
     sum.organization_memberships.added += more.organization_memberships.added;
+    sum.teams.blocked += more.teams.blocked;
+    sum.teams.unblocked += more.teams.unblocked;
+    sum.teams.deleted += more.teams.deleted;
+    sum.users.deactivated += more.users.deactivated;
+    sum.users.reactivated += more.users.reactivated;
+    sum.team_memberships.removed += more.team_memberships.removed;
+    sum.organization_memberships.removed += more.organization_memberships.removed;
+    sum.keys.blocked += more.keys.blocked;
+    sum.keys.unblocked += more.keys.unblocked;
+    sum.keys.deleted += more.keys.deleted;
 }
 
 /// Writes one plan.
@@ -140,12 +151,15 @@ impl<'a> Writer<'a> {
     }
 }
 
-/// Organizations before the teams inside them, both and the users before the
-/// memberships that join them.
+/// Whose access ends, first of all; then organizations before the teams inside
+/// them, both and the users before the memberships that join them; what else is
+/// taken away comes last.
 async fn in_order(desk: Desk<'_>, plan: &Plan, tally: &mut Tally) -> Result<()> {
+    removals::write_access(desk, plan, tally).await?;
     organizations::write(desk, plan, tally).await?;
     teams::write(desk, plan, tally).await?;
     users::write(desk, plan, tally).await?;
     members::write(desk, plan, tally).await?;
+    removals::write(desk, plan, tally).await?;
     adoptions::write(desk, plan).await
 }

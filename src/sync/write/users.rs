@@ -11,7 +11,7 @@ use crate::ledger::changes::{self, Change};
 use crate::ledger::ownership;
 use crate::litellm::users::{self, NewUser, UserUpdate};
 use crate::model::ids::{PersonId, TeamId, UserId};
-use crate::model::ledger::{LastWritten, Origin, OwnedUser};
+use crate::model::ledger::{LastWritten, Origin, Ours, OwnedUser};
 use crate::model::report::{Kind, Skipped};
 use crate::model::role::Role;
 use crate::plan::{FieldChange, Plan, UserChange};
@@ -151,6 +151,7 @@ impl New<'_> {
             alias: LastWritten::wrote(self.alias.map(Box::from)),
             email: LastWritten::wrote(email.map(Box::from)),
             role: Some(self.role),
+            deactivation: Ours::No,
         }
     }
 

@@ -154,6 +154,15 @@ impl World {
             .unwrap_or_else(|error| panic!("{statements}: {error:?}"));
     }
 
+    /// Changes our own tables, as time or an operator would.
+    pub async fn ledger_sql(&self, statements: &str) {
+        let superuser = connect(&self.database.url_as("postgres")).await;
+        superuser
+            .batch_execute(statements)
+            .await
+            .unwrap_or_else(|error| panic!("{statements}: {error:?}"));
+    }
+
     /// Makes the database refuse to insert or change a row for which
     /// `condition` holds (over `NEW`), until [`Self::relent`].
     pub async fn refuse(&self, table: &str, condition: &str) {

@@ -3,8 +3,10 @@
 
 pub mod binary;
 pub mod database;
+pub mod deeds;
 pub mod doorman;
 pub mod export;
+pub mod hands;
 pub mod look;
 pub mod pooler;
 pub mod psql;
@@ -14,4 +16,6 @@ pub mod wait;
 pub mod world;
 
 pub use database::TestDatabase;
+pub use deeds::Tables;
+pub use hands::Hands;
 pub use world::World;

@@ -1,0 +1,6 @@
+DROP TABLE entra_sync.taken;
+DROP TABLE entra_sync.held_plan;
+DROP TABLE entra_sync.waiting_removal;
+ALTER TABLE entra_sync.run DROP COLUMN unapproved_removals;
+ALTER TABLE entra_sync.owned_user DROP COLUMN deactivated_by_us;
+ALTER TABLE entra_sync.owned_team DROP COLUMN blocked_by_us;

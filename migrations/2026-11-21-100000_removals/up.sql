@@ -1,0 +1,44 @@
+-- What taking access away needs: what is our doing, what waits, what is held
+-- and who decided about it, and copies of what was taken.
+
+ALTER TABLE entra_sync.owned_team ADD COLUMN blocked_by_us boolean NOT NULL DEFAULT false;
+ALTER TABLE entra_sync.owned_user ADD COLUMN deactivated_by_us boolean NOT NULL DEFAULT false;
+ALTER TABLE entra_sync.run ADD COLUMN unapproved_removals bigint NOT NULL DEFAULT 0;
+COMMENT ON COLUMN entra_sync.run.unapproved_removals IS
+    'Removals this run applied that no operator had approved: the guard counts them for guard.window.';
+
+CREATE TABLE entra_sync.waiting_removal (
+    source_id integer NOT NULL REFERENCES entra_sync.source ON DELETE CASCADE,
+    key       text NOT NULL,
+    since     timestamptz NOT NULL,
+    PRIMARY KEY (source_id, key)
+);
+COMMENT ON TABLE entra_sync.waiting_removal IS
+    'Removals within deprovision.grace, since the first complete reading that lacked them.';
+
+CREATE TABLE entra_sync.held_plan (
+    source_id  integer NOT NULL REFERENCES entra_sync.source ON DELETE CASCADE,
+    digest     text NOT NULL,
+    status     text NOT NULL CHECK (status IN ('held', 'approved', 'rejected', 'closed')),
+    reason     text NOT NULL,
+    items      text[] NOT NULL,
+    run_id     uuid NOT NULL,
+    held_at    timestamptz NOT NULL,
+    decided_at timestamptz,
+    decided_by text,
+    PRIMARY KEY (source_id, digest)
+);
+COMMENT ON TABLE entra_sync.held_plan IS
+    'Sets of removals that the guard held; the digest is over exactly these items.';
+
+CREATE TABLE entra_sync.taken (
+    taken_id  bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    run_id    uuid NOT NULL REFERENCES entra_sync.run ON DELETE CASCADE,
+    kind      text NOT NULL,
+    parent_id text NOT NULL,
+    user_id   text,
+    copy      jsonb NOT NULL
+);
+CREATE INDEX taken_by_run ON entra_sync.taken (run_id, taken_id);
+COMMENT ON TABLE entra_sync.taken IS
+    'Whole copies of what a run took away: roster entry, membership with its spend, keys.';

@@ -1,0 +1,274 @@
+//! Removals that wait or are held, and what operators decided about them.
+//!
+//! Invariant: an approval is used once: the pass that applies its items closes
+//! it. Every held set is kept with its items, so that a decision is about
+//! exactly what was shown.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use chrono::{DateTime, Utc};
+use diesel::sql_types::{
+    Array, BigInt, Double, Integer, Nullable, Text, Timestamptz, Uuid as SqlUuid,
+};
+use diesel::{OptionalExtension, QueryableByName, sql_query};
+use diesel_async::{AsyncPgConnection, RunQueryDsl};
+use serde::Serialize;
+
+use super::error::Result;
+use crate::db::QueryContext;
+use crate::model::ids::{RunId, SourceId};
+use crate::model::ledger::Decisions;
+
+/// What the ledger knows about removals before a pass decides.
+#[derive(Debug, Clone, Default)]
+pub struct State {
+    /// Since when removals wait, by key.
+    pub waiting: BTreeMap<String, DateTime<Utc>>,
+    /// What operators decided.
+    pub decisions: Decisions,
+    /// Removals applied without approval within the window.
+    pub recent: u64,
+}
+
+/// A held set.
+#[derive(Debug, Clone, Serialize, QueryableByName)]
+pub struct HeldPlan {
+    /// Over exactly its items.
+    #[diesel(sql_type = Text)]
+    pub digest: String,
+    /// `held`, `approved`, `rejected` or `closed`.
+    #[diesel(sql_type = Text)]
+    pub status: String,
+    /// Which threshold.
+    #[diesel(sql_type = Text)]
+    pub reason: String,
+    /// The items' keys.
+    #[diesel(sql_type = Array<Text>)]
+    pub items: Vec<String>,
+    /// UTC.
+    #[diesel(sql_type = Timestamptz)]
+    pub held_at: DateTime<Utc>,
+    /// UTC.
+    #[diesel(sql_type = Nullable<Timestamptz>)]
+    pub decided_at: Option<DateTime<Utc>>,
+    /// Who.
+    #[diesel(sql_type = Nullable<Text>)]
+    pub decided_by: Option<String>,
+}
+
+const COLUMNS: &str = "SELECT digest, status, reason, items, held_at, decided_at, decided_by \
+     FROM entra_sync.held_plan WHERE source_id = $1";
+
+/// Everything a pass needs to know.
+///
+/// # Errors
+/// When the database fails.
+pub async fn load(
+    connection: &mut AsyncPgConnection,
+    source: SourceId,
+    window: Duration,
+) -> Result<State> {
+    #[derive(QueryableByName)]
+    struct Waiting {
+        #[diesel(sql_type = Text)]
+        key: String,
+        #[diesel(sql_type = Timestamptz)]
+        since: DateTime<Utc>,
+    }
+    #[derive(QueryableByName)]
+    struct Recent {
+        #[diesel(sql_type = BigInt)]
+        removals: i64,
+    }
+    let waiting: Vec<Waiting> =
+        sql_query("SELECT key, since FROM entra_sync.waiting_removal WHERE source_id = $1")
+            .bind::<Integer, _>(source.get())
+            .load(connection)
+            .await
+            .doing("reading waiting removals")?;
+    let recent: Recent = sql_query(
+        "SELECT coalesce(sum(unapproved_removals), 0)::bigint AS removals FROM entra_sync.run \
+         WHERE source_id = $1 AND started_at > clock_timestamp() - make_interval(secs => $2)",
+    )
+    .bind::<Integer, _>(source.get())
+    .bind::<Double, _>(window.as_secs_f64())
+    .get_result(connection)
+    .await
+    .doing("counting recent removals")?;
+    let mut decisions = Decisions::default();
+    for plan in open(connection, source).await? {
+        match plan.status.as_str() {
+            "approved" => {
+                decisions.approved.extend(plan.items);
+                decisions.approved_digests.insert(plan.digest);
+            }
+            "rejected" => {
+                decisions.rejected.extend(plan.items);
+                decisions.rejected_digests.insert(plan.digest);
+            }
+            _ => {}
+        }
+    }
+    Ok(State {
+        waiting: waiting
+            .into_iter()
+            .map(|row| (row.key, row.since))
+            .collect(),
+        decisions,
+        recent: recent.removals.unsigned_abs(),
+    })
+}
+
+/// Sets that are held, approved or rejected, newest first.
+///
+/// # Errors
+/// When the database fails.
+pub async fn open(connection: &mut AsyncPgConnection, source: SourceId) -> Result<Vec<HeldPlan>> {
+    Ok(sql_query(format!(
+        "{COLUMNS} AND status <> 'closed' ORDER BY held_at DESC"
+    ))
+    .bind::<Integer, _>(source.get())
+    .load(connection)
+    .await
+    .doing("reading held removals")?)
+}
+
+/// What a pass found out about removals.
+#[derive(Debug, Clone)]
+pub struct Outcome<'a> {
+    /// The pass.
+    pub run: RunId,
+    /// UTC.
+    pub now: DateTime<Utc>,
+    /// Keys of removals whose wait goes on: within their grace time, or past it
+    /// and not applied yet.
+    pub waiting: Vec<String>,
+    /// The set that is held now, with its reason; `None` when nothing is.
+    pub held: Option<(&'a str, &'a str, Vec<String>)>,
+    /// Digests of approved sets that this pass has used.
+    pub spent: Vec<String>,
+    /// What of the earlier sets is over.
+    pub closing: Closing,
+}
+
+/// Whether a pass may close earlier sets.
+#[derive(Debug, Clone)]
+pub enum Closing {
+    /// It read everything: sets of which nothing is planned are over. These
+    /// are the keys of removals that are still held or waiting.
+    NotAmong(BTreeSet<String>),
+    /// Something could not be read: what is not planned now may be again.
+    Nothing,
+}
+
+/// Records it: new waits begin, others end; the held set is stored; sets that
+/// are no longer planned are closed.
+///
+/// # Errors
+/// When the database fails.
+pub async fn record(
+    connection: &mut AsyncPgConnection,
+    source: SourceId,
+    outcome: &Outcome<'_>,
+) -> Result<()> {
+    sql_query("DELETE FROM entra_sync.waiting_removal WHERE source_id = $1 AND NOT key = ANY($2)")
+        .bind::<Integer, _>(source.get())
+        .bind::<Array<Text>, _>(&outcome.waiting)
+        .execute(connection)
+        .await
+        .doing("ending waits")?;
+    sql_query(
+        "INSERT INTO entra_sync.waiting_removal (source_id, key, since) \
+         SELECT $1, key, $3 FROM unnest($2::text[]) AS n (key) ON CONFLICT DO NOTHING",
+    )
+    .bind::<Integer, _>(source.get())
+    .bind::<Array<Text>, _>(&outcome.waiting)
+    .bind::<Timestamptz, _>(outcome.now)
+    .execute(connection)
+    .await
+    .doing("recording waits")?;
+    if let Some((digest, reason, items)) = &outcome.held {
+        sql_query(
+            "INSERT INTO entra_sync.held_plan \
+             (source_id, digest, status, reason, items, run_id, held_at) \
+             VALUES ($1, $2, 'held', $3, $4, $5, $6) \
+             ON CONFLICT (source_id, digest) DO UPDATE SET status = CASE \
+                WHEN held_plan.status = 'closed' THEN 'held' ELSE held_plan.status END",
+        )
+        .bind::<Integer, _>(source.get())
+        .bind::<Text, _>(digest)
+        .bind::<Text, _>(reason)
+        .bind::<Array<Text>, _>(items)
+        .bind::<SqlUuid, _>(outcome.run.as_uuid())
+        .bind::<Timestamptz, _>(outcome.now)
+        .execute(connection)
+        .await
+        .doing("recording held removals")?;
+    }
+    let Closing::NotAmong(planned) = &outcome.closing else {
+        return Ok(());
+    };
+    let digest = outcome.held.as_ref().map(|(digest, _, _)| *digest);
+    // A held set that is not held any more is closed; an approval or a
+    // rejection is over once none of its items is planned.
+    sql_query(
+        "UPDATE entra_sync.held_plan SET status = 'closed' WHERE source_id = $1 AND ( \
+            (status = 'held' AND digest IS DISTINCT FROM $2) \
+            OR (status = 'approved' AND digest = ANY($4)) \
+            OR (status = 'rejected' AND NOT items && $3))",
+    )
+    .bind::<Integer, _>(source.get())
+    .bind::<Nullable<Text>, _>(digest)
+    .bind::<Array<Text>, _>(planned.iter().collect::<Vec<_>>())
+    .bind::<Array<Text>, _>(&outcome.spent)
+    .execute(connection)
+    .await
+    .doing("closing held removals")?;
+    Ok(())
+}
+
+/// What an operator says about a held set.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Decision {
+    /// Apply it once.
+    Approve,
+    /// Never apply these items.
+    Reject,
+}
+
+/// Records a decision about the set whose digest begins with this text.
+/// `None` when no held set does.
+///
+/// # Errors
+/// When the database fails.
+pub async fn decide(
+    connection: &mut AsyncPgConnection,
+    source: SourceId,
+    digest: &str,
+    decision: Decision,
+    who: &str,
+    now: DateTime<Utc>,
+) -> Result<Option<HeldPlan>> {
+    let status = match decision {
+        Decision::Approve => "approved",
+        Decision::Reject => "rejected",
+    };
+    Ok(sql_query(
+        "UPDATE entra_sync.held_plan SET status = $3, decided_at = $4, decided_by = $5 \
+         WHERE source_id = $1 AND status <> 'closed' AND digest = ( \
+            SELECT min(digest) FROM entra_sync.held_plan \
+            WHERE source_id = $1 AND status <> 'closed' AND starts_with(digest, $2) \
+            HAVING count(*) = 1) \
+         RETURNING digest, status, reason, items, held_at, decided_at, decided_by",
+    )
+    .bind::<Integer, _>(source.get())
+    .bind::<Text, _>(digest)
+    .bind::<Text, _>(status)
+    .bind::<Timestamptz, _>(now)
+    .bind::<Text, _>(who)
+    .get_result(connection)
+    .await
+    .optional()
+    .doing("recording the decision")?)
+}

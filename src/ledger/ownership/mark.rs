@@ -1,0 +1,99 @@
+//! Small changes of what is ours: what we blocked, deactivated or lowered.
+
+use diesel::sql_query;
+use diesel::sql_types::{Array, Bool, Integer, Text, Uuid as SqlUuid};
+use diesel_async::{AsyncPgConnection, RunQueryDsl};
+
+use crate::db::QueryContext;
+use crate::ledger::error::Result;
+use crate::model::ids::{GroupId, PersonId, SourceId};
+use crate::model::ledger::Ours;
+use crate::model::role::Role;
+
+/// Whether these people's deactivation is ours.
+///
+/// # Errors
+/// When the database fails.
+pub async fn mark_deactivated(
+    connection: &mut AsyncPgConnection,
+    source: SourceId,
+    people: &[PersonId],
+    ours: Ours,
+) -> Result<()> {
+    sql_query(
+        "UPDATE entra_sync.owned_user SET deactivated_by_us = $3 \
+         WHERE source_id = $1 AND person_id = ANY($2)",
+    )
+    .bind::<Integer, _>(source.get())
+    .bind::<Array<SqlUuid>, _>(people.iter().map(PersonId::as_uuid).collect::<Vec<_>>())
+    .bind::<Bool, _>(ours == Ours::Yes)
+    .execute(connection)
+    .await
+    .doing("marking deactivated people")?;
+    Ok(())
+}
+
+/// Whether a team's blocking is ours.
+///
+/// # Errors
+/// When the database fails.
+pub async fn mark_blocked(
+    connection: &mut AsyncPgConnection,
+    source: SourceId,
+    group: GroupId,
+    ours: Ours,
+) -> Result<()> {
+    sql_query(
+        "UPDATE entra_sync.owned_team SET blocked_by_us = $3 \
+         WHERE source_id = $1 AND group_id = $2",
+    )
+    .bind::<Integer, _>(source.get())
+    .bind::<SqlUuid, _>(group.as_uuid())
+    .bind::<Bool, _>(ours == Ours::Yes)
+    .execute(connection)
+    .await
+    .doing("marking a blocked team")?;
+    Ok(())
+}
+
+/// The role we last wrote.
+///
+/// # Errors
+/// When the database fails.
+pub async fn mark_role(
+    connection: &mut AsyncPgConnection,
+    source: SourceId,
+    person: PersonId,
+    role: Role,
+) -> Result<()> {
+    sql_query("UPDATE entra_sync.owned_user SET role = $3 WHERE source_id = $1 AND person_id = $2")
+        .bind::<Integer, _>(source.get())
+        .bind::<SqlUuid, _>(person.as_uuid())
+        .bind::<Text, _>(role.as_str())
+        .execute(connection)
+        .await
+        .doing("marking a lowered role")?;
+    Ok(())
+}
+
+/// A team that is no more, with its managed members.
+///
+/// # Errors
+/// When the database fails.
+pub async fn forget_team(
+    connection: &mut AsyncPgConnection,
+    source: SourceId,
+    group: GroupId,
+) -> Result<()> {
+    for table in ["owned_team_member", "owned_team"] {
+        sql_query(format!(
+            "DELETE FROM entra_sync.{table} WHERE source_id = $1 AND group_id = $2"
+        ))
+        .bind::<Integer, _>(source.get())
+        .bind::<SqlUuid, _>(group.as_uuid())
+        .execute(connection)
+        .await
+        .doing("forgetting a team")?;
+    }
+    Ok(())
+}

@@ -1,0 +1,69 @@
+//! What was asked of Entra a second time before anything is taken away.
+//!
+//! Invariant: absence in one reading is a suspicion only. Graph's replicas lag
+//! and pages shift, so a removal needs a second complete reading of its group
+//! that also lacks the person, and a look at the person's own object. Evidence
+//! that is missing keeps what is there.
+
+use std::collections::BTreeMap;
+
+use super::complete::Complete;
+use super::directory::{Account, Assignment, Unread};
+use super::ids::{GroupId, PersonId};
+
+/// A second reading, or why there is none.
+pub type Again<T> = Result<Complete<T>, Unread>;
+
+/// Second readings, made in the same pass.
+#[derive(Debug, Clone, Default)]
+pub struct Evidence {
+    /// The assignment list, read again because a group seemed unassigned, or
+    /// why that failed; `None` when it was not asked for.
+    pub assignments: Option<Again<Vec<Assignment>>>,
+    /// Groups read again because somebody seemed to have left.
+    pub groups: BTreeMap<GroupId, Again<Vec<PersonId>>>,
+    /// People looked up because they were in no reading at all.
+    pub people: BTreeMap<PersonId, Whereabouts>,
+}
+
+/// Where a person's object is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Whereabouts {
+    /// In the directory.
+    Present(Account),
+    /// Among the deleted items: restorable for 30 days.
+    SoftDeleted,
+    /// In neither: gone for good.
+    Purged,
+    /// The look-up failed or was forbidden, as one sentence.
+    Unknown(String),
+}
+
+/// What a plan needs a second look at.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Questions {
+    /// Whether the assignment list must be read again.
+    pub assignments: Needed,
+    /// Groups that somebody seems to have left, sorted.
+    pub groups: Vec<GroupId>,
+    /// People who are in no reading, sorted.
+    pub people: Vec<PersonId>,
+}
+
+/// Whether a second look is needed.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Needed {
+    /// No.
+    #[default]
+    No,
+    /// Yes.
+    Yes,
+}
+
+impl Questions {
+    /// Whether nothing is in doubt.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.assignments == Needed::No && self.groups.is_empty() && self.people.is_empty()
+    }
+}

@@ -1,0 +1,240 @@
+//! Holds back removals that look like a mistake.
+//!
+//! Invariant: monotone: more removals, a smaller directory or stricter limits
+//! never release anything that was held. What an operator approved is released
+//! once and only while it is still planned; what was rejected stays.
+//! Must not: look at anything but counts and earlier decisions.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use sha2::{Digest, Sha256};
+
+use super::removal::Removal;
+use crate::model::ids::GroupId;
+use crate::model::ledger::{Decisions, Owned};
+use crate::model::policy::GuardSettings;
+use crate::model::report::Held;
+
+/// What the guard knows besides the removals.
+#[derive(Debug, Clone)]
+pub struct Situation<'a> {
+    /// The operator's thresholds.
+    pub limits: &'a GuardSettings,
+    /// What is managed.
+    pub owned: &'a Owned,
+    /// Removals applied without approval within the window.
+    pub recent: u64,
+    /// What operators decided about earlier sets.
+    pub decisions: &'a Decisions,
+    /// Whether this pass may use what operators approved.
+    pub approvals: Approvals,
+    /// Whether the source as a whole was read as empty.
+    pub source: Source,
+    /// Groups with managed members that were read as empty.
+    pub empty_groups: &'a BTreeSet<GroupId>,
+}
+
+/// Whether Entra shows anything at all.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Source {
+    /// Some group is assigned and has a member.
+    Inhabited,
+    /// No group is assigned, or none has any member.
+    Empty,
+}
+
+/// Whether this pass may use approvals.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Approvals {
+    /// It looked at everything: they are applied, and spent.
+    Apply,
+    /// It is filtered, or something could not be read: what was approved waits
+    /// for a pass that shows all of it.
+    Defer,
+}
+
+/// What happens to the removals of a plan.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Verdict {
+    /// Applied by this pass.
+    pub released: Vec<Removal>,
+    /// The keys of those that an operator approved; the others count for the
+    /// guard's window.
+    pub approved: BTreeSet<String>,
+    /// Digests of the sets whose approval is over with this pass.
+    pub spent: BTreeSet<String>,
+    /// Held back.
+    pub held: Vec<Removal>,
+    /// What to say about the held ones; `None` when nothing is held or exactly
+    /// this set was rejected.
+    pub alarm: Option<Held>,
+}
+
+/// Sorts removals into those that are applied and those that are held.
+#[must_use]
+pub fn guard(situation: &Situation<'_>, removals: Vec<Removal>) -> Verdict {
+    let mut verdict = Verdict::default();
+    let mut counted = Vec::new();
+    let mut reasons = Vec::new();
+    if situation.approvals == Approvals::Apply {
+        verdict
+            .spent
+            .clone_from(&situation.decisions.approved_digests);
+    }
+    for removal in removals {
+        let key = removal.key();
+        if situation.decisions.rejected.contains(&key) {
+            verdict.held.push(removal);
+        } else if situation.decisions.approved.contains(&key) {
+            match situation.approvals {
+                Approvals::Apply => {
+                    verdict.approved.insert(key);
+                    verdict.released.push(removal);
+                }
+                Approvals::Defer => {
+                    if reasons.is_empty() {
+                        reasons.push(
+                            "what was approved waits for a pass that reads everything".to_owned(),
+                        );
+                    }
+                    verdict.held.push(removal);
+                }
+            }
+        } else {
+            counted.push(removal);
+        }
+    }
+    let planned = counted.iter().map(Removal::weight).sum();
+    if let Some(reason) = overall(situation, planned) {
+        reasons.push(reason);
+        verdict.held.append(&mut counted);
+    } else {
+        let suspicious = by_group(situation, &counted, &mut reasons);
+        for removal in counted {
+            let group = removal.group();
+            if group.is_some_and(|group| suspicious.contains(&group)) {
+                verdict.held.push(removal);
+            } else {
+                verdict.released.push(removal);
+            }
+        }
+    }
+    verdict.released.sort();
+    verdict.held.sort();
+    verdict.alarm = alarm(situation, &verdict.held, reasons);
+    verdict
+}
+
+/// Why all removals are held, if they are.
+fn overall(situation: &Situation<'_>, planned: u64) -> Option<String> {
+    if planned == 0 {
+        return None;
+    }
+    let limits = situation.limits;
+    if situation.source == Source::Empty {
+        return Some("Entra shows no assigned group with any member".to_owned());
+    }
+    let counted = planned + situation.recent;
+    if counted > limits.max_removals {
+        return Some(format!(
+            "{counted} removals (those of the last {} s included) are more than guard.max_removals \
+             {}",
+            limits.window.as_secs(),
+            limits.max_removals
+        ));
+    }
+    let managed = managed(situation.owned);
+    if managed >= limits.min_managed && exceeds(counted, managed, limits.max_removal_percent) {
+        return Some(format!(
+            "{counted} removals are more than guard.max_removal_percent {} of {managed} managed",
+            limits.max_removal_percent
+        ));
+    }
+    None
+}
+
+/// Groups whose own removals are held.
+fn by_group(
+    situation: &Situation<'_>,
+    removals: &[Removal],
+    reasons: &mut Vec<String>,
+) -> BTreeSet<GroupId> {
+    let mut planned: BTreeMap<GroupId, u64> = BTreeMap::new();
+    for removal in removals {
+        let counts = !matches!(removal, Removal::OrganizationMember { .. });
+        if let Some(group) = removal.group().filter(|_| counts) {
+            *planned.entry(group).or_default() += removal.weight();
+        }
+    }
+    let limits = situation.limits;
+    let mut suspicious = BTreeSet::new();
+    for (group, planned) in planned {
+        let managed = situation.owned.team_members.get(&group).map_or(0, Vec::len) as u64;
+        if managed < limits.min_managed {
+            continue;
+        }
+        if situation.empty_groups.contains(&group) {
+            reasons.push(format!(
+                "group {group} with {managed} managed members was read as empty"
+            ));
+            suspicious.insert(group);
+        } else if exceeds(planned, managed, limits.max_removal_percent) {
+            reasons.push(format!(
+                "{planned} of {managed} managed members of group {group} would go, more than \
+                 guard.max_removal_percent {}",
+                limits.max_removal_percent
+            ));
+            suspicious.insert(group);
+        }
+    }
+    suspicious
+}
+
+fn exceeds(part: u64, whole: u64, percent: u8) -> bool {
+    part.saturating_mul(100) > whole.saturating_mul(u64::from(percent))
+}
+
+/// Everything managed that could be taken away.
+fn managed(owned: &Owned) -> u64 {
+    let members =
+        |lists: &BTreeMap<GroupId, Vec<_>>| -> usize { lists.values().map(Vec::len).sum() };
+    let all =
+        members(&owned.team_members) + members(&owned.organization_members) + owned.people.len();
+    all as u64
+}
+
+fn alarm(situation: &Situation<'_>, held: &[Removal], reasons: Vec<String>) -> Option<Held> {
+    if held.is_empty() {
+        return None;
+    }
+    let digest = digest(held);
+    if situation.decisions.rejected_digests.contains(&digest) {
+        return None;
+    }
+    let reason = if reasons.is_empty() {
+        "they belong to a set that was rejected, which has changed since".to_owned()
+    } else {
+        reasons.join("; ")
+    };
+    Some(Held {
+        digest,
+        removals: held.len() as u64,
+        reason,
+    })
+}
+
+/// Over exactly these removals, as 64 hexadecimal digits.
+#[must_use]
+pub fn digest(removals: &[Removal]) -> String {
+    let keys: BTreeSet<String> = removals.iter().map(Removal::key).collect();
+    let mut hasher = Sha256::new();
+    for key in keys {
+        hasher.update(key.as_bytes());
+        hasher.update(b"\n");
+    }
+    hasher
+        .finalize()
+        .iter()
+        .map(|byte| format!("{byte:02x}"))
+        .collect()
+}

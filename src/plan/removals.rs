@@ -1,0 +1,250 @@
+//! What Entra no longer wants, out of what is managed.
+//!
+//! Invariant: removals come from *managed minus wanted* only, only for groups
+//! whose reading is complete, and only when a second look (see
+//! [`crate::model::evidence`]) agrees. Doubt keeps what is there.
+
+mod gone;
+mod groups;
+mod rivals;
+mod roles;
+
+use std::collections::BTreeSet;
+
+use chrono::{DateTime, Utc};
+
+use super::World;
+use super::change::{Member, Plan};
+use super::desired::Desired;
+use super::guard::{Approvals, Situation, Source, Verdict, guard};
+use super::people::Bound;
+use super::removal::Removal;
+use crate::model::directory::{Attributes, Unread};
+use crate::model::evidence::{Again, Evidence, Questions};
+use crate::model::ids::{GroupId, PersonId, UserId};
+use crate::model::ledger::Decisions;
+use crate::model::policy::{DeprovisionSettings, GuardSettings};
+use crate::model::report::{Kind, ObjectError};
+use crate::model::role::Role;
+use crate::model::target::{StoredRole, UserRow};
+
+/// Everything a decision about removals needs beyond the [`World`].
+#[derive(Debug, Clone, Copy)]
+pub struct Removals<'a> {
+    /// What the operator wants to happen.
+    pub deprovision: &'a DeprovisionSettings,
+    /// When removals are held.
+    pub guard: &'a GuardSettings,
+    /// What a second look showed; empty for the first round.
+    pub evidence: &'a Evidence,
+    /// Since when removals wait, by [`Removal::key`].
+    pub waiting: &'a std::collections::BTreeMap<String, DateTime<Utc>>,
+    /// What operators decided.
+    pub decisions: &'a Decisions,
+    /// Removals applied without approval within the window.
+    pub recent: u64,
+    /// UTC.
+    pub now: DateTime<Utc>,
+}
+
+/// What a pass does about removals.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Deprovision {
+    /// The guard's word: what is applied, what is held.
+    pub verdict: Verdict,
+    /// Planned, but within the grace time.
+    pub waiting: Vec<Removal>,
+    /// No longer ours, without anything being taken away.
+    pub forgotten: Forgotten,
+}
+
+/// Ledger rows of memberships that somebody ended in LiteLLM, that an
+/// administrator has taken over, or whose row is another person's by now.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Forgotten {
+    /// In teams, sorted.
+    pub team_members: Vec<(GroupId, PersonId)>,
+    /// In organizations, sorted.
+    pub organization_members: Vec<(GroupId, PersonId)>,
+}
+
+/// What must be looked at again before anything may be taken away.
+#[must_use]
+pub fn questions(
+    world: World<'_>,
+    desired: &Desired<'_>,
+    settings: &DeprovisionSettings,
+) -> Questions {
+    let mut questions = groups::questions(world, desired, settings);
+    roles::ask(world, desired, &mut questions);
+    questions.groups.sort_unstable();
+    questions.groups.dedup();
+    questions.people.extend(gone::unseen(world));
+    questions.people.sort_unstable();
+    questions.people.dedup();
+    questions
+}
+
+/// Decides about everything managed that is not wanted any more.
+pub(super) fn decide(
+    world: World<'_>,
+    removals: Removals<'_>,
+    desired: &Desired<'_>,
+    bound: &Bound,
+    plan: &mut Plan,
+) {
+    let mut candidates = Vec::new();
+    let mut doubts = Vec::new();
+    let mut forgotten = Forgotten::default();
+    groups::decide(
+        world,
+        removals,
+        desired,
+        &mut candidates,
+        &mut doubts,
+        &mut forgotten,
+    );
+    gone::decide(world, removals, bound, &mut candidates, &mut doubts);
+    roles::decide(
+        world,
+        removals,
+        desired,
+        bound,
+        (&mut candidates, &mut doubts),
+    );
+    rivals::spare(world, removals, bound, &mut candidates, &mut forgotten);
+    candidates.sort();
+    // Two people of the ledger may have been the same row.
+    candidates.dedup_by_key(|removal| removal.key());
+    doubts.sort();
+    doubts.dedup();
+    forgotten.team_members.sort_unstable();
+    forgotten.team_members.dedup();
+    forgotten.organization_members.sort_unstable();
+    forgotten.organization_members.dedup();
+    plan.unreadable.extend(doubts);
+
+    let (due, waiting) = after_grace(removals, candidates);
+    let empty_groups = groups::read_as_empty(world, desired);
+    let situation = Situation {
+        limits: removals.guard,
+        owned: world.owned,
+        recent: removals.recent,
+        decisions: removals.decisions,
+        approvals: if world.scope.is_everything() && plan.unreadable.is_empty() {
+            Approvals::Apply
+        } else {
+            Approvals::Defer
+        },
+        source: if desired
+            .groups
+            .values()
+            .all(|group| group.members.is_empty())
+        {
+            Source::Empty
+        } else {
+            Source::Inhabited
+        },
+        empty_groups: &empty_groups,
+    };
+    plan.deprovision = Deprovision {
+        verdict: guard(&situation, due),
+        waiting,
+        forgotten,
+    };
+}
+
+/// Removals wait from the first complete reading that lacked them.
+fn after_grace(removals: Removals<'_>, candidates: Vec<Removal>) -> (Vec<Removal>, Vec<Removal>) {
+    let grace = removals.deprovision.grace;
+    if grace.is_zero() {
+        return (candidates, Vec::new());
+    }
+    candidates.into_iter().partition(|removal| {
+        // Whoever was disabled or deleted is not waited for: grace is about
+        // absence, and that is an explicit word.
+        matches!(removal, Removal::Deactivation { .. })
+            || removals.waiting.get(&removal.key()).is_some_and(|since| {
+                removals
+                    .now
+                    .signed_duration_since(*since)
+                    .to_std()
+                    .is_ok_and(|waited| waited >= grace)
+            })
+    })
+}
+
+/// The row of a person we manage, with the user it is.
+fn managed_row<'a>(world: World<'a>, person: PersonId) -> Option<(&'a UserId, &'a UserRow)> {
+    let owned = world.owned.people.get(&person)?;
+    world.target.users.get_key_value(&owned.user)
+}
+
+/// Rows that are never demoted or deactivated: `PROXY_ADMIN_ID`, and
+/// administrators that we did not make.
+fn is_protected(world: World<'_>, person: PersonId, user: &UserId, row: &UserRow) -> bool {
+    if world.policy.proxy_admin.as_ref() == Some(user) {
+        return true;
+    }
+    let ours = world.owned.people.get(&person).and_then(|owned| owned.role);
+    row.role == StoredRole::Role(Role::ProxyAdmin) && ours != Some(Role::ProxyAdmin)
+}
+
+/// Whether the row has been bound to another person's identity since: then it
+/// is that person's, whatever the ledger remembers.
+fn is_anothers(world: World<'_>, person: PersonId, user: &UserId, row: &UserRow) -> bool {
+    let Some(bound) = &row.sso_user_id else {
+        return false;
+    };
+    if bound == user || *bound.as_str() == person.to_string() {
+        return false;
+    }
+    let is_theirs = |other: &PersonId| *other != person && other.to_string() == *bound.as_str();
+    world.owned.people.keys().any(is_theirs)
+        || world.directory.people.iter().any(|(other, read)| {
+            let subject = match &read.attributes {
+                Attributes::Known(known) => *known.subject == *bound.as_str(),
+                Attributes::Unknown => false,
+            };
+            is_theirs(other) || (subject && *other != person)
+        })
+}
+
+/// Why a second reading does not tell, with the remedy where there is one.
+fn unanswered<T>(again: Option<&Again<T>>) -> String {
+    match again {
+        Some(Err(Unread::Failed(sentence))) => sentence.clone(),
+        Some(Err(Unread::NotFound)) => {
+            "Entra did not show it again (404): deleted a short while ago, or not yet replicated"
+                .to_owned()
+        }
+        Some(Err(Unread::HiddenMembership)) => {
+            "the group hides its members and was read as empty: grant the application \
+             Member.Read.Hidden, or exclude the group with entra.exclude_groups"
+                .to_owned()
+        }
+        Some(Ok(_) | Err(Unread::Excluded | Unread::OutOfScope)) | None => {
+            "it was not looked at again".to_owned()
+        }
+    }
+}
+
+fn doubt(kind: Kind, id: impl ToString, message: String) -> ObjectError {
+    ObjectError {
+        kind,
+        id: id.to_string(),
+        message,
+    }
+}
+
+fn member(person: PersonId, user: &UserId) -> Member {
+    Member {
+        user: user.clone(),
+        person,
+    }
+}
+
+/// Groups that the assignment list names, whether read or not.
+fn assigned(world: World<'_>) -> BTreeSet<GroupId> {
+    world.directory.groups.keys().copied().collect()
+}

@@ -1,0 +1,360 @@
+//! Memberships of groups that people left, and groups that are no longer
+//! assigned.
+
+use std::collections::BTreeSet;
+
+use super::{Forgotten, Removals, assigned, doubt, managed_row, member, unanswered};
+use crate::model::directory::Principal;
+use crate::model::evidence::{Needed, Questions, Whereabouts};
+use crate::model::ids::{GroupId, OrganizationId, PersonId, TeamId, UserId};
+use crate::model::ledger::{Origin, Ours};
+use crate::model::policy::{DeprovisionSettings, MembershipPolicy, UnassignedGroupPolicy};
+use crate::model::report::{Kind, ObjectError};
+use crate::model::target::{Block, TeamRole, UserRow};
+use crate::plan::World;
+use crate::plan::desired::Desired;
+use crate::plan::removal::{Removal, Why};
+
+/// What must be read again: groups that lack a managed member, the assignment
+/// list if it lacks a group, and people whom no reading shows.
+pub(super) fn questions(
+    world: World<'_>,
+    desired: &Desired<'_>,
+    settings: &DeprovisionSettings,
+) -> Questions {
+    let mut questions = Questions::default();
+    if settings.membership == MembershipPolicy::Remove {
+        for group in desired.groups.keys() {
+            let mut left = leavers(world, desired, *group).peekable();
+            if left.peek().is_some() {
+                questions.groups.push(*group);
+            }
+            // Also those whom another group shows: they may have been deleted
+            // while this reading went on.
+            questions.people.extend(left);
+        }
+    }
+    if unassigned(world).next().is_some() {
+        questions.assignments = Needed::Yes;
+    }
+    questions
+}
+
+/// Managed members whom the group's reading lacks.
+fn leavers<'a>(
+    world: World<'a>,
+    desired: &'a Desired<'_>,
+    group: GroupId,
+) -> impl Iterator<Item = PersonId> + 'a {
+    let present = desired
+        .groups
+        .get(&group)
+        .map_or(&[][..], |group| group.members);
+    let managed = |lists: &'a std::collections::BTreeMap<GroupId, Vec<PersonId>>| {
+        lists.get(&group).map_or(&[][..], Vec::as_slice)
+    };
+    let team = managed(&world.owned.team_members);
+    let organization = managed(&world.owned.organization_members);
+    let mut people: Vec<PersonId> = team
+        .iter()
+        .chain(organization)
+        .copied()
+        .filter(|person| present.binary_search(person).is_err())
+        .filter(|person| world.scope.covers_person(*person))
+        .collect();
+    people.sort_unstable();
+    people.dedup();
+    people.into_iter()
+}
+
+/// Groups of ours that the assignment list does not name. Filters freeze what
+/// they exclude, and a pass that looks at some objects only says nothing about
+/// the others.
+fn unassigned(world: World<'_>) -> impl Iterator<Item = GroupId> + '_ {
+    let assigned = assigned(world);
+    let everything = world.scope.is_everything();
+    world
+        .owned
+        .teams
+        .keys()
+        .copied()
+        .filter(move |group| everything && !assigned.contains(group))
+        .filter(move |group| world.policy.groups.admits(*group))
+}
+
+/// Groups with managed members that this reading shows empty.
+pub(super) fn read_as_empty(world: World<'_>, desired: &Desired<'_>) -> BTreeSet<GroupId> {
+    desired
+        .groups
+        .iter()
+        .filter(|(id, group)| {
+            group.members.is_empty()
+                && world
+                    .owned
+                    .team_members
+                    .get(id)
+                    .is_some_and(|managed| !managed.is_empty())
+        })
+        .map(|(id, _)| *id)
+        .collect()
+}
+
+pub(super) fn decide(
+    world: World<'_>,
+    removals: Removals<'_>,
+    desired: &Desired<'_>,
+    candidates: &mut Vec<Removal>,
+    doubts: &mut Vec<ObjectError>,
+    forgotten: &mut Forgotten,
+) {
+    if removals.deprovision.membership == MembershipPolicy::Remove {
+        for group in desired.groups.keys() {
+            left(
+                world,
+                removals,
+                desired,
+                *group,
+                (candidates, doubts, forgotten),
+            );
+        }
+    }
+    for group in unassigned(world) {
+        let list = match &removals.evidence.assignments {
+            Some(Ok(list)) => list,
+            other => {
+                let reason = unanswered(other.as_ref());
+                doubts.push(doubt(
+                    Kind::Group,
+                    group,
+                    format!(
+                        "seems no longer assigned, but the assignment list could not be read a \
+                         second time to make sure; nothing was changed for it, the next pass looks \
+                         again: {reason}"
+                    ),
+                ));
+                continue;
+            }
+        };
+        let assigned = Principal::Group(group);
+        if list.get().iter().all(|row| row.principal != assigned) {
+            no_longer_assigned(world, removals, group, candidates, forgotten);
+        }
+    }
+}
+
+/// The three lists a decision about a group adds to.
+type Lists<'l> = (
+    &'l mut Vec<Removal>,
+    &'l mut Vec<ObjectError>,
+    &'l mut Forgotten,
+);
+
+fn left(
+    world: World<'_>,
+    removals: Removals<'_>,
+    desired: &Desired<'_>,
+    group: GroupId,
+    (candidates, doubts, forgotten): Lists<'_>,
+) {
+    let mut leavers = leavers(world, desired, group).peekable();
+    if leavers.peek().is_none() {
+        return;
+    }
+    // Not answered, or not asked: whoever is there stays.
+    let again = match removals.evidence.groups.get(&group) {
+        Some(Ok(again)) => again.get().as_slice(),
+        other => {
+            let reason = unanswered(other);
+            doubts.push(doubt(
+                Kind::Group,
+                group,
+                format!(
+                    "members seem to have left, but the group could not be read a second time to \
+                     make sure; nobody was removed, the next pass looks again: {reason}"
+                ),
+            ));
+            return;
+        }
+    };
+    for person in leavers {
+        if again.binary_search(&person).is_ok() {
+            continue;
+        }
+        let why = match whereabouts(removals, person) {
+            Where::Here => Why::LeftGroup,
+            Where::Gone => Why::Purged,
+            // Entra keeps the memberships of a deleted person for 30 days and
+            // gives them back with the person; so do we.
+            Where::Restorable => continue,
+            Where::Unknown(message) => {
+                doubts.push(doubt(Kind::User, person, message));
+                continue;
+            }
+        };
+        membership(world, group, person, why, candidates, forgotten);
+    }
+}
+
+enum Where {
+    Here,
+    Restorable,
+    Gone,
+    Unknown(String),
+}
+
+fn whereabouts(removals: Removals<'_>, person: PersonId) -> Where {
+    match removals.evidence.people.get(&person) {
+        Some(Whereabouts::Present(_)) => Where::Here,
+        Some(Whereabouts::SoftDeleted) => Where::Restorable,
+        Some(Whereabouts::Purged) => Where::Gone,
+        Some(Whereabouts::Unknown(message)) => Where::Unknown(message.clone()),
+        None => Where::Unknown(
+            "is in no reading and was not looked up; memberships were kept".to_owned(),
+        ),
+    }
+}
+
+/// Ends a person's managed memberships that stand for one group.
+fn membership(
+    world: World<'_>,
+    group: GroupId,
+    person: PersonId,
+    why: Why,
+    candidates: &mut Vec<Removal>,
+    forgotten: &mut Forgotten,
+) {
+    let is_managed = |lists: &std::collections::BTreeMap<GroupId, Vec<PersonId>>| {
+        lists
+            .get(&group)
+            .is_some_and(|people| people.binary_search(&person).is_ok())
+    };
+    let in_team = is_managed(&world.owned.team_members);
+    let in_organization = is_managed(&world.owned.organization_members);
+    let Some((user, row)) = managed_row(world, person) else {
+        // LiteLLM's row is gone, and the memberships with it.
+        if in_team {
+            forgotten.team_members.push((group, person));
+        }
+        if in_organization {
+            forgotten.organization_members.push((group, person));
+        }
+        return;
+    };
+    if in_team {
+        match standing(world, group, user, row) {
+            Standing::Member => candidates.push(Removal::TeamMember {
+                group,
+                member: member(person, user),
+                why,
+            }),
+            // Ended by hand, or made an administrator by hand: not ours now.
+            Standing::Absent | Standing::Admin => forgotten.team_members.push((group, person)),
+            Standing::Unread => {}
+        }
+    }
+    if in_organization {
+        let organization = world.target.organizations.get(&OrganizationId::of(group));
+        if organization.is_some_and(|row| row.members.binary_search(user).is_ok()) {
+            candidates.push(Removal::OrganizationMember {
+                group,
+                member: member(person, user),
+                why,
+            });
+        } else {
+            forgotten.organization_members.push((group, person));
+        }
+    }
+}
+
+enum Standing {
+    Absent,
+    Admin,
+    Member,
+    /// The roster cannot be read: that says nothing about who is on it.
+    Unread,
+}
+
+fn standing(world: World<'_>, group: GroupId, user: &UserId, user_row: &UserRow) -> Standing {
+    let team = TeamId::of(group);
+    if world.target.broken_teams.contains_key(&team) {
+        return Standing::Unread;
+    }
+    let Some(row) = world.target.teams.get(&team) else {
+        return Standing::Absent;
+    };
+    let first = row.roster.partition_point(|entry| entry.user < *user);
+    let mut entries = row
+        .roster
+        .iter()
+        .skip(first)
+        .take_while(|entry| entry.user == *user)
+        .peekable();
+    let on_roster = entries.peek().is_some();
+    // One admin among several entries of a user is a person's decision.
+    if entries.any(|entry| entry.role == TeamRole::Admin) {
+        return Standing::Admin;
+    }
+    // A torn membership is a membership: the other copies go as well.
+    let in_teams = user_row.teams.binary_search(&team).is_ok();
+    let in_memberships = row.memberships.binary_search(user).is_ok();
+    if on_roster || in_teams || in_memberships {
+        Standing::Member
+    } else {
+        Standing::Absent
+    }
+}
+
+fn no_longer_assigned(
+    world: World<'_>,
+    removals: Removals<'_>,
+    group: GroupId,
+    candidates: &mut Vec<Removal>,
+    forgotten: &mut Forgotten,
+) {
+    let Some(owned) = world.owned.teams.get(&group) else {
+        return;
+    };
+    let Some(row) = world.target.teams.get(&TeamId::of(group)) else {
+        return;
+    };
+    let members = world.owned.team_members.get(&group).map_or(0, Vec::len) as u64;
+    let policy = match (removals.deprovision.unassigned_group, owned.origin) {
+        // An adopted team was somebody's before it was ours.
+        (UnassignedGroupPolicy::Block | UnassignedGroupPolicy::Delete, Origin::Adopted) => {
+            UnassignedGroupPolicy::Detach
+        }
+        (policy, _) => policy,
+    };
+    match policy {
+        UnassignedGroupPolicy::Keep => {}
+        // Who says that members stay means these as well.
+        UnassignedGroupPolicy::Detach
+            if removals.deprovision.membership == MembershipPolicy::Keep => {}
+        UnassignedGroupPolicy::Detach => {
+            let lists = [&world.owned.team_members, &world.owned.organization_members];
+            let people: BTreeSet<PersonId> = lists
+                .into_iter()
+                .filter_map(|list| list.get(&group))
+                .flatten()
+                .copied()
+                .collect();
+            for person in people {
+                membership(
+                    world,
+                    group,
+                    person,
+                    Why::GroupUnassigned,
+                    candidates,
+                    forgotten,
+                );
+            }
+        }
+        UnassignedGroupPolicy::Block => {
+            // Somebody else's block serves as well, and is theirs to end.
+            if owned.block == Ours::No && row.block == Block::Open {
+                candidates.push(Removal::BlockTeam { group, members });
+            }
+        }
+        UnassignedGroupPolicy::Delete => candidates.push(Removal::DeleteTeam { group, members }),
+    }
+}

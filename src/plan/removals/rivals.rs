@@ -1,0 +1,144 @@
+//! Rows that have become somebody else's since the ledger wrote whose they are:
+//! a subject was handed on, or somebody was hired again.
+//!
+//! Invariant: what one person loses is never taken from a row that stands for
+//! another who keeps it.
+
+use std::collections::{BTreeSet, HashMap, HashSet};
+
+use super::{Forgotten, Removals};
+use crate::model::ids::{GroupId, PersonId, UserId};
+use crate::plan::World;
+use crate::plan::change::Member;
+use crate::plan::identity::Identities;
+use crate::plan::people::Bound;
+use crate::plan::removal::Removal;
+
+/// Drops the removals that would hit somebody else. Memberships among them are
+/// the other person's from now on, no longer ours for who left.
+pub(super) fn spare(
+    world: World<'_>,
+    removals: Removals<'_>,
+    bound: &Bound,
+    candidates: &mut Vec<Removal>,
+    forgotten: &mut Forgotten,
+) {
+    if candidates.iter().all(|removal| subject(removal).is_none()) {
+        return;
+    }
+    let claims = Claims::new(world, bound, candidates);
+    let losing: HashSet<(Loss, PersonId)> = candidates
+        .iter()
+        .filter_map(|removal| Some((Loss::of(removal)?, removal.person()?)))
+        .collect();
+    candidates.retain(|removal| {
+        let Some(member) = subject(removal) else {
+            return true;
+        };
+        let mut others = claims.others(member);
+        let taken = match (Loss::of(removal), removal.group()) {
+            // The reading's word goes before the ledger's.
+            (Some(loss), _) => match claims.owners.get(&member.user) {
+                Some(owner) => *owner != member.person,
+                None => others.any(|other| !losing.contains(&(loss, other))),
+            },
+            (None, Some(group)) => others.any(|other| is_member(world, removals, group, other)),
+            (None, None) => false,
+        };
+        if taken {
+            match removal {
+                Removal::TeamMember { group, .. } => {
+                    forgotten.team_members.push((*group, member.person));
+                }
+                Removal::OrganizationMember { group, .. } => {
+                    forgotten.organization_members.push((*group, member.person));
+                }
+                _ => {}
+            }
+        }
+        !taken
+    });
+}
+
+/// What a person loses apart from any group.
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+enum Loss {
+    Access,
+    Role,
+}
+
+impl Loss {
+    const fn of(removal: &Removal) -> Option<Self> {
+        match removal {
+            Removal::Deactivation { .. } => Some(Self::Access),
+            Removal::LowerRole { .. } => Some(Self::Role),
+            _ => None,
+        }
+    }
+}
+
+const fn subject(removal: &Removal) -> Option<&Member> {
+    match removal {
+        Removal::TeamMember { member, .. }
+        | Removal::OrganizationMember { member, .. }
+        | Removal::Deactivation { member, .. }
+        | Removal::LowerRole { member, .. } => Some(member),
+        Removal::BlockTeam { .. } | Removal::DeleteTeam { .. } => None,
+    }
+}
+
+/// In either reading of the group.
+fn is_member(world: World<'_>, removals: Removals<'_>, group: GroupId, person: PersonId) -> bool {
+    let first = world.directory.groups.get(&group);
+    let lists = [
+        first.map(|group| &group.members),
+        removals.evidence.groups.get(&group),
+    ];
+    lists.into_iter().flatten().any(|list| match list {
+        Ok(members) => members.get().binary_search(&person).is_ok(),
+        Err(_) => false,
+    })
+}
+
+/// Everybody who is, was, or is about to be one of the rows concerned.
+struct Claims {
+    owners: HashMap<UserId, PersonId>,
+    people: HashMap<UserId, BTreeSet<PersonId>>,
+}
+
+impl Claims {
+    fn new(world: World<'_>, bound: &Bound, candidates: &[Removal]) -> Self {
+        let identities = Identities::new(world);
+        let mut claims = Self {
+            owners: HashMap::new(),
+            people: HashMap::new(),
+        };
+        for member in candidates.iter().filter_map(subject) {
+            let people = claims.people.entry(member.user.clone()).or_default();
+            if let Some(owner) = identities.owner(&member.user) {
+                people.insert(owner);
+                claims.owners.insert(member.user.clone(), owner);
+            }
+        }
+        let known = world.owned.people.iter();
+        let known = known.map(|(person, known)| (person, &known.user));
+        for (person, user) in known {
+            if let Some(people) = claims.people.get_mut(user) {
+                people.insert(*person);
+            }
+        }
+        for (person, user) in bound {
+            if let Some(people) = claims.people.get_mut(user) {
+                people.insert(*person);
+                claims.owners.insert(user.clone(), *person);
+            }
+        }
+        claims
+    }
+
+    fn others(&self, member: &Member) -> impl Iterator<Item = PersonId> + '_ {
+        let person = member.person;
+        let people = self.people.get(&member.user).into_iter().flatten();
+        people.copied().filter(move |other| *other != person)
+    }
+}

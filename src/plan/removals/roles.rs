@@ -1,0 +1,217 @@
+//! Roles that Entra no longer gives.
+//!
+//! Invariant: a role is lowered only if the row holds the one we last wrote,
+//! and only when every group that could give a higher one was read, and two
+//! readings agree: a role that a group gives is as much in doubt as being in it.
+
+use super::{Removals, doubt, is_protected, managed_row, member, unanswered};
+use crate::model::directory::{AppRoleState, Assignment, Attributes, Principal};
+use crate::model::evidence::{Needed, Questions, Whereabouts};
+use crate::model::ids::{GroupId, PersonId, UserId};
+use crate::model::report::{Kind, ObjectError};
+use crate::model::role::{Role, RoleValue};
+use crate::model::target::StoredRole;
+use crate::plan::World;
+use crate::plan::desired::Desired;
+use crate::plan::people::Bound;
+use crate::plan::removal::Removal;
+
+/// A role that this reading does not give any more.
+struct Lowered<'a> {
+    person: PersonId,
+    user: &'a UserId,
+    before: Role,
+    after: Role,
+}
+
+fn lowered<'a>(world: World<'a>, desired: &Desired<'_>) -> Vec<Lowered<'a>> {
+    if !world.scope.is_everything() {
+        return Vec::new();
+    }
+    let hidden = highest_unread(world);
+    let default = world.policy.user_defaults.role.unwrap_or(Role::FALLBACK);
+    let mut lowered = Vec::new();
+    for (person, owned) in &world.owned.people {
+        let (Some(ours), Some((user, row))) = (owned.role, managed_row(world, *person)) else {
+            continue;
+        };
+        let wanted = desired.roles.get(person).copied().unwrap_or(default);
+        let is_ours = row.role == StoredRole::Role(ours);
+        if !is_ours || wanted >= ours || hidden.is_some_and(|hidden| hidden > wanted) {
+            continue;
+        }
+        if is_withheld(world, *person) || is_protected(world, *person, user, row) {
+            continue;
+        }
+        lowered.push(Lowered {
+            person: *person,
+            user,
+            before: ours,
+            after: wanted,
+        });
+    }
+    lowered.sort_unstable_by_key(|lowered| lowered.person);
+    lowered
+}
+
+/// What must be read again before a role is lowered: the assignments, and every
+/// group that gives a higher one.
+pub(super) fn ask(world: World<'_>, desired: &Desired<'_>, questions: &mut Questions) {
+    let lowered = lowered(world, desired);
+    let Some(lowest) = lowered.iter().map(|lowered| lowered.after).min() else {
+        return;
+    };
+    questions.assignments = Needed::Yes;
+    let first = world.directory.assignments.get();
+    questions.groups.extend(
+        higher(world, first, lowest).filter_map(|row| match row.principal {
+            Principal::Group(group) => Some(group),
+            Principal::Person(_) => None,
+        }),
+    );
+}
+
+pub(super) fn decide(
+    world: World<'_>,
+    removals: Removals<'_>,
+    desired: &Desired<'_>,
+    bound: &Bound,
+    (candidates, doubts): (&mut Vec<Removal>, &mut Vec<ObjectError>),
+) {
+    for lowered in lowered(world, desired) {
+        let Lowered {
+            person,
+            user,
+            before,
+            after,
+        } = lowered;
+        if bound.get(&person).is_some_and(|bound| bound != user) || is_away(world, removals, person)
+        {
+            continue;
+        }
+        match second_look(world, removals, person, after) {
+            Second::Agrees => candidates.push(Removal::LowerRole {
+                member: member(person, user),
+                before,
+                after,
+            }),
+            Second::Contradicts => {}
+            Second::Missing(reason) => doubts.push(doubt(
+                Kind::User,
+                person,
+                format!(
+                    "seems to have lost an app role, but the assignments or the groups that give \
+                     it could not be read a second time to make sure; the role was kept, the next \
+                     pass looks again: {reason}"
+                ),
+            )),
+        }
+    }
+}
+
+/// Somebody who may come back with every role, or of whom nothing is known.
+fn is_away(world: World<'_>, removals: Removals<'_>, person: PersonId) -> bool {
+    !world.directory.people.contains_key(&person)
+        && !matches!(
+            removals.evidence.people.get(&person),
+            Some(Whereabouts::Present(_) | Whereabouts::Purged)
+        )
+}
+
+enum Second {
+    Agrees,
+    Contradicts,
+    Missing(String),
+}
+
+/// Whether the second readings agree that nothing gives a higher role.
+fn second_look(world: World<'_>, removals: Removals<'_>, person: PersonId, wanted: Role) -> Second {
+    let again = match &removals.evidence.assignments {
+        Some(Ok(again)) => again,
+        other => return Second::Missing(unanswered(other.as_ref())),
+    };
+    let mut verdict = Second::Agrees;
+    let lists = [world.directory.assignments.get(), again.get()];
+    for row in lists
+        .into_iter()
+        .flat_map(|list| higher(world, list, wanted))
+    {
+        match row.principal {
+            Principal::Person(other) if other == person => return Second::Contradicts,
+            Principal::Person(_) => {}
+            Principal::Group(group) if is_nested(world, group, person) => {}
+            Principal::Group(group) => match removals.evidence.groups.get(&group) {
+                Some(Ok(members)) if members.get().binary_search(&person).is_ok() => {
+                    return Second::Contradicts;
+                }
+                Some(Ok(_)) if world.policy.groups.admits(group) => {}
+                other => verdict = Second::Missing(unanswered(other)),
+            },
+        }
+    }
+    verdict
+}
+
+/// In the group by way of another group only, which gives no role.
+fn is_nested(world: World<'_>, group: GroupId, person: PersonId) -> bool {
+    let group = world.directory.groups.get(&group);
+    group.is_some_and(|group| match &group.members {
+        Ok(members) => members.get().binary_search(&person).is_ok(),
+        Err(_) => false,
+    })
+}
+
+/// Nothing is concluded about somebody whose object could not be read.
+fn is_withheld(world: World<'_>, person: PersonId) -> bool {
+    world.directory.unread_people.contains_key(&person)
+        || world
+            .directory
+            .people
+            .get(&person)
+            .is_some_and(|read| matches!(read.attributes, Attributes::Unknown))
+}
+
+/// The highest role that some group gives which was not read: anybody might
+/// have it.
+fn highest_unread(world: World<'_>) -> Option<Role> {
+    giving(world, world.directory.assignments.get())
+        .filter(|(assignment, _)| match assignment.principal {
+            Principal::Person(_) => false,
+            Principal::Group(group) => {
+                !world.policy.groups.admits(group)
+                    || world
+                        .directory
+                        .groups
+                        .get(&group)
+                        .is_none_or(|group| group.role_bearers().is_none())
+            }
+        })
+        .map(|(_, role)| role)
+        .max()
+}
+
+/// Assignments that give a higher role than this one.
+fn higher<'a>(
+    world: World<'a>,
+    list: &'a [Assignment],
+    than: Role,
+) -> impl Iterator<Item = &'a Assignment> {
+    giving(world, list)
+        .filter(move |(_, role)| *role > than)
+        .map(|(assignment, _)| assignment)
+}
+
+/// Assignments that give a role which counts.
+fn giving<'a>(
+    world: World<'a>,
+    list: &'a [Assignment],
+) -> impl Iterator<Item = (&'a Assignment, Role)> {
+    list.iter().filter_map(move |assignment| {
+        let role = world.directory.roles.get(&assignment.role)?;
+        let counts = role.state == AppRoleState::Enabled;
+        match RoleValue::read(role.value.as_deref()) {
+            RoleValue::Role(role) if counts => Some((assignment, role)),
+            _ => None,
+        }
+    })
+}

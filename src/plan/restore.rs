@@ -1,0 +1,53 @@
+//! Giving back what deactivation or blocking took, to whom comes back.
+//!
+//! Invariant: only what we took is given back.
+
+use super::World;
+use super::change::{Member, Plan};
+use super::desired::Desired;
+use crate::model::directory::{Account, Attributes};
+use crate::model::ids::{GroupId, TeamId};
+use crate::model::ledger::Ours;
+use crate::model::target::{Activity, Block};
+
+/// Something that is given back.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Restoration {
+    /// A person's access, with the keys that deactivation blocked.
+    Reactivation(Member),
+    /// A team, to its group that is assigned again.
+    UnblockTeam(GroupId),
+}
+
+pub(super) fn decide(world: World<'_>, desired: &Desired<'_>, plan: &mut Plan) {
+    for (person, owned) in &world.owned.people {
+        if owned.deactivation == Ours::No || !world.scope.covers_person(*person) {
+            continue;
+        }
+        let enabled = world.directory.people.get(person).is_some_and(|read| {
+            matches!(&read.attributes, Attributes::Known(known) if known.account == Account::Enabled)
+        });
+        let row = world.target.users.get(&owned.user);
+        if enabled && row.is_some_and(|row| row.activity == Activity::Deactivated) {
+            plan.restorations.push(Restoration::Reactivation(Member {
+                user: owned.user.clone(),
+                person: *person,
+            }));
+        }
+    }
+    if !world.scope.people.is_empty() {
+        return;
+    }
+    for group in desired.groups.keys() {
+        let ours = world
+            .owned
+            .teams
+            .get(group)
+            .is_some_and(|team| team.block == Ours::Yes);
+        let row = world.target.teams.get(&TeamId::of(*group));
+        if ours && row.is_some_and(|row| row.block == Block::Blocked) {
+            plan.restorations.push(Restoration::UnblockTeam(*group));
+        }
+    }
+    plan.restorations.sort();
+}

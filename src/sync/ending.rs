@@ -1,0 +1,121 @@
+//! How a pass ends: what waits and what is held, the run's row, the history's
+//! length, the lease.
+//!
+//! Invariant: nothing here has an effect on LiteLLM's rows; what fails after
+//! the writing is logged, and keeps none of the rest from being done.
+
+use chrono::Utc;
+
+use super::error::Result;
+use super::report::Report;
+use super::{Request, Source};
+use crate::db::Limits;
+use crate::ledger::lease::{self, Lease};
+use crate::ledger::{held, ownership, runs};
+use crate::model::ids::RunId;
+use crate::plan::{Plan, Removal};
+
+impl Source {
+    /// Notes what waits, what is held and what is no longer ours. Only a pass
+    /// that looked at everything knows.
+    pub(super) async fn settle(
+        &self,
+        lease: Lease,
+        run: RunId,
+        request: &Request,
+        plan: &Plan,
+    ) -> Result<()> {
+        if !request.scope.is_everything() {
+            return Ok(());
+        }
+        let deprovision = &plan.deprovision;
+        let keys = |removals: &[Removal]| removals.iter().map(Removal::key).collect::<Vec<_>>();
+        let held = deprovision.verdict.alarm.as_ref().map(|held| {
+            (
+                held.digest.as_str(),
+                held.reason.as_str(),
+                keys(&deprovision.verdict.held),
+            )
+        });
+        let planned = keys(&deprovision.verdict.held);
+        let outcome = held::Outcome {
+            run,
+            now: Utc::now(),
+            waiting: if self.settings.deprovision.grace.is_zero() {
+                Vec::new()
+            } else {
+                [keys(&deprovision.waiting), planned.clone()].concat()
+            },
+            spent: deprovision.verdict.spent.iter().cloned().collect(),
+            closing: if plan.unreadable.is_empty() {
+                let waiting = keys(&deprovision.waiting);
+                held::Closing::NotAmong(planned.into_iter().chain(waiting).collect())
+            } else {
+                held::Closing::Nothing
+            },
+            held,
+        };
+        let mut transaction = self.database.begin(Limits::WRITE).await?;
+        lease::fence(&mut transaction, lease).await?;
+        held::record(&mut transaction, lease.source, &outcome).await?;
+        let forgotten = &deprovision.forgotten;
+        ownership::forget_team_members(&mut transaction, lease.source, &forgotten.team_members)
+            .await?;
+        let members = &forgotten.organization_members;
+        ownership::forget_organization_members(&mut transaction, lease.source, members).await?;
+        transaction.commit().await?;
+        Ok(())
+    }
+
+    /// Writes the run's end and gives the lease back. What fails here has no
+    /// effect on LiteLLM's rows, so it is only logged.
+    pub(super) async fn close(
+        &self,
+        lease: Lease,
+        run: RunId,
+        ended: &Result<()>,
+        report: &mut Report,
+    ) {
+        if let Err(error) = ended {
+            report.fail(Utc::now(), &self.name(), error);
+        }
+        if let Err(error) = self.record_end(run, ended, report).await {
+            tracing::warn!(error.message = %error, "the end of the run was not recorded");
+        }
+        if let Err(error) = self.prune(lease).await {
+            tracing::warn!(
+                error.message = %error,
+                "the history was not pruned by history.keep; the next pass tries again"
+            );
+        }
+        if let Err(error) = lease::release(&self.database, lease).await {
+            tracing::warn!(error.message = %error, "the lease was not given back; it runs out");
+        }
+    }
+
+    async fn record_end(&self, run: RunId, ended: &Result<()>, report: &Report) -> Result<()> {
+        let json = report.json();
+        let error = ended.as_ref().err().map(ToString::to_string);
+        let outcome = runs::Outcome {
+            status: report.status,
+            finished_at: report.finished_at.unwrap_or_else(Utc::now),
+            plan_digest: report.plan_digest.as_deref(),
+            report: &json,
+            error: error.as_deref(),
+        };
+        let mut transaction = self.database.begin(Limits::WRITE).await?;
+        runs::finish(&mut transaction, run, outcome).await?;
+        transaction.commit().await?;
+        Ok(())
+    }
+
+    async fn prune(&self, lease: Lease) -> Result<()> {
+        let Ok(keep) = chrono::Duration::from_std(self.settings.history.keep) else {
+            return Ok(());
+        };
+        let mut transaction = self.database.begin(Limits::WRITE_OF_MANY).await?;
+        runs::prune(&mut transaction, lease.source, Utc::now() - keep).await?;
+        transaction.commit().await?;
+        Ok(())
+    }
+}

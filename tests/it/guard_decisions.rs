@@ -1,0 +1,199 @@
+//! `approve` and `reject`: what operators say about held removals, with the
+//! real program.
+
+use entra_sync::simulator::{Effect, Fault, group_id};
+use serde_json::Value;
+
+use crate::guard::{EACH, come_back, crowd, leave};
+use crate::support::World;
+use crate::support::binary::{Ended, Running, entra_sync};
+use crate::support::wait::wait_for;
+
+/// Seven of thirty are more than a fifth.
+const MANY: usize = 7;
+
+async fn sync(world: &World) -> Ended {
+    entra_sync(world.environment(), &["sync", "--format", "json"]).await
+}
+
+async fn held_world() -> (World, String) {
+    let mut world = World::new(crowd).await;
+    world.set("USER", "carla");
+    world.settle().await;
+    leave(&world, "science", MANY);
+    let report = sync(&world).await.exits_with(3).json();
+    assert_eq!(report["status"], "held");
+    assert_eq!(report["held"]["removals"], MANY);
+    assert!(report["held"]["reason"].is_string());
+    let digest = report["held"]["digest"].as_str().expect("a digest");
+    (world, digest.to_owned())
+}
+
+async fn plan_of(world: &World, digest: &str) -> Value {
+    world.row("entra_sync.held_plan", "digest", digest).await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn held_goes_before_partial_in_exit_code_and_status() {
+    let (world, digest) = held_world().await;
+    let sales = group_id("sales");
+    world.entra.fault(
+        Fault::status(403)
+            .on(format!("/groups/{sales}/members*"))
+            .always(),
+    );
+    let report = sync(&world).await.exits_with(3).json();
+    assert_eq!(report["status"], "held");
+    assert_eq!(report["held"]["digest"], digest.as_str());
+    assert_eq!(report["errors"][0]["id"], sales.to_string());
+    let plan = entra_sync(world.environment(), &["plan", "--format", "json"])
+        .await
+        .json();
+    assert_eq!(plan["held"]["digest"], digest.as_str());
+    let hold = |item: &&Value| item["action"] == "hold";
+    let items = plan["items"].as_array().expect("items");
+    assert_eq!(items.iter().filter(hold).count(), MANY);
+    world.entra.clear_faults();
+    come_back(&world, "science", MANY);
+    world.settle().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_unknown_digest_is_an_error_that_names_it() {
+    let (world, digest) = held_world().await;
+    for command in ["approve", "reject"] {
+        let ended = entra_sync(world.environment(), &[command, "cafe0123"])
+            .await
+            .exits_with(1);
+        assert!(ended.message().contains("cafe0123"), "{ended:?}");
+        // What an unset variable of a shell gives.
+        entra_sync(world.environment(), &[command, ""])
+            .await
+            .exits_with(64);
+    }
+    assert_eq!(plan_of(&world, &digest).await["status"], "held");
+    assert_eq!(world.members("science").await.len(), EACH);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_approval_is_applied_once_by_the_next_complete_pass() {
+    let (world, digest) = held_world().await;
+    entra_sync(world.environment(), &["approve", &digest[..12]])
+        .await
+        .exits_with(0);
+    let plan = plan_of(&world, &digest).await;
+    assert_eq!(plan["status"], "approved");
+    assert_eq!(plan["decided_by"], "carla");
+    assert!(plan["decided_at"].is_string(), "{plan}");
+
+    // A filtered pass looks at a part only.
+    let science = group_id("science").to_string();
+    entra_sync(world.environment(), &["sync", "--group", &science])
+        .await
+        .exits_with(3);
+    assert_eq!(world.members("science").await.len(), EACH);
+    // So does one that could not read a group.
+    world.entra.fault(
+        Fault::status(403)
+            .on(format!("/groups/{}/members*", group_id("sales")))
+            .always(),
+    );
+    sync(&world).await.exits_with(3);
+    assert_eq!(world.members("science").await.len(), EACH);
+    assert_eq!(plan_of(&world, &digest).await["status"], "approved");
+    world.entra.clear_faults();
+
+    let report = sync(&world).await.exits_with(0).json();
+    assert_eq!(report["changes"]["team_memberships"]["removed"], MANY);
+    assert_eq!(plan_of(&world, &digest).await["status"], "closed");
+    let run = report["run_id"].as_str().expect("a run");
+    let run = world.row("entra_sync.run", "run_id", run).await;
+    assert_eq!(run["unapproved_removals"], 0);
+    world.settle().await;
+
+    // The same people a second time: nobody has approved that.
+    come_back(&world, "science", MANY);
+    world.settle().await;
+    leave(&world, "science", MANY);
+    let report = sync(&world).await.exits_with(3).json();
+    assert_eq!(report["held"]["digest"], digest.as_str());
+    assert_eq!(world.members("science").await.len(), EACH);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_approval_covers_only_what_is_still_planned_and_what_is_new_is_guarded() {
+    let (world, digest) = held_world().await;
+    entra_sync(world.environment(), &["approve", &digest])
+        .await
+        .exits_with(0);
+    come_back(&world, "science", 2);
+    leave(&world, "sales", MANY);
+    let report = sync(&world).await.exits_with(3).json();
+    assert_eq!(report["changes"]["team_memberships"]["removed"], MANY - 2);
+    assert_eq!(report["held"]["removals"], MANY);
+    assert_eq!(world.members("science").await.len(), EACH - MANY + 2);
+    assert_eq!(world.members("sales").await.len(), EACH);
+    come_back(&world, "sales", MANY);
+    world.settle().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_approval_that_comes_while_a_pass_runs_is_left_to_the_next() {
+    let (world, digest) = held_world().await;
+    let slow = Effect::Latency {
+        milliseconds: 3_000,
+    };
+    // The second look begins when the decisions have been read.
+    world.entra.fault(Fault::new(slow).on("/users"));
+    let running = Running::start(world.environment(), &["sync"]);
+    wait_for("the second look", || async {
+        (world.entra.waiting_faults() == 0).then_some(())
+    })
+    .await;
+    entra_sync(world.environment(), &["approve", &digest])
+        .await
+        .exits_with(0);
+    running.ended().await.exits_with(3);
+    assert_eq!(plan_of(&world, &digest).await["status"], "approved");
+    assert_eq!(world.members("science").await.len(), EACH);
+    let report = world.settle().await;
+    assert_eq!(report.changes.team_memberships.removed, MANY as u64);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_rejected_stays_silently_until_the_set_changes() {
+    let (world, digest) = held_world().await;
+    entra_sync(world.environment(), &["reject", &digest])
+        .await
+        .exits_with(0);
+    let report = sync(&world).await.exits_with(0).json();
+    assert_eq!(report["status"], "unchanged");
+    assert!(report["held"].is_null());
+    entra_sync(world.environment(), &["plan", "--check"])
+        .await
+        .exits_with(0);
+
+    // A pass that could not read the group does not forget it.
+    world.entra.fault(
+        Fault::status(403)
+            .on(format!("/groups/{}/members*", group_id("science")))
+            .always(),
+    );
+    sync(&world).await.exits_with(4);
+    world.entra.clear_faults();
+    assert_eq!(plan_of(&world, &digest).await["status"], "rejected");
+    // Fewer would pass the guard, but were rejected.
+    come_back(&world, "science", 4);
+    let report = sync(&world).await.exits_with(3).json();
+    assert_eq!(report["changes"]["team_memberships"]["removed"], 0);
+    assert_eq!(report["held"]["removals"], MANY - 4);
+    assert_eq!(world.members("science").await.len(), EACH);
+
+    come_back(&world, "science", MANY);
+    world.settle().await;
+    let plans = world.database.rows("entra_sync.held_plan").await;
+    assert!(
+        plans.iter().all(|plan| plan["status"] == "closed"),
+        "{plans:?}"
+    );
+}

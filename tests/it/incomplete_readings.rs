@@ -1,0 +1,366 @@
+//! A reading that is not proven complete, or that a second one contradicts,
+//! takes nothing away.
+
+use entra_sync::model::report::Status;
+use entra_sync::simulator::{Effect, Fault, LinkTampering, Permission, Tenant, Visibility};
+use serde_json::Value;
+
+use crate::support::World;
+use crate::support::look::{group, person};
+
+/// Two pages, as small ones are asked for.
+const LARGE: usize = 150;
+
+fn furnish(tenant: &mut Tenant) {
+    for number in 0..LARGE {
+        tenant.group("large").member(&format!("person-{number}"));
+    }
+    tenant.group("large").assigned_by_default();
+    tenant
+        .group("small")
+        .members(["ada", "bob"])
+        .assigned("internal_user");
+    tenant.group("other").member("ada").assigned_by_default();
+}
+
+pub async fn world() -> World {
+    World::new(furnish)
+        .await
+        .with("ENTRA_SYNC__ENTRA__ATTEMPTS", 1)
+}
+
+/// Somebody left, a group was unassigned, somebody was deleted for good.
+pub fn take(world: &World) {
+    world.entra.tenant(|tenant| {
+        tenant.group("large").without_member("person-3");
+        tenant.group("small").without_member("bob");
+        tenant.group("other").unassigned_entirely();
+        tenant.user("person-149").purged();
+    });
+}
+
+/// Everything that removals change.
+async fn standing(world: &World) -> Vec<Vec<Value>> {
+    for key in ["large", "small", "other"] {
+        world.members(key).await;
+    }
+    let mut tables = Vec::new();
+    for table in [
+        "LiteLLM_TeamTable",
+        "LiteLLM_TeamMembership",
+        "LiteLLM_UserTable",
+        "entra_sync.owned_team_member",
+        "entra_sync.owned_team",
+    ] {
+        tables.push(world.database.rows(table).await);
+    }
+    tables
+}
+
+/// 429 is waited out for minutes: the reader's own tests show how that ends.
+fn failures() -> Vec<Effect> {
+    let status = |status, code: Option<&str>| Effect::Status {
+        status,
+        code: code.map(str::to_owned),
+        retry_after: None,
+    };
+    vec![
+        status(500, None),
+        status(403, None),
+        status(404, None),
+        status(404, Some("Request_ResourceNotFound")),
+        Effect::ErrorWithStatus200 {
+            code: "UnknownError".to_owned(),
+        },
+        Effect::HtmlBadGateway,
+        Effect::CutBeforeAnswer,
+        Effect::CutMidBody,
+        Effect::TruncatedJson,
+        Effect::MissingValue,
+    ]
+}
+
+fn bad_links() -> Vec<Effect> {
+    vec![
+        Effect::LoopingLink,
+        Effect::Link(LinkTampering::Host("graph.example.com".to_owned())),
+        Effect::Link(LinkTampering::Path("/elsewhere".to_owned())),
+    ]
+}
+
+/// With this fault nothing goes, and that something was not read is said.
+async fn takes_nothing(world: &World, fault: Fault, what: &str) {
+    let before = standing(world).await;
+    world
+        .entra
+        .fault(Fault::new(Effect::TopIgnored).on("/groups/*").always());
+    world.entra.fault(fault);
+    let (report, error) = world.try_pass().await;
+    world.entra.clear_faults();
+    let kept = standing(world).await == before;
+    assert!(kept, "{what}: {}", report.json());
+    let said = error.is_some() || !report.errors.is_empty();
+    assert!(said, "{what}: nothing was said: {}", report.json());
+    assert!(
+        matches!(report.status, Status::Failed | Status::Partial),
+        "{what}: {:?}",
+        report.status
+    );
+}
+
+/// What remains is a pass without faults.
+async fn converges(world: &World) {
+    let report = world.settle().await;
+    assert_eq!(report.changes.team_memberships.removed, 4);
+    assert_eq!(report.changes.users.deactivated, 1);
+    assert_eq!(world.members("large").await.len(), LARGE - 2);
+    assert_eq!(world.members("small").await, [person("ada")]);
+    assert!(world.members("other").await.is_empty());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn failures_of_the_first_reading_remove_nobody() {
+    let world = world().await;
+    world.settle().await;
+    take(&world);
+    for effect in failures().into_iter().chain(bad_links()) {
+        // The assignments are one page: it has no link to lead elsewhere.
+        if !matches!(effect, Effect::Link(_)) {
+            let what = format!("assignments: {effect:?}");
+            let fault = Fault::new(effect.clone()).on("/servicePrincipals/*/appRoleAssignedTo");
+            takes_nothing(&world, fault.always(), &what).await;
+        }
+        for page in [1, 2] {
+            // The last page has no link to bend.
+            if page == 2 && bad_links().contains(&effect) {
+                continue;
+            }
+            let fault = Fault::new(effect.clone())
+                .on("/groups/*/members")
+                .page(page);
+            let before = world.members("large").await;
+            world
+                .entra
+                .fault(Fault::new(Effect::TopIgnored).on("/groups/*").always());
+            world.entra.fault(fault.always());
+            world.try_pass().await;
+            world.entra.clear_faults();
+            assert_eq!(world.members("large").await, before, "{page}: {effect:?}");
+        }
+    }
+    // Whom the other groups lost meanwhile was read in full.
+    world.settle().await;
+    assert_eq!(world.members("large").await.len(), LARGE - 2);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn failures_of_the_second_look_remove_nobody_of_whom_it_should_tell() {
+    let world = world().await;
+    world.settle().await;
+    world.entra.tenant(|tenant| {
+        tenant.group("large").without_member("person-3");
+    });
+    let members = format!("/groups/{}/members", group("large"));
+    for effect in failures() {
+        // The pages of the first reading are spared.
+        for after in [2, 3] {
+            let fault = Fault::new(effect.clone()).on(&members).after(after);
+            let what = format!("members, page {}: {effect:?}", after - 1);
+            takes_nothing(&world, fault.always(), &what).await;
+        }
+        let fault = Fault::new(effect.clone()).on("/groups").after(1);
+        takes_nothing(&world, fault.always(), &format!("groups: {effect:?}")).await;
+        let absent = Effect::Status {
+            status: 404,
+            code: Some("Request_ResourceNotFound".to_owned()),
+            retry_after: None,
+        };
+        if effect != absent {
+            let fault = Fault::new(effect.clone()).on("/users");
+            takes_nothing(&world, fault.always(), &format!("people: {effect:?}")).await;
+        }
+    }
+    for effect in bad_links() {
+        let fault = Fault::new(effect.clone()).on(&members).after(2);
+        takes_nothing(&world, fault.always(), &format!("members: {effect:?}")).await;
+    }
+    assert_eq!(world.settle().await.changes.team_memberships.removed, 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn failures_of_looking_for_the_deleted_and_the_unassigned_keep_them() {
+    let world = world().await;
+    world.settle().await;
+    world.entra.tenant(|tenant| {
+        tenant.group("other").unassigned_entirely();
+    });
+    for effect in failures().into_iter().chain([Effect::LoopingLink]) {
+        let fault = Fault::new(effect.clone())
+            .on("/servicePrincipals/*/appRoleAssignedTo")
+            .after(1);
+        takes_nothing(&world, fault.always(), &format!("assignments: {effect:?}")).await;
+    }
+    world.entra.tenant(|tenant| {
+        tenant.group("other").assigned_by_default();
+        tenant.user("person-149").purged();
+    });
+    for effect in failures() {
+        for path in ["/users/*", "/directory/deletedItems/*"] {
+            // 404 is a matter of the reader's own tests; one object has no list.
+            if matches!(
+                effect,
+                Effect::Status { status: 404, .. } | Effect::MissingValue
+            ) {
+                continue;
+            }
+            let fault = Fault::new(effect.clone()).on(path);
+            takes_nothing(&world, fault.always(), &format!("{path}: {effect:?}")).await;
+        }
+    }
+    let report = world.settle().await;
+    assert_eq!(report.changes.team_memberships.removed, 1);
+    assert_eq!(report.changes.users.deactivated, 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_first_reading_that_lies_in_silence_is_found_out_by_the_second() {
+    let world = world().await;
+    world.settle().await;
+    let before = standing(&world).await;
+    for (effect, path, page) in [
+        (Effect::EmptyList, "/groups/*/members", 1),
+        (Effect::MissingLink, "/groups/*/members", 1),
+        (Effect::ShiftedPage { rows: 5 }, "/groups/*/members", 2),
+        (Effect::DuplicateRows, "/groups/*/members", 1),
+        (Effect::EmptyPage, "/groups/*/members", 1),
+        (
+            Effect::EmptyList,
+            "/servicePrincipals/*/appRoleAssignedTo",
+            1,
+        ),
+        (
+            Effect::ShiftedPage { rows: 1 },
+            "/servicePrincipals/*/appRoleAssignedTo",
+            1,
+        ),
+    ] {
+        let what = format!("{path}: {effect:?}");
+        for only in ["large", "small", "other"] {
+            let path = path.replace("/groups/*", &format!("/groups/{}", group(only)));
+            world
+                .entra
+                .fault(Fault::new(Effect::TopIgnored).on("/groups/*").always());
+            world
+                .entra
+                .fault(Fault::new(effect.clone()).on(path).page(page));
+            let (report, _) = world.try_pass().await;
+            world.entra.clear_faults();
+            assert_eq!(
+                report.changes.total(),
+                0,
+                "{what}, {only}: {}",
+                report.json()
+            );
+            assert_eq!(standing(&world).await, before, "{what}, {only}");
+        }
+    }
+    take(&world);
+    converges(&world).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nothing_is_concluded_from_what_entra_hides_or_loses() {
+    let world = world().await;
+    world.settle().await;
+    let before = standing(&world).await;
+    let unchanged = async |what: &str| {
+        let report = world.pass().await;
+        assert_eq!(report.status, Status::Partial, "{what}: {}", report.json());
+        assert_eq!(standing(&world).await, before, "{what}");
+    };
+    world.entra.tenant(|tenant| {
+        tenant.revoke(Permission::MemberReadHidden);
+        tenant
+            .group("large")
+            .visibility(Visibility::HiddenMembership);
+    });
+    unchanged("hidden members").await;
+    world.entra.tenant(|tenant| {
+        tenant.grant(Permission::MemberReadHidden);
+        tenant.group("large").visibility(Visibility::Private);
+    });
+    world.entra.tenant(|tenant| {
+        tenant.revoke(Permission::UserReadAll);
+        tenant.group("large").without_member("person-3");
+    });
+    let report = world.pass().await;
+    assert_eq!(report.status, Status::Partial);
+    assert_eq!(report.changes.users.updated, 0);
+    assert_eq!(report.changes.users.deactivated, 0);
+    world.entra.tenant(|tenant| {
+        tenant.grant(Permission::UserReadAll);
+        tenant.group("large").member("person-3");
+    });
+    world.settle().await;
+    world.entra.fault(
+        Fault::new(Effect::NotFound)
+            .on(format!("/groups/{}/members", group("small")))
+            .always(),
+    );
+    let report = world.pass().await;
+    assert_eq!(report.status, Status::Partial);
+    assert_eq!(standing(&world).await, before, "404 while assigned");
+    world.entra.clear_faults();
+    take(&world);
+    converges(&world).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_role_is_not_lowered_because_of_one_reading_only() {
+    let world = World::new(|tenant| {
+        tenant
+            .group("makers")
+            .members(["ada", "bob"])
+            .assigned("internal_user");
+        tenant
+            .group("all")
+            .members(["ada", "bob"])
+            .assigned_by_default();
+        tenant.user("cem").assigned("proxy_admin_viewer");
+        tenant.group("all").member("cem");
+    })
+    .await;
+    world.settle().await;
+    let before = world.database.rows("LiteLLM_UserTable").await;
+    let makers = format!("/groups/{}/members", group("makers"));
+    for fault in [
+        Fault::new(Effect::EmptyList).on(&makers),
+        Fault::new(Effect::ShiftedPage { rows: 1 }).on(&makers),
+        Fault::new(Effect::EmptyList).on("/servicePrincipals/*/appRoleAssignedTo"),
+        Fault::new(Effect::ShiftedPage { rows: 1 }).on("/servicePrincipals/*/appRoleAssignedTo"),
+        Fault::new(Effect::ShiftedPage { rows: 2 }).on("/servicePrincipals/*/appRoleAssignedTo"),
+    ] {
+        let what = format!("{fault:?}");
+        world.entra.fault(fault);
+        let report = world.pass().await;
+        assert_eq!(report.changes.total(), 0, "{what}: {}", report.json());
+        assert_eq!(world.database.rows("LiteLLM_UserTable").await, before);
+    }
+    world.entra.tenant(|tenant| {
+        tenant.group("makers").without_member("bob");
+        tenant.user("cem").unassigned("proxy_admin_viewer");
+    });
+    // The second look fails: doubt keeps the role.
+    world
+        .entra
+        .fault(Fault::status(403).on(&makers).after(1).always());
+    let report = world.pass().await;
+    assert_eq!(report.status, Status::Partial);
+    assert_eq!(world.user("bob").await["user_role"], "internal_user");
+    world.entra.clear_faults();
+    world.settle().await;
+    for key in ["bob", "cem"] {
+        assert_eq!(world.user(key).await["user_role"], "internal_user_viewer");
+    }
+    assert_eq!(world.user("ada").await["user_role"], "internal_user");
+}

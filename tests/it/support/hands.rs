@@ -1,0 +1,88 @@
+//! LiteLLM's tables in our hands: transactions of the daemon's own role, and
+//! what its writers ask for, without a pass around them.
+
+use chrono::{DateTime, Utc};
+use entra_sync::config::{self, Environment, Overrides, Settings, Sources};
+use entra_sync::db::{Database, Limits, Transaction};
+use entra_sync::litellm::{self, Capabilities, Writing};
+
+use super::TestDatabase;
+
+pub struct Hands {
+    pub database: TestDatabase,
+    settings: Settings,
+    pool: Database,
+    capabilities: Capabilities,
+    pub now: DateTime<Utc>,
+}
+
+impl Hands {
+    /// On this database as it is now.
+    pub async fn on(database: TestDatabase) -> Self {
+        let some_id = "11111111-1111-4111-8111-111111111111";
+        let environment: Environment = [
+            ("MICROSOFT_TENANT", some_id),
+            ("MICROSOFT_CLIENT_ID", some_id),
+            ("MICROSOFT_CLIENT_SECRET", "not used"),
+            ("MICROSOFT_SERVICE_PRINCIPAL_ID", some_id),
+            ("DATABASE_URL", &database.url()),
+        ]
+        .into_iter()
+        .map(|(name, value)| (name.to_owned(), value.to_owned()))
+        .collect();
+        let sources = Sources {
+            files: Vec::new(),
+            environment,
+            overrides: Overrides::default(),
+            today: Utc::now().date_naive(),
+        };
+        let settings = match config::load(&sources) {
+            Ok(loaded) => loaded.settings,
+            Err(error) => panic!("{error}"),
+        };
+        let pool = Database::new(&settings.litellm.database).expect("a pool");
+        let mut hands = Self {
+            database,
+            settings,
+            pool,
+            capabilities: Capabilities::default(),
+            now: "2026-11-21T19:30:15.123Z".parse().expect("a time"),
+        };
+        hands.look().await;
+        hands
+    }
+
+    /// Reads the shape of the tables again.
+    pub async fn look(&mut self) {
+        let mut transaction = self.begin().await;
+        self.capabilities = litellm::probe(&mut transaction, "public")
+            .await
+            .unwrap_or_else(|error| panic!("{error}"));
+        transaction.rollback().await.expect("the end of looking");
+    }
+
+    /// A transaction as the daemon's passes begin one.
+    pub async fn begin(&self) -> Transaction {
+        match self.pool.begin(Limits::WRITE).await {
+            Ok(transaction) => transaction,
+            Err(error) => panic!("{error}"),
+        }
+    }
+
+    pub fn writing(&self) -> Writing<'_> {
+        Writing {
+            capabilities: &self.capabilities,
+            calendar: &self.settings.litellm.calendar,
+            now: self.now,
+        }
+    }
+
+    /// Runs SQL as the owner of LiteLLM's tables.
+    pub async fn sql(&self, sql: &str) {
+        self.database
+            .admin()
+            .batch_execute(sql)
+            .await
+            .unwrap_or_else(|error| panic!("{sql}: {error:?}"));
+    }
+}

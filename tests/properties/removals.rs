@@ -1,0 +1,363 @@
+//! What may be taken away, and from whom: only what is managed, only what two
+//! complete readings lack, and never what a person decided.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use entra_sync::model::directory::{Account, Attributes, Principal};
+use entra_sync::model::evidence::Whereabouts;
+use entra_sync::model::ids::{GroupId, PersonId, TeamId, UserId};
+use entra_sync::model::ledger::Origin;
+use entra_sync::model::policy::{GonePersonPolicy, MembershipPolicy, UnassignedGroupPolicy};
+use entra_sync::model::role::Role;
+use entra_sync::model::target::{Activity, Block, StoredRole, TeamRole};
+use entra_sync::plan::{Removal, Why};
+use proptest::prelude::*;
+use proptest::strategy::ValueTree;
+use proptest::test_runner::TestRunner;
+
+use crate::build::Universe;
+use crate::config;
+use crate::departures::{Circumstances, all, departures, plan_of, unguarded};
+
+fn membership(removal: &Removal) -> Option<(GroupId, PersonId, &UserId, Why)> {
+    match removal {
+        Removal::TeamMember { group, member, why }
+        | Removal::OrganizationMember { group, member, why } => {
+            Some((*group, member.person, &member.user, *why))
+        }
+        _ => None,
+    }
+}
+
+/// The members that the second reading showed, if it came to its end.
+fn second(with: &Circumstances, group: GroupId) -> Option<&[PersonId]> {
+    match with.evidence.groups.get(&group) {
+        Some(Ok(members)) => Some(members.get()),
+        _ => None,
+    }
+}
+
+fn first(world: &Universe, group: GroupId) -> Option<&[PersonId]> {
+    let group = world.directory.groups.get(&group)?;
+    group.members.as_ref().ok().map(|members| &**members.get())
+}
+
+fn is_managed(lists: &BTreeMap<GroupId, Vec<PersonId>>, group: GroupId, person: PersonId) -> bool {
+    lists.get(&group).is_some_and(|list| list.contains(&person))
+}
+
+proptest! {
+    #![proptest_config(config())]
+
+    #[test]
+    fn only_what_is_managed_is_taken_away(departure in departures()) {
+        let (world, with) = departure.build();
+        for removal in all(&plan_of(&world, &with)) {
+            let owned = &world.owned;
+            let ours = match &removal {
+                Removal::TeamMember { group, member, .. } => {
+                    is_managed(&owned.team_members, *group, member.person)
+                        && owned.people[&member.person].user == member.user
+                }
+                Removal::OrganizationMember { group, member, .. } => {
+                    is_managed(&owned.organization_members, *group, member.person)
+                        && owned.people[&member.person].user == member.user
+                }
+                Removal::Deactivation { member, .. } => {
+                    owned.people[&member.person].user == member.user
+                }
+                Removal::LowerRole { member, before, .. } => {
+                    let known = &owned.people[&member.person];
+                    known.user == member.user
+                        && known.role == Some(*before)
+                        && world.target.users[&member.user].role == StoredRole::Role(*before)
+                }
+                // Adopted teams are detached at most.
+                Removal::BlockTeam { group, .. } | Removal::DeleteTeam { group, .. } => {
+                    owned.teams[group].origin == Origin::Created
+                }
+            };
+            prop_assert!(ours, "{:?}", removal);
+        }
+    }
+
+    #[test]
+    fn whoever_is_in_either_reading_stays(departure in departures()) {
+        let (world, with) = departure.build();
+        for removal in all(&plan_of(&world, &with)) {
+            let Some((group, person, _, why)) = membership(&removal) else { continue };
+            if why == Why::GroupUnassigned {
+                continue;
+            }
+            let (first, second) = (first(&world, group), second(&with, group));
+            prop_assert!(first.is_some_and(|list| !list.contains(&person)), "{:?}", removal);
+            prop_assert!(second.is_some_and(|list| !list.contains(&person)), "{:?}", removal);
+        }
+    }
+
+    /// A row may have become another person's since: somebody was hired again,
+    /// or a subject was handed on.
+    #[test]
+    fn what_somebody_else_is_there_for_stays(departure in departures()) {
+        let (world, with) = departure.build();
+        let plan = plan_of(&world, &with);
+        let after = world.after(&world.plan())?;
+        let known = |person: PersonId, user: &UserId| {
+            after.owned.people.get(&person).is_some_and(|known| known.user == *user)
+        };
+        for removal in all(&plan) {
+            match &removal {
+                Removal::TeamMember { .. } | Removal::OrganizationMember { .. } => {
+                    let Some((group, _, user, Why::LeftGroup | Why::Purged)) =
+                        membership(&removal) else { continue };
+                    let members = first(&world, group).unwrap_or_default().iter();
+                    for other in members.chain(second(&with, group).unwrap_or_default()) {
+                        prop_assert!(!known(*other, user), "{:?} of {}", removal, other);
+                    }
+                }
+                Removal::Deactivation { member, .. } | Removal::LowerRole { member, .. } => {
+                    let row = &world.target.users[&member.user];
+                    let is_row_of = |person: PersonId| {
+                        let subject = match world.directory.people.get(&person)?.attributes {
+                            Attributes::Known(ref known) => UserId::new(&*known.subject),
+                            Attributes::Unknown => UserId::new(person.to_string()),
+                        };
+                        // `user_id` comes first, as LiteLLM's login looks.
+                        let bound = row.sso_user_id.as_ref() == Some(&subject)
+                            && !world.target.users.contains_key(&subject);
+                        (bound || member.user == subject).then_some(())
+                    };
+                    for other in world.directory.people.keys() {
+                        let anothers =
+                            is_row_of(*other).is_some() && is_row_of(member.person).is_none();
+                        prop_assert!(!anothers, "{:?} of {}", removal, other);
+                    }
+                }
+                Removal::BlockTeam { .. } | Removal::DeleteTeam { .. } => {}
+            }
+        }
+    }
+
+    #[test]
+    fn who_may_come_back_or_is_not_known_keeps_memberships(departure in departures()) {
+        let (world, with) = departure.build();
+        for removal in all(&plan_of(&world, &with)) {
+            let Some((_, person, _, why)) = membership(&removal) else { continue };
+            let seen = with.evidence.people.get(&person);
+            prop_assert!(
+                why == Why::GroupUnassigned
+                    || matches!(seen, Some(Whereabouts::Present(_) | Whereabouts::Purged)),
+                "{:?} of somebody who is {:?}", removal, seen
+            );
+        }
+    }
+
+    #[test]
+    fn access_ends_only_by_an_explicit_word(departure in departures()) {
+        let (world, with) = departure.build();
+        for removal in all(&plan_of(&world, &with)) {
+            let Removal::Deactivation { member, why, .. } = &removal else { continue };
+            let read = world.directory.people.get(&member.person).map(|read| &read.attributes);
+            let seen = with.evidence.people.get(&member.person);
+            let (said, policy) = match why {
+                Why::Disabled => (
+                    matches!(read, Some(Attributes::Known(a)) if a.account == Account::Disabled)
+                        || seen == Some(&Whereabouts::Present(Account::Disabled)),
+                    with.deprovision.disabled_user,
+                ),
+                Why::SoftDeleted => (
+                    read.is_none() && seen == Some(&Whereabouts::SoftDeleted),
+                    with.deprovision.deleted_user,
+                ),
+                Why::Purged => (
+                    read.is_none() && seen == Some(&Whereabouts::Purged),
+                    with.deprovision.deleted_user,
+                ),
+                Why::LeftGroup | Why::GroupUnassigned => (false, GonePersonPolicy::Keep),
+            };
+            prop_assert!(said && policy == GonePersonPolicy::Deactivate, "{:?}", removal);
+        }
+    }
+
+    /// A role that a group gave is as much in doubt as the membership.
+    #[test]
+    fn a_role_that_either_reading_gives_stays(departure in departures()) {
+        let (world, with) = departure.build();
+        let role_of = |id| match world.directory.roles.get(&id) {
+            Some(role) if role.state == entra_sync::model::directory::AppRoleState::Enabled => {
+                match entra_sync::model::role::RoleValue::read(role.value.as_deref()) {
+                    entra_sync::model::role::RoleValue::Role(role) => Some(role),
+                    _ => None,
+                }
+            }
+            _ => None,
+        };
+        for removal in all(&plan_of(&world, &with)) {
+            let Removal::LowerRole { member, after, .. } = &removal else { continue };
+            let person = member.person;
+            let again = with.evidence.assignments.as_ref().and_then(|list| list.as_ref().ok());
+            prop_assert!(again.is_some(), "not read again: {:?}", removal);
+            let lists = [Some(&world.directory.assignments), again];
+            for assignment in lists.into_iter().flatten().flat_map(|list| list.get()) {
+                let Some(role) = role_of(assignment.role).filter(|role| role > after) else {
+                    continue;
+                };
+                match assignment.principal {
+                    Principal::Person(other) => prop_assert!(other != person, "{:?}", removal),
+                    Principal::Group(group) => {
+                        // A transitive member is none of those who get the role.
+                        let nested = first(&world, group).is_some_and(|l| l.contains(&person));
+                        let shown = second(&with, group).map(|l| l.contains(&person));
+                        prop_assert!(
+                            nested || shown == Some(false),
+                            "{:?} although {} may give {}", removal, group, role
+                        );
+                    }
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn a_filtered_pass_takes_memberships_at_most(departure in departures()) {
+        let (world, with) = departure.build();
+        if world.scope.is_everything() {
+            return Ok(());
+        }
+        for removal in all(&plan_of(&world, &with)) {
+            let Some((group, person, _, why)) = membership(&removal) else {
+                return Err(TestCaseError::fail(format!("{removal:?}")));
+            };
+            prop_assert!(why != Why::GroupUnassigned, "{:?}", removal);
+            prop_assert!(world.scope.covers_group(group) && world.scope.covers_person(person));
+        }
+    }
+
+    #[test]
+    fn administrators_of_somebodys_making_stay(departure in departures()) {
+        let (world, with) = departure.build();
+        for removal in all(&plan_of(&world, &with)) {
+            match &removal {
+                Removal::TeamMember { group, member, .. } => {
+                    let roster = &world.target.teams[&TeamId::of(*group)].roster;
+                    let admin = roster.iter().any(|entry| {
+                        entry.user == member.user && entry.role == TeamRole::Admin
+                    });
+                    prop_assert!(!admin, "{:?}", removal);
+                }
+                Removal::Deactivation { member, .. } | Removal::LowerRole { member, .. } => {
+                    prop_assert!(world.policy.proxy_admin.as_ref() != Some(&member.user));
+                    let row = &world.target.users[&member.user];
+                    let ours = world.owned.people[&member.person].role == Some(Role::ProxyAdmin);
+                    prop_assert!(ours || row.role != StoredRole::Role(Role::ProxyAdmin));
+                }
+                _ => {}
+            }
+        }
+    }
+
+    #[test]
+    fn frozen_and_unread_groups_lose_nothing(departure in departures()) {
+        let (world, with) = departure.build();
+        for removal in all(&plan_of(&world, &with)) {
+            let Some(group) = removal.group() else { continue };
+            prop_assert!(world.policy.groups.admits(group), "{:?}", removal);
+            prop_assert!(world.scope.covers_group(group), "{:?}", removal);
+            match world.directory.groups.get(&group) {
+                Some(group) => prop_assert!(group.members.is_ok(), "{:?}", removal),
+                None => {
+                    let list = with.evidence.assignments.as_ref();
+                    let list = list.and_then(|list| list.as_ref().ok()).map(|list| list.get());
+                    let named = |list: &Vec<entra_sync::model::directory::Assignment>| {
+                        list.iter().any(|row| row.principal == Principal::Group(group))
+                    };
+                    prop_assert!(list.is_some_and(|list| !named(list)), "{:?}", removal);
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn the_settings_have_their_way(departure in departures()) {
+        let (world, with) = departure.build();
+        let settings = &with.deprovision;
+        for removal in all(&plan_of(&world, &with)) {
+            let unassigned = settings.unassigned_group;
+            match &removal {
+                Removal::TeamMember { why, .. } | Removal::OrganizationMember { why, .. } => {
+                    prop_assert!(settings.membership == MembershipPolicy::Remove);
+                    prop_assert!(
+                        *why != Why::GroupUnassigned || unassigned != UnassignedGroupPolicy::Keep
+                    );
+                }
+                Removal::BlockTeam { .. } => {
+                    prop_assert_eq!(unassigned, UnassignedGroupPolicy::Block);
+                }
+                Removal::DeleteTeam { .. } => {
+                    prop_assert_eq!(unassigned, UnassignedGroupPolicy::Delete);
+                }
+                Removal::Deactivation { .. } | Removal::LowerRole { .. } => {}
+            }
+        }
+    }
+
+    /// What a roster that cannot be read says is not that nobody is on it.
+    #[test]
+    fn what_could_not_be_read_stays_ours(departure in departures()) {
+        let (world, with) = departure.build();
+        for (group, person) in plan_of(&world, &with).deprovision.forgotten.team_members {
+            let known = world.owned.people.get(&person);
+            let there = known.is_some_and(|known| world.target.users.contains_key(&known.user));
+            let broken = world.target.broken_teams.contains_key(&TeamId::of(group));
+            prop_assert!(!there || !broken, "{} {}", group, person);
+        }
+    }
+
+    #[test]
+    fn nothing_is_taken_twice_and_each_thing_is_there(departure in departures()) {
+        let (world, with) = departure.build();
+        let removals = all(&plan_of(&world, &with));
+        let keys: BTreeSet<String> = removals.iter().map(Removal::key).collect();
+        prop_assert_eq!(keys.len(), removals.len(), "{:?}", removals);
+        for removal in &removals {
+            match removal {
+                Removal::Deactivation { member, .. } => prop_assert_eq!(
+                    world.target.users[&member.user].activity, Activity::Active
+                ),
+                Removal::BlockTeam { group, .. } => prop_assert_eq!(
+                    world.target.teams[&TeamId::of(*group)].block, Block::Open
+                ),
+                _ => {}
+            }
+        }
+    }
+}
+
+/// The laws above would hold in a world from which nobody ever departs.
+#[test]
+fn the_worlds_show_removals_of_every_kind() {
+    let mut runner = TestRunner::deterministic();
+    let mut seen: BTreeMap<String, u32> = BTreeMap::new();
+    for _ in 0..2_000 {
+        let tree = departures().new_tree(&mut runner).expect("a world");
+        let (world, with) = tree.current().build();
+        for removal in all(&plan_of(&world, &unguarded(&with))) {
+            let kind = format!("{removal:?}");
+            let kind = kind.split([' ', '{']).next().unwrap_or_default().to_owned();
+            let why = membership(&removal).map(|(_, _, _, why)| why);
+            *seen.entry(format!("{kind} {why:?}")).or_default() += 1;
+        }
+    }
+    for kind in [
+        "TeamMember Some(LeftGroup)",
+        "TeamMember Some(Purged)",
+        "TeamMember Some(GroupUnassigned)",
+        "OrganizationMember Some(LeftGroup)",
+        "Deactivation None",
+        "LowerRole None",
+        "BlockTeam None",
+        "DeleteTeam None",
+    ] {
+        assert!(seen.get(kind) > Some(&20), "{kind}: {seen:#?}");
+    }
+}

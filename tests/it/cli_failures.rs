@@ -69,6 +69,7 @@ pub async fn changed_world() -> World {
 #[tokio::test(flavor = "multi_thread")]
 async fn whatever_fails_after_earlier_passes_leaves_rows_and_records_as_they_were() {
     let mut world = changed_world().await;
+    assert!(recorded(&world).await.is_some(), "else it is not compared");
     let right = world.environment()["MICROSOFT_CLIENT_SECRET"].clone();
     world.set("ENTRA_SYNC__ENTRA__ATTEMPTS", "2");
     world.set("MICROSOFT_CLIENT_SECRET", "wrong");

@@ -204,6 +204,33 @@ async fn a_membership_that_appears_without_the_lock_fails_no_other_and_is_comple
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn one_membership_alone_that_appears_without_the_lock_is_no_error_either() {
+    let world = World::new(|tenant| {
+        tenant.group("science").member("ada").assigned_by_default();
+    })
+    .await;
+    team_is_there(&world, "science").await;
+    let (science, ada) = (group("science"), person("ada"));
+    ada_is_there(&world).await;
+    let session = Session::begin(&world.database).await;
+    session
+        .run(&format!(
+            "INSERT INTO \"LiteLLM_TeamMembership\" (user_id, team_id) VALUES ('{ada}', '{science}')"
+        ))
+        .await;
+
+    let (report, ()) = tokio::join!(world.pass(), async {
+        assert_eq!(session.is_waited_for().await, "transactionid");
+        session.commit().await;
+    });
+
+    assert_eq!(report.errors, []);
+    assert_eq!(report.status, Status::Succeeded, "{}", report.json());
+    assert_eq!(world.members("science").await, people(["ada"]));
+    world.settle().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_seat_that_a_login_is_about_to_take_is_waited_for_and_not_given_twice() {
     let world = arts_and_science().await.with(SEATS, "2");
     let session = Session::begin(&world.database).await;

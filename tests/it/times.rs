@@ -2,6 +2,8 @@
 //! and moved by every change.
 
 use chrono::{Days, NaiveDateTime, Utc};
+use diesel_async::SimpleAsyncConnection;
+use entra_sync::db::Limits;
 use serde_json::Value;
 
 use crate::support::World;
@@ -58,6 +60,16 @@ async fn moments_are_utc_whatever_the_zone_of_the_database() {
     let zone = world.database.daemon().await;
     let zone = zone.query_one("SHOW timezone", &[]).await.expect("a zone");
     assert_eq!(zone.get::<_, String>(0), "America/New_York");
+    // Nor is it left to every statement to do without the session's zone.
+    world
+        .on_write(
+            "LiteLLM_UserTable",
+            "true",
+            "IF current_setting('TimeZone') <> 'UTC' THEN
+                 RAISE EXCEPTION 'the zone is %', current_setting('TimeZone');
+             END IF;",
+        )
+        .await;
     let tomorrow = || (Utc::now().date_naive() + Days::new(1)).and_hms_opt(0, 0, 0);
     let before = tomorrow();
 
@@ -92,6 +104,34 @@ async fn moments_are_utc_whatever_the_zone_of_the_database() {
         // The day may end while this runs.
         assert!(reset_at == before || reset_at == after, "{row}");
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_transaction_is_in_utc_whatever_its_connection_was_left_with() {
+    let mut world = arts_and_science().await;
+    let url = world.database.url();
+    world.set("DATABASE_URL", format!("{url}?connection_limit=1"));
+    let source = world.source();
+    let mut first = source.database().begin(Limits::READ).await.expect("one");
+    first
+        .batch_execute("SET TIME ZONE 'America/New_York'")
+        .await
+        .expect("the zone is set");
+    first.commit().await.expect("for the session");
+
+    // The same connection: there is only one.
+    let mut second = source.database().begin(Limits::READ).await.expect("two");
+    let zone = second
+        .batch_execute(
+            "DO $$ BEGIN
+                 IF current_setting('TimeZone') <> 'UTC' THEN
+                     RAISE EXCEPTION 'the zone is %', current_setting('TimeZone');
+                 END IF;
+             END $$",
+        )
+        .await;
+    zone.expect("the zone of the transaction");
+    second.rollback().await.expect("back");
 }
 
 #[tokio::test(flavor = "multi_thread")]

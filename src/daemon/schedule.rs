@@ -97,6 +97,8 @@ fn random_part_of(jitter: Duration) -> Duration {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeSet;
+
     use super::*;
     use crate::config::OnStart;
 
@@ -162,5 +164,56 @@ mod tests {
         assert!(schedule.is_due(utc("2026-11-21T10:00:10Z")));
         schedule.had_a_pass(utc("2026-11-21T10:00:12Z"));
         assert!(!schedule.is_due(utc("2026-11-21T10:01:00Z")));
+    }
+
+    #[test]
+    fn jitter_delays_by_less_than_itself_and_not_always_the_same() {
+        let now = utc("2026-11-21T10:01:00Z");
+        let (first, end) = (utc("2026-11-21T10:15:00Z"), utc("2026-11-21T10:16:00Z"));
+        let mut times = BTreeSet::new();
+        for _ in 0..200 {
+            let mut settings = settings("*/15 * * * *", Tz::UTC);
+            settings.jitter = Duration::from_secs(60);
+            let schedule = Schedule::new(&settings, now).unwrap();
+            let due = schedule.due.unwrap();
+            assert!((first..end).contains(&due), "{due}");
+            assert!(!schedule.is_due(first - Duration::from_millis(1)));
+            assert!(schedule.is_due(due));
+            times.insert(due);
+        }
+        let (least, most) = (times.first().unwrap(), times.last().unwrap());
+        assert!(*most - *least > chrono::Duration::seconds(30), "{times:?}");
+    }
+
+    #[test]
+    fn jitter_never_brings_a_time_back_that_has_been_had() {
+        let mut settings = settings("*/15 * * * *", Tz::UTC);
+        settings.jitter = Duration::from_secs(60);
+        let mut schedule = Schedule::new(&settings, utc("2026-11-21T10:01:00Z")).unwrap();
+        let due = schedule.due.unwrap();
+        schedule.had_a_pass(due);
+        let next = schedule.due.unwrap();
+        let line = utc("2026-11-21T10:30:00Z");
+        assert!(
+            (line..line + Duration::from_secs(60)).contains(&next),
+            "{next}"
+        );
+    }
+
+    #[test]
+    fn both_lines_ask_for_passes() {
+        let mut settings = settings("0 3 * * *", Tz::UTC);
+        settings.full_cron = "30 12 * * SAT".to_owned();
+        let mut schedule = Schedule::new(&settings, utc("2026-11-20T10:00:00Z")).unwrap();
+        // 2026-11-21 is a Saturday.
+        for due in [
+            "2026-11-21T03:00:00Z",
+            "2026-11-21T12:30:00Z",
+            "2026-11-22T03:00:00Z",
+            "2026-11-23T03:00:00Z",
+        ] {
+            assert_eq!(schedule.due, Some(utc(due)));
+            schedule.had_a_pass(utc(due));
+        }
     }
 }

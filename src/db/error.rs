@@ -133,6 +133,18 @@ impl Error {
         }
     }
 
+    /// Whether a row with the same key is there already.
+    #[must_use]
+    pub fn is_duplicate(&self) -> bool {
+        matches!(
+            self,
+            Self::Query {
+                source: DieselError::DatabaseError(DatabaseErrorKind::UniqueViolation, _),
+                ..
+            }
+        )
+    }
+
     /// Whether somebody else held a lock for longer than we may wait.
     #[must_use]
     pub fn is_lock_timeout(&self) -> bool {

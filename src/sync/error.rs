@@ -55,6 +55,13 @@ impl Error {
         }
     }
 
+    /// Whether a row that was inserted is there already: somebody may have
+    /// inserted it since this transaction looked.
+    #[must_use]
+    pub(super) fn is_duplicate(&self) -> bool {
+        matches!(self, Self::Litellm(litellm::Error::Database(error)) if error.is_duplicate())
+    }
+
     /// Whether no other object can be written either.
     #[must_use]
     pub(super) fn is_fatal(&self) -> bool {

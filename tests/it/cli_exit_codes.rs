@@ -98,10 +98,18 @@ async fn settings_that_cannot_be_used_exit_with_64_before_anything_is_asked() {
         let mut environment = world.environment().clone();
         environment.insert(name.to_owned(), value.to_owned());
         for command in [
-            "sync", "plan", "status", "history", "migrate", "run", "config", "check",
+            &["sync"][..],
+            &["plan"],
+            &["status"],
+            &["history"],
+            &["show", "last"],
+            &["migrate"],
+            &["run"],
+            &["config"],
+            &["check"],
         ] {
-            let ended = entra_sync(&environment, &[command]).await.exits_with(64);
-            assert_eq!(ended.stdout, "", "{name}: {command}");
+            let ended = entra_sync(&environment, command).await.exits_with(64);
+            assert_eq!(ended.stdout, "", "{name}: {command:?}");
             let message = ended.message();
             for word in words {
                 assert!(message.contains(word), "{word} is not in: {message}");

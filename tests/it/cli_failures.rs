@@ -1,16 +1,29 @@
 //! What an operator sees when Entra is the trouble: one message with cause and
-//! remedy, the right exit code, and LiteLLM's tables as they were.
+//! remedy, the right exit code, and LiteLLM's tables and our record of them as
+//! they were.
 
 use entra_sync::simulator::{Effect, Fault, LinkTampering, Permission, Simulator, Tenant};
 use uuid::Uuid;
 
 use crate::cli_exit_codes::world;
+use crate::support::World;
 use crate::support::binary::{Ended, entra_sync};
-use crate::support::{World, tables};
+use crate::support::tables::{self, Tables};
+
+/// What is recorded of LiteLLM's rows: everything but what a pass says of
+/// itself. Nothing before the first pass.
+async fn recorded(world: &World) -> Option<Tables> {
+    let mut tables = tables::all(&world.database, "entra_sync").await;
+    for own in ["run", "lease"] {
+        tables.remove(own)?;
+    }
+    Some(tables)
+}
 
 /// Runs `plan` and `sync`, both of which must fail alike and change nothing.
 pub async fn fails(world: &World, code: i32, words: &[&str]) -> Ended {
     let before = tables::litellm(&world.database).await;
+    let recorded_before = recorded(world).await;
     let planned = entra_sync(world.environment(), &["plan"])
         .await
         .exits_with(code);
@@ -30,7 +43,59 @@ pub async fn fails(world: &World, code: i32, words: &[&str]) -> Ended {
         tables::litellm(&world.database).await,
         "LiteLLM's rows changed"
     );
+    if recorded_before.is_some() {
+        let after = recorded(world).await;
+        assert_eq!(recorded_before, after, "our record of them changed");
+    }
     ended
+}
+
+/// A world with a pass behind it, in which the next one has something of every
+/// kind to write.
+pub async fn changed_world() -> World {
+    let world = world().await.with("ENTRA_GROUPS_ALSO_CREATE_ORGS", "true");
+    world.pass().await;
+    world.entra.tenant(|tenant| {
+        tenant
+            .group("science")
+            .display_name("New Science")
+            .member("dan");
+        tenant.group("new").member("ada").assigned_by_default();
+        tenant.user("bob").display_name("New Bob");
+    });
+    world
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn whatever_fails_after_earlier_passes_leaves_rows_and_records_as_they_were() {
+    let mut world = changed_world().await;
+    assert!(recorded(&world).await.is_some(), "else it is not compared");
+    let right = world.environment()["MICROSOFT_CLIENT_SECRET"].clone();
+    world.set("ENTRA_SYNC__ENTRA__ATTEMPTS", "2");
+    world.set("MICROSOFT_CLIENT_SECRET", "wrong");
+    fails(&world, 1, &["refused the client secret"]).await;
+    world.set("MICROSOFT_CLIENT_SECRET", right);
+    for (fault, words) in [
+        (
+            Fault::new(Effect::TruncatedJson).on("*/appRoleAssignedTo*"),
+            "ends in the middle",
+        ),
+        (Fault::status(503).on("/servicePrincipals*"), "503"),
+        (
+            Fault::status(403).on("*/appRoleAssignedTo*"),
+            "Application.Read.All",
+        ),
+    ] {
+        world.entra.fault(fault.always());
+        fails(&world, 1, &[words]).await;
+        world.entra.clear_faults();
+    }
+    // There was something to write all along.
+    let report = world.settle().await;
+    assert_eq!(report.changes.teams.created, 1);
+    assert_eq!(report.changes.teams.updated, 1);
+    assert_eq!(report.changes.users.updated, 1);
+    assert_eq!(report.changes.team_memberships.added, 2);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -1,16 +1,18 @@
 //! What an operator sees when the database is the trouble: one message with
-//! cause and remedy, the right exit code, and LiteLLM's tables as they were.
+//! cause and remedy, the right exit code, and LiteLLM's tables and our record of
+//! them as they were.
 
 use crate::cli_exit_codes::world;
-use crate::cli_failures::fails;
+use crate::cli_failures::{changed_world, fails};
 use crate::support::binary::entra_sync;
 use crate::support::database::connect;
 use crate::support::doorman::Doorman;
 use crate::support::{World, tables};
 
-/// A world whose LiteLLM database was changed by this SQL.
+/// A world with a pass behind it and another one due, whose LiteLLM database was
+/// changed by this SQL.
 async fn altered(sql: &str) -> World {
-    let mut world = world().await;
+    let mut world = changed_world().await;
     world.database = world.database.unexported();
     world.database.admin().batch_execute(sql).await.expect(sql);
     world
@@ -186,8 +188,11 @@ async fn litellm_lacks_a_column() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn litellm_demands_a_column_that_nobody_knows() {
-    let world =
-        altered("ALTER TABLE \"LiteLLM_UserTable\" ADD COLUMN brand_new text NOT NULL").await;
+    let world = altered(
+        "ALTER TABLE \"LiteLLM_UserTable\" ADD COLUMN brand_new text NOT NULL DEFAULT ''; \
+         ALTER TABLE \"LiteLLM_UserTable\" ALTER COLUMN brand_new DROP DEFAULT",
+    )
+    .await;
     fails(
         &world,
         1,

@@ -5,10 +5,13 @@ use std::time::Instant;
 use entra_sync::simulator::{Effect, Fault};
 
 use crate::cli_exit_codes::world;
-use crate::support::World;
 use crate::support::binary::{Running, entra_sync};
 use crate::support::database::connect;
+use crate::support::look::{group, people, person};
+use crate::support::session::Session;
+use crate::support::tables::{self, Tables};
 use crate::support::wait::wait_for;
+use crate::support::{World, seed};
 
 fn stall(world: &World) {
     let never = Fault::new(Effect::Latency {
@@ -91,6 +94,109 @@ async fn a_lease_whose_holder_was_killed_is_waited_out() {
         "{}",
         second.stderr
     );
+}
+
+/// A `sync` that waits, in the middle of its writing, for the lock that the
+/// session has on the team of science; that of arts is written.
+async fn sync_that_waits_to_write(world: &World) -> (Running, Session) {
+    // Teams that are there: else making them would wait.
+    for key in ["arts", "science"] {
+        seed::team(&group(key))
+            .with("team_alias", key)
+            .insert(&world.database)
+            .await;
+    }
+    let session = Session::holding_team(&world.database, &group("science")).await;
+    let first = Running::start(world.environment(), &["sync"]);
+    assert_eq!(session.is_waited_for().await, "advisory");
+    assert_eq!(world.members("arts").await, people(["cleo"]));
+    (first, session)
+}
+
+/// The ledger but for what passes say of themselves.
+async fn ledger(world: &World) -> Tables {
+    let mut tables = tables::all(&world.database, "entra_sync").await;
+    for own in ["run", "lease"] {
+        assert!(tables.remove(own).is_some(), "{own}");
+    }
+    tables
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_holder_that_was_paused_past_its_lease_writes_nothing_more() {
+    let world = world().await.with("ENTRA_SYNC__SCHEDULE__LEASE", "5s");
+    let (first, session) = sync_that_waits_to_write(&world).await;
+    first.signal("STOP").await;
+    let client = connect(&world.database.url_as("postgres")).await;
+    wait_for("the lease to expire", || async {
+        let sql = "SELECT expires_at <= clock_timestamp() FROM entra_sync.lease";
+        let row = client.query_one(sql, &[]).await.expect("the lease");
+        row.get::<_, bool>(0).then_some(())
+    })
+    .await;
+    session.rollback().await;
+    entra_sync(world.environment(), &["sync"])
+        .await
+        .exits_with(0);
+    assert_eq!(world.members("science").await, people(["ada", "bob"]));
+    // What the first was about to write would now be a change.
+    let (science, ada) = (group("science"), person("ada"));
+    world
+        .sql(&format!(
+            "UPDATE \"LiteLLM_TeamTable\" SET members_with_roles = (
+                 SELECT jsonb_agg(e) FROM jsonb_array_elements(members_with_roles) e
+                 WHERE e ->> 'user_id' <> '{ada}') WHERE team_id = '{science}';
+             UPDATE \"LiteLLM_UserTable\" SET teams = '{{}}' WHERE user_id = '{ada}';
+             DELETE FROM \"LiteLLM_TeamMembership\" WHERE user_id = '{ada}'"
+        ))
+        .await;
+    assert_eq!(world.members("science").await, people(["bob"]));
+    let before = (tables::litellm(&world.database).await, ledger(&world).await);
+
+    first.signal("CONT").await;
+    let ended = first.ended().await.exits_with(1);
+
+    let message = ended.message();
+    assert!(message.contains("taken over"), "{message}");
+    let after = (tables::litellm(&world.database).await, ledger(&world).await);
+    assert_eq!(before, after);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_holder_that_does_not_know_yet_is_stopped_by_the_epoch() {
+    // Its next look at the lease is minutes away.
+    let world = world().await.with("ENTRA_SYNC__SCHEDULE__LEASE", "600s");
+    let (first, session) = sync_that_waits_to_write(&world).await;
+    let before = (tables::litellm(&world.database).await, ledger(&world).await);
+    let client = connect(&world.database.url_as("postgres")).await;
+    let raise = "UPDATE entra_sync.lease SET epoch = epoch + 1";
+    assert_eq!(client.execute(raise, &[]).await.expect("the epoch"), 1);
+    // The transaction in flight gives up its wait; there is no other after it.
+    session.is_left_alone().await;
+    session.rollback().await;
+
+    let ended = first.ended().await.exits_with(1);
+
+    let message = ended.message();
+    assert!(message.contains("taken over"), "{message}");
+    let after = (tables::litellm(&world.database).await, ledger(&world).await);
+    assert_eq!(before, after);
+    assert!(world.members("science").await.is_empty());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_takeover_waits_for_a_transaction_of_the_old_holder() {
+    let world = world().await.with("ENTRA_SYNC__SCHEDULE__LEASE", "600s");
+    world.pass().await;
+    // What every writing transaction begins with.
+    let session = Session::begin_as(&world.database, "entra_sync").await;
+    session
+        .run("SELECT epoch FROM entra_sync.lease FOR KEY SHARE")
+        .await;
+    let second = Running::start(world.environment(), &["sync"]);
+    session.is_waited_for().await;
+    session.commit().await;
+    second.ended().await.exits_with(0);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -10,6 +10,9 @@ use crate::support::doorman::Doorman;
 /// The password, as it is and as a URL has it.
 const PASSWORD: &str = "hunter2-db";
 
+/// Shorter ones are refused.
+const SERVER_TOKEN: &str = "server-token-that-is-long-enough";
+
 const COMMANDS: [&[&str]; 10] = [
     &["config", "-vv"],
     &["config", "-vv", "--format", "json"],
@@ -29,7 +32,8 @@ async fn no_command_prints_a_secret() {
     let door = Doorman::before(&world.database.url()).await;
     door.ask_for(PASSWORD);
     world.set("DATABASE_URL", door.url_with(PASSWORD));
-    world.set("ENTRA_SYNC__SERVER__TOKEN", "server-token-x");
+    world.set("ENTRA_SYNC__SERVER__TOKEN", SERVER_TOKEN);
+    world.set("ENTRA_SYNC__ENTRA__ATTEMPTS", "2");
     world.set(
         "ENTRA_SYNC__NOTIFY__WEBHOOK_URL",
         "https://hooks.example.com/hook-secret-x",
@@ -40,32 +44,55 @@ async fn no_command_prints_a_secret() {
     );
     world.set("LITELLM_LICENSE", "licence-secret-x");
     let secret = world.environment()["MICROSOFT_CLIENT_SECRET"].clone();
-    let trouble: [Option<Fault>; 3] = [
-        None,
-        Some(Fault::status(401).on("/servicePrincipals*").always()),
-        Some(Fault::new(Effect::TruncatedJson).always()),
+    // As it is sent, too.
+    let encoded: String = url::form_urlencoded::byte_serialize(secret.as_bytes()).collect();
+    let cut = || Fault::new(Effect::TruncatedJson).always();
+    // Whom a fault befalls, and what the commands that ask Entra then end with.
+    let trouble: [(Option<Fault>, &str, i32); 4] = [
+        (None, "servicePrincipals/{id}", 0),
+        (
+            Some(Fault::status(401).on("/servicePrincipals*").always()),
+            "servicePrincipals/{id}",
+            1,
+        ),
+        (
+            Some(cut().on("/servicePrincipals*")),
+            "servicePrincipals/{id}",
+            1,
+        ),
+        (Some(cut().on("*/token")), "token", 1),
     ];
-    for fault in trouble {
+    for (fault, endpoint, code) in trouble {
         world.entra.clear_faults();
         if let Some(fault) = fault {
             world.entra.fault(fault);
         }
         for arguments in COMMANDS {
+            world.entra.reset_requests();
             let ended = entra_sync(world.environment(), arguments).await;
+            let asks = ["check", "plan", "sync"].contains(&arguments[0]);
+            let asked = world.entra.requests().of(endpoint).requests;
+            assert_eq!(
+                asked > 0,
+                asks,
+                "{arguments:?} asked {endpoint} {asked} times"
+            );
             let said = format!("{}{}", ended.stdout, ended.stderr);
             // Every bearer token begins like this: base64 of `{"`.
             for hidden in [
                 secret.as_str(),
+                encoded.as_str(),
                 PASSWORD,
                 "Bearer ",
                 "eyJ",
-                "server-token-x",
+                SERVER_TOKEN,
                 "hook-secret-x",
                 "redis-secret-x",
                 "licence-secret-x",
             ] {
                 assert!(!said.contains(hidden), "{hidden} in {arguments:?}: {said}");
             }
+            ended.exits_with(if asks { code } else { 0 });
         }
     }
 }

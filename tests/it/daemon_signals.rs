@@ -8,8 +8,11 @@ use tempfile::TempDir;
 use crate::cli_exit_codes::world;
 use crate::daemon_schedule::{pass_by, passes, quiet};
 use crate::support::World;
-use crate::support::binary::Running;
+use crate::support::binary::{Running, entra_sync};
 use crate::support::database::connect;
+use crate::support::look::group;
+use crate::support::seed;
+use crate::support::session::Session;
 use crate::support::wait::wait_for;
 
 #[tokio::test(flavor = "multi_thread")]
@@ -54,8 +57,12 @@ async fn hup_reads_a_changed_secret_file_and_then_passes() {
         .tenant(|tenant| tenant.set_client_secret("rotated"));
     world.entra.expire_tokens();
     std::fs::write(&path, "rotated\n").expect("the file is written");
+    world.entra.reset_requests();
     daemon.signal("HUP").await;
     assert_eq!(pass_by(&world, "reload", 1).await, "unchanged");
+    // The old secret was not even tried: a refusal would have had it read again.
+    let token = world.entra.requests().of("token");
+    assert_eq!((token.requests, token.refused), (1, 0));
     daemon.signal("TERM").await;
     daemon.ended().await.exits_with(0);
 }
@@ -132,27 +139,54 @@ async fn term_and_int_end_a_reading_that_never_ends() {
     }
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn term_in_the_middle_of_writing_tears_nothing() {
+/// More memberships than one transaction writes, and a daemon that is in the
+/// middle of a later one: users and membership rows are written, the rosters
+/// wait for a row that the session has.
+async fn daemon_in_the_middle_of_writing() -> (World, Running, Session) {
     let mut world = World::new(|tenant| {
-        for group in 0..60 {
-            let key = format!("group-{group}");
-            for person in 0..20 {
-                let person = format!("person-{}", (group * 7 + person) % 300);
-                tenant.user(&person);
+        for number in 0..GROUPS {
+            let key = format!("group-{number}");
+            for person in 0..MEMBERS {
+                let person = format!("person-{}", (number * 7 + person) % 300);
                 tenant.group(&key).member(&person);
             }
             tenant.group(&key).assigned_by_default();
         }
     })
     .await;
-    quiet(&mut world);
+    quiet(&mut world).set("ENTRA_SYNC__SCHEDULE__LEASE", "5s");
+    // Teams are written in the order of their ids.
+    let last = (0..GROUPS).map(|number| format!("group-{number}"));
+    let last = last.max_by_key(|key| group(key)).expect("a group");
+    seed::team(&group(&last))
+        .with("team_alias", last.as_str())
+        .insert(&world.database)
+        .await;
+    let session = Session::begin(&world.database).await;
+    session
+        .run(&format!(
+            "SELECT FROM \"LiteLLM_TeamTable\" WHERE team_id = '{}' FOR UPDATE",
+            group(&last)
+        ))
+        .await;
     let daemon = Running::start(world.environment(), &["run"]);
-    wait_for("some memberships", || async {
-        let written = world.database.rows("LiteLLM_TeamMembership").await.len();
-        (written > 0).then_some(())
-    })
-    .await;
+    assert_eq!(session.is_waited_for().await, "transactionid");
+    (world, daemon, session)
+}
+
+const GROUPS: usize = 60;
+const MEMBERS: usize = 50;
+
+/// Some of the memberships are there, not all, and each is whole.
+async fn assert_begun(world: &World) {
+    assert_whole(world).await;
+    let written = world.count("LiteLLM_TeamMembership").await;
+    assert!((1..GROUPS * MEMBERS).contains(&written), "{written}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn term_in_the_middle_of_writing_tears_nothing() {
+    let (world, daemon, session) = daemon_in_the_middle_of_writing().await;
     let begun = Instant::now();
     daemon.signal("TERM").await;
     daemon.ended().await.exits_with(0);
@@ -161,46 +195,30 @@ async fn term_in_the_middle_of_writing_tears_nothing() {
         "{:?}",
         begun.elapsed()
     );
-    assert_whole(&world).await;
+    assert_begun(&world).await;
+    session.rollback().await;
+    assert_begun(&world).await;
+    // Whoever comes next need not wait the lease out.
     world.settle().await;
     assert_whole(&world).await;
-    assert_eq!(
-        world.database.rows("LiteLLM_TeamMembership").await.len(),
-        1_200
-    );
+    let written = world.count("LiteLLM_TeamMembership").await;
+    assert_eq!(written, GROUPS * MEMBERS);
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_daemon_that_is_killed_tears_nothing_either() {
-    let mut world = World::new(|tenant| {
-        for group in 0..40 {
-            let key = format!("group-{group}");
-            for person in 0..20 {
-                let person = format!("person-{}", (group * 7 + person) % 300);
-                tenant.user(&person);
-                tenant.group(&key).member(&person);
-            }
-            tenant.group(&key).assigned_by_default();
-        }
-    })
-    .await;
-    quiet(&mut world).set("ENTRA_SYNC__SCHEDULE__LEASE", "5s");
-    let daemon = Running::start(world.environment(), &["run"]);
-    wait_for("some memberships", || async {
-        let written = world.database.rows("LiteLLM_TeamMembership").await.len();
-        (written > 0).then_some(())
-    })
-    .await;
+    let (world, daemon, session) = daemon_in_the_middle_of_writing().await;
     daemon.signal("KILL").await;
     daemon.ended().await.exits_with(-1);
-    assert_whole(&world).await;
-    let second = crate::support::binary::entra_sync(world.environment(), &["sync"]).await;
+    // Its statement may still get the row and end; nobody commits it.
+    session.rollback().await;
+    assert_begun(&world).await;
+    let second = entra_sync(world.environment(), &["sync"]).await;
     second.exits_with(0);
     assert_whole(&world).await;
-    assert_eq!(
-        world.database.rows("LiteLLM_TeamMembership").await.len(),
-        800
-    );
+    let written = world.count("LiteLLM_TeamMembership").await;
+    assert_eq!(written, GROUPS * MEMBERS);
+    world.settle().await;
 }
 
 /// Rosters, `teams` arrays, membership rows and our record of them say the same.

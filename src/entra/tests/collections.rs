@@ -321,6 +321,67 @@ async fn an_assignment_list_cut_at_its_page_size_is_found_out() {
 }
 
 #[tokio::test]
+async fn an_assignment_list_of_999_is_read_again_unless_it_has_a_next_page() {
+    let rows: Vec<Value> = (0..1_000).map(group_id).map(assigned_group).collect();
+    let path = assignments_path();
+    for (has_link, expected) in [(false, 999), (true, 1_000)] {
+        let stub = Stub::start().await;
+        let first = if has_link {
+            Reply::page_then(&rows[..999], &stub.link(&path, "2"))
+        } else {
+            Reply::page(&rows[..999])
+        };
+        stub.set(&path, [first]);
+        stub.set(&format!("{path}?page=2"), [Reply::page(&rows[999..])]);
+        let directory = stub.read().await.unwrap();
+        assert_eq!(directory.assignments.get().len(), expected);
+        let asked = stub.seen_at(&path).len();
+        assert_eq!(asked, if has_link { 1 } else { 2 });
+    }
+}
+
+#[tokio::test]
+async fn a_page_with_more_rows_than_were_asked_for_is_whole() {
+    let (stub, group, path) = tenant().await;
+    stub.set(
+        &path,
+        [Reply::page_then(&people(0..1_200), &stub.link(&path, "2"))],
+    );
+    stub.set(
+        &format!("{path}?page=2"),
+        [Reply::page(&people(1_200..1_201))],
+    );
+    let rows: Vec<Value> = (0..1_300).map(group_id).map(assigned_group).collect();
+    stub.assign(&rows);
+    let directory = stub.read().await.unwrap();
+    assert_eq!(members(&directory, group), ids(0..1_201));
+    assert_eq!(directory.assignments.get().len(), 1_300);
+}
+
+#[tokio::test]
+async fn a_page_that_is_asked_for_again_may_name_another_next_page() {
+    let (stub, group, path) = tenant().await;
+    let page = |rows: &[Value], next: &str| Reply::page_then(rows, &stub.link(&path, next));
+    // Cut off after its link, which must not be followed.
+    let cut = json!({ "@odata.nextLink": stub.link(&path, "old"), "value": people(0..2) });
+    let cut = cut.to_string();
+    stub.set(
+        &path,
+        [
+            Reply::text(200, cut.split_at(cut.len() - 2).0),
+            Reply::text(200, cut.split_at(cut.len() - 2).0).broken(),
+            page(&people(0..3), "new"),
+        ],
+    );
+    stub.set(&format!("{path}?page=old"), [Reply::page(&people(9..10))]);
+    stub.set(&format!("{path}?page=new"), [Reply::page(&people(3..5))]);
+    let directory = stub.read().await.unwrap();
+    assert_eq!(members(&directory, group), ids(0..5));
+    assert_eq!(directory.cost.retries, 2);
+    assert!(stub.seen_at(&format!("{path}?page=old")).is_empty());
+}
+
+#[tokio::test]
 async fn a_broken_assignment_list_is_no_reading_at_all() {
     let rows = [
         json!({ "principalId": group_id(1).to_string(), "appRoleId": group_id(1).to_string() }),

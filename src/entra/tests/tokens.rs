@@ -211,6 +211,10 @@ async fn refusals_are_told_apart_and_show_no_private_words() {
         ("invalid_request", 900_382, "wrong_cloud"),
         ("invalid_scope", 70011, "scope_refused"),
         ("invalid_resource", 500_011, "scope_refused"),
+        // The scope of another cloud, whatever the refusal is called.
+        ("invalid_request", 500_011, "scope_refused"),
+        ("invalid_request", 70011, "scope_refused"),
+        ("invalid_request", 1_002_012, "scope_refused"),
         ("access_denied", 53003, "blocked_by_policy"),
         ("invalid_grant", 1, "token_refused"),
         ("temporarily_unavailable", 1, "token_unavailable"),

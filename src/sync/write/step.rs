@@ -105,7 +105,12 @@ impl Desk<'_> {
                 return Err(Error::Stopped);
             }
             match self.once(items).await {
-                Err(error) if error.is_retryable() && attempt < ATTEMPTS => {
+                // A writer that does not take LiteLLM's locks may have been
+                // faster: a second look sees its row, if that is all.
+                Err(error)
+                    if (error.is_retryable() && attempt < ATTEMPTS)
+                        || (error.is_duplicate() && attempt == 1) =>
+                {
                     tracing::debug!(error.message = %error, attempt, "a transaction is tried again");
                     let pause = Duration::from_millis(50) * 3_u32.pow(attempt);
                     tokio::time::sleep(pause).await;

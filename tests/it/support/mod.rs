@@ -11,6 +11,7 @@ pub mod look;
 pub mod pooler;
 pub mod psql;
 pub mod seed;
+pub mod session;
 pub mod tables;
 pub mod wait;
 pub mod world;

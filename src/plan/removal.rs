@@ -2,6 +2,7 @@
 
 use std::cmp::Ordering;
 
+use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use super::change::Member;
@@ -11,8 +12,9 @@ use crate::model::ledger::Ours;
 use crate::model::report::Kind;
 use crate::model::role::Role;
 
-/// Something Entra no longer wants, or no longer wants so.
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// Something Entra no longer wants, or no longer wants so. The ledger keeps it,
+/// as JSON, with the copy of what went: names of variants and fields stay.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Removal {
     /// A managed membership in a team.
     TeamMember {
@@ -67,7 +69,7 @@ pub enum Removal {
 }
 
 /// Why something is taken away.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub enum Why {
     /// The person left the group.
     LeftGroup,

@@ -9,10 +9,11 @@ use diesel::sql_query;
 use diesel::sql_types::{Array, BigInt, Bool, Jsonb, Nullable, Text, Uuid as SqlUuid};
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
 use futures::TryStreamExt;
+use serde::de::DeserializeOwned;
 use serde_json::Value;
 use uuid::Uuid;
 
-use super::error::Result;
+use super::error::{Error, Result};
 use crate::db::QueryContext;
 use crate::model::ids::RunId;
 use crate::model::report::Kind;
@@ -115,6 +116,17 @@ pub async fn of_run(
         visit(row);
     }
     Ok(())
+}
+
+/// Reads a part of a copy back into what it was made from.
+///
+/// # Errors
+/// When another version of this program wrote it.
+pub fn read<T: DeserializeOwned>(place: &'static str, part: &Value) -> Result<T> {
+    T::deserialize(part).map_err(|_| Error::Foreign {
+        place,
+        value: part.to_string(),
+    })
 }
 
 /// Marks these copies as given back by a run, and returns those that nobody had

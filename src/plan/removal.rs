@@ -134,6 +134,18 @@ impl Removal {
         }
     }
 
+    /// The row concerned, if it is about a person.
+    #[must_use]
+    pub const fn user(&self) -> Option<&UserId> {
+        match self {
+            Self::TeamMember { member, .. }
+            | Self::OrganizationMember { member, .. }
+            | Self::Deactivation { member, .. }
+            | Self::LowerRole { member, .. } => Some(&member.user),
+            Self::BlockTeam { .. } | Self::DeleteTeam { .. } => None,
+        }
+    }
+
     /// What the removal is about, whatever its reason: a decision of the guard
     /// or of an operator names this.
     #[must_use]
@@ -227,17 +239,10 @@ impl Removal {
 
 impl Ord for Removal {
     fn cmp(&self, other: &Self) -> Ordering {
-        let user = |removal: &Self| match removal {
-            Self::TeamMember { member, .. }
-            | Self::OrganizationMember { member, .. }
-            | Self::Deactivation { member, .. }
-            | Self::LowerRole { member, .. } => Some(member.user.clone()),
-            Self::BlockTeam { .. } | Self::DeleteTeam { .. } => None::<UserId>,
-        };
         self.rank()
             .cmp(&other.rank())
             .then_with(|| self.group().cmp(&other.group()))
-            .then_with(|| user(self).cmp(&user(other)))
+            .then_with(|| self.user().cmp(&other.user()))
             .then_with(|| self.person().cmp(&other.person()))
     }
 }

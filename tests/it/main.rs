@@ -47,4 +47,5 @@ mod taking_members_away;
 mod taking_teams_away;
 mod taking_users_access;
 mod team_defaults;
+mod undo;
 mod user_defaults;

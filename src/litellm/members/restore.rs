@@ -55,8 +55,8 @@ pub enum Restoration {
 }
 
 /// Puts members back where they are missing, each with the membership and the
-/// keys it had, and in its old place; of several removals the last comes back
-/// first. A budget that has been deleted since is not referred to any more. The
+/// keys it had, and in its old place; of several removals the last must come
+/// back first for that. A budget that has been deleted since is not referred to any more. The
 /// tombstones of the keys stay: they are LiteLLM's record that the keys were
 /// deleted then, which remains true. The team's lock must be held.
 ///

@@ -35,10 +35,19 @@ CREATE TABLE entra_sync.taken (
     taken_id  bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
     run_id    uuid NOT NULL REFERENCES entra_sync.run ON DELETE CASCADE,
     kind      text NOT NULL,
-    parent_id text NOT NULL,
+    parent_id text,
     user_id   text,
-    copy      jsonb NOT NULL
+    removal   jsonb NOT NULL,
+    copy      jsonb NOT NULL,
+    owned     jsonb NOT NULL,
+    undone_by uuid
 );
 CREATE INDEX taken_by_run ON entra_sync.taken (run_id, taken_id);
 COMMENT ON TABLE entra_sync.taken IS
     'Whole copies of what a run took away: roster entry, membership with its spend, keys.';
+COMMENT ON COLUMN entra_sync.taken.removal IS
+    'What was decided: what the guard and the plan called it.';
+COMMENT ON COLUMN entra_sync.taken.owned IS
+    'What the ledger held about it: it comes back with the copy.';
+COMMENT ON COLUMN entra_sync.taken.undone_by IS
+    'The run that gave it back. Without a foreign key: that run may be pruned earlier or later.';

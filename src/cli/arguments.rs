@@ -106,6 +106,8 @@ pub enum Command {
     History(HistoryArguments),
     /// What one pass changed.
     Show(ShowArguments),
+    /// Gives back what one pass took away, from the copies that were kept.
+    Undo(UndoArguments),
     /// Whether everything that a pass needs is there, with the remedy for what
     /// is not; writes nothing.
     Check(CheckArguments),
@@ -132,6 +134,7 @@ impl Command {
             Self::Explain(command) => Some(&command.common),
             Self::History(command) => Some(&command.common),
             Self::Show(command) => Some(&command.common),
+            Self::Undo(command) => Some(&command.common),
             Self::Check(command) => Some(&command.common),
             Self::Config(command) => Some(&command.common),
             #[cfg(feature = "simulator")]
@@ -220,6 +223,20 @@ pub struct HistoryArguments {
 pub struct ShowArguments {
     /// The run's id, or the beginning of it; `last` is the newest.
     pub run: String,
+    /// Given after the subcommand.
+    #[command(flatten)]
+    pub common: CommonArguments,
+}
+
+/// `entra-sync undo`.
+#[derive(Debug, Clone, Args)]
+pub struct UndoArguments {
+    /// The run's id, or the beginning of it; `last` is the newest.
+    #[arg(value_parser = clap::builder::NonEmptyStringValueParser::new())]
+    pub run: String,
+    /// Only show what would be given back; change nothing.
+    #[arg(long)]
+    pub dry_run: bool,
     /// Given after the subcommand.
     #[command(flatten)]
     pub common: CommonArguments,

@@ -69,7 +69,7 @@ pub(super) async fn run(
 }
 
 /// Who decides, for the record: the account on this machine.
-fn operator() -> String {
+pub(super) fn operator() -> String {
     let account = ["SUDO_USER", "USER", "LOGNAME"]
         .iter()
         .find_map(|name| std::env::var(name).ok().filter(|value| !value.is_empty()));

@@ -20,7 +20,9 @@ mod run;
 mod show;
 mod status;
 mod sync;
+mod undo;
 mod watch;
+mod which_run;
 
 use std::process::ExitCode;
 
@@ -111,6 +113,7 @@ async fn configured(arguments: &Arguments, loaded: Loaded) -> anyhow::Result<Exi
         Command::Status(_) => status::run(format, loaded).await,
         Command::History(command) => history::run(command, format, loaded).await,
         Command::Show(command) => show::run(command, format, loaded).await,
+        Command::Undo(command) => undo::run(command, format, loaded).await,
         Command::Check(command) => check::run(command, format, loaded).await,
         Command::Config(_) => config::run(format, &loaded),
         Command::Migrate(_) => migrate::run(format, loaded).await,

@@ -2,16 +2,13 @@
 
 use std::io::Write;
 
-use anyhow::{Context, bail};
 use serde_json::json;
 
 use super::arguments::ShowArguments;
-use super::{Exit, Format, history, output};
+use super::{Exit, Format, history, output, which_run};
 use crate::config::Loaded;
-use crate::db::{Database, Limits, Transaction};
-use crate::ledger::runs::Run;
-use crate::ledger::{self, changes, runs};
-use crate::model::ids::SourceId;
+use crate::db::{Database, Limits};
+use crate::ledger::changes;
 use crate::plan::printable;
 
 /// Prints one pass with every change it made.
@@ -21,15 +18,8 @@ pub(super) async fn run(
     loaded: Loaded,
 ) -> anyhow::Result<Exit> {
     let database = Database::new(&loaded.settings.litellm.database)?;
-    let entra = &loaded.settings.entra;
-    if !ledger::exists(&database).await? {
-        bail!("no pass has run on this database yet");
-    }
+    let run = which_run::find(&database, &loaded.settings, &command.run).await?;
     let mut transaction = database.begin(Limits::READ).await?;
-    let source = ledger::find_source(&mut transaction, &entra.tenant, entra.service_principal_id)
-        .await?
-        .context("no pass has run for this source yet")?;
-    let run = find(&mut transaction, source, &command.run).await?;
     let changes = changes::of_run(&mut transaction, run.run_id).await?;
     transaction.commit().await?;
     match format {
@@ -64,21 +54,4 @@ pub(super) async fn run(
         })?,
     }
     Ok(Exit::Ok)
-}
-
-async fn find(
-    transaction: &mut Transaction,
-    source: SourceId,
-    wanted: &str,
-) -> anyhow::Result<Run> {
-    if wanted == "last" {
-        let newest = runs::list(transaction, source, 1).await?;
-        return newest.into_iter().next().context("no pass has run yet");
-    }
-    let mut found = runs::find(transaction, source, wanted).await?;
-    match (found.pop(), found.is_empty()) {
-        (Some(run), true) => Ok(run),
-        (Some(_), false) => bail!("several runs begin with {wanted}: give more of the id"),
-        (None, _) => bail!("no run begins with {wanted}; `entra-sync history` lists them"),
-    }
 }

@@ -30,7 +30,8 @@ pub(super) async fn run(
     };
     let stop = CancellationToken::new();
     let (progress, watched) = Progress::new();
-    let pass = patiently(&source, &request, &progress, &stop, patience);
+    let attempt = async || source.pass(&request, &progress, &stop).await;
+    let pass = patiently(attempt, &stop, patience);
     let (report, error) = tokio::select! {
         ended = pass => ended,
         never = watch::show(watched) => match never {},
@@ -57,20 +58,18 @@ pub(super) fn scope(arguments: &ScopeArguments) -> Scope {
 }
 
 /// Waits for another instance's pass, saying who holds the lease.
-async fn patiently(
-    source: &Source,
-    request: &Request,
-    progress: &Progress,
+pub(super) async fn patiently<T>(
+    attempt: impl AsyncFn() -> (T, Option<Error>),
     stop: &CancellationToken,
     patience: Duration,
-) -> (Report, Option<Error>) {
+) -> (T, Option<Error>) {
     let begun = Instant::now();
     let mut said = false;
     loop {
-        let (report, error) = source.pass(request, progress, stop).await;
+        let (ended, error) = attempt().await;
         let held = error.as_ref().is_some_and(Error::is_lease_held);
         if !held || begun.elapsed() >= patience || stop.is_cancelled() {
-            return (report, error);
+            return (ended, error);
         }
         if let (Some(error), false) = (&error, said) {
             eprintln!(
@@ -107,15 +106,7 @@ pub(super) fn text(report: &Report, out: &mut impl Write) -> io::Result<()> {
             read.retries
         )?;
     }
-    let changed = changes(&json["changes"]);
-    if report.status != Status::Failed || !changed.is_empty() {
-        let changed = if changed.is_empty() {
-            "nothing".to_owned()
-        } else {
-            changed
-        };
-        writeln!(out, "changed  {changed}")?;
-    }
+    changed(report, out)?;
     if let Some(held) = &report.held {
         writeln!(
             out,
@@ -127,7 +118,26 @@ pub(super) fn text(report: &Report, out: &mut impl Write) -> io::Result<()> {
         )?;
     }
     left_out(&report.skipped, out)?;
-    // What ended the whole pass is said on standard error already.
+    errors(report, out)
+}
+
+/// What was changed, in one line.
+pub(super) fn changed(report: &Report, out: &mut impl Write) -> io::Result<()> {
+    let changed = changes(&report.json()["changes"]);
+    if report.status == Status::Failed && changed.is_empty() {
+        return Ok(());
+    }
+    let changed = if changed.is_empty() {
+        "nothing".to_owned()
+    } else {
+        changed
+    };
+    writeln!(out, "changed  {changed}")
+}
+
+/// Objects that gave trouble, one line each. What ended all of it is said on
+/// standard error already.
+pub(super) fn errors(report: &Report, out: &mut impl Write) -> io::Result<()> {
     for error in &report.errors {
         if error.kind == Kind::Source {
             continue;

@@ -1,6 +1,7 @@
 //! What can go wrong in the ledger.
 
 use crate::db;
+use crate::model::ids::RunId;
 
 /// Result of anything done with the ledger.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
@@ -60,6 +61,15 @@ pub enum Error {
         "the schema entra_sync is not ready: {0}; run `entra-sync migrate` with a role that may create it"
     )]
     NotMigrated(String),
+    /// A run took things, and the copies of them have been deleted.
+    #[error(
+        "the copies of what run {run} took away are no longer in entra_sync.taken: it cannot be \
+         undone; nothing was changed"
+    )]
+    CopiesGone {
+        /// The run that took them.
+        run: RunId,
+    },
     /// A value in the ledger is not one this program writes.
     #[error(
         "the ledger holds {value:?} in {place}, which this version does not know; was it written by a newer one?"
@@ -82,6 +92,7 @@ impl Error {
             Self::LeaseHeld { .. } | Self::LeaseBusy { .. } => "lease_held",
             Self::SourceMismatch { .. } => "source_mismatch",
             Self::NotMigrated(_) => "not_migrated",
+            Self::CopiesGone { .. } => "copies_gone",
             Self::Foreign { .. } => "foreign_ledger",
         }
     }

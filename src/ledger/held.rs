@@ -228,6 +228,54 @@ pub async fn record(
     Ok(())
 }
 
+/// A set of removals that an operator has undone.
+#[derive(Debug, Clone)]
+pub struct Undone<'a> {
+    /// Over exactly its items.
+    pub digest: &'a str,
+    /// The items' keys.
+    pub items: Vec<String>,
+    /// Which run's removals they were.
+    pub reason: &'a str,
+    /// The run that undoes them.
+    pub run: RunId,
+    /// Who undoes them.
+    pub who: &'a str,
+    /// UTC.
+    pub now: DateTime<Utc>,
+}
+
+/// Records the set as rejected: it stays unapplied while Entra still does not
+/// want what came back, until an operator approves it.
+///
+/// # Errors
+/// When the database fails.
+pub async fn reject_undone(
+    connection: &mut AsyncPgConnection,
+    source: SourceId,
+    undone: &Undone<'_>,
+) -> Result<()> {
+    sql_query(
+        "INSERT INTO entra_sync.held_plan \
+         (source_id, digest, status, reason, items, run_id, held_at, decided_at, decided_by) \
+         VALUES ($1, $2, 'rejected', $3, $4, $5, $6, $6, $7) \
+         ON CONFLICT (source_id, digest) DO UPDATE SET status = 'rejected', \
+            reason = excluded.reason, run_id = excluded.run_id, held_at = excluded.held_at, \
+            decided_at = excluded.decided_at, decided_by = excluded.decided_by",
+    )
+    .bind::<Integer, _>(source.get())
+    .bind::<Text, _>(undone.digest)
+    .bind::<Text, _>(undone.reason)
+    .bind::<Array<Text>, _>(&undone.items)
+    .bind::<SqlUuid, _>(undone.run.as_uuid())
+    .bind::<Timestamptz, _>(undone.now)
+    .bind::<Text, _>(undone.who)
+    .execute(connection)
+    .await
+    .doing("recording what was undone")?;
+    Ok(())
+}
+
 /// What an operator says about a held set.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Decision {

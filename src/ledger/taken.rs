@@ -1,12 +1,19 @@
 //! Whole copies of what was taken away, and how many removals of a run nobody
 //! approved.
+//!
+//! Invariant: a copy is given back once at most; the transaction that does so
+//! marks it.
 
+use diesel::QueryableByName;
 use diesel::sql_query;
-use diesel::sql_types::{Array, BigInt, Jsonb, Nullable, Text, Uuid as SqlUuid};
+use diesel::sql_types::{Array, BigInt, Bool, Jsonb, Nullable, Text, Uuid as SqlUuid};
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
+use futures::TryStreamExt;
+use serde::de::DeserializeOwned;
 use serde_json::Value;
+use uuid::Uuid;
 
-use super::error::Result;
+use super::error::{Error, Result};
 use crate::db::QueryContext;
 use crate::model::ids::RunId;
 use crate::model::report::Kind;
@@ -14,12 +21,16 @@ use crate::model::report::Kind;
 /// One thing that was taken, whole.
 #[derive(Debug, Clone)]
 pub struct Taken {
-    /// The team's or organization's id.
-    pub parent: String,
-    /// Whose, if it is a membership.
+    /// The team's or organization's id, if it is about one.
+    pub parent: Option<String>,
+    /// Whose, if it is about a user.
     pub user: Option<String>,
+    /// The removal that the plan decided on.
+    pub removal: Value,
     /// Every row that went.
     pub copy: Value,
+    /// What the ledger held about it.
+    pub owned: Value,
 }
 
 /// Keeps copies.
@@ -35,20 +46,151 @@ pub async fn keep(
     if taken.is_empty() {
         return Ok(());
     }
+    // Numbered in the order of taking: giving back begins with the last.
     sql_query(
-        "INSERT INTO entra_sync.taken (run_id, kind, parent_id, user_id, copy) \
-         SELECT $1, $2, t.parent_id, t.user_id, t.copy \
-         FROM unnest($3::text[], $4::text[], $5::jsonb[]) AS t (parent_id, user_id, copy)",
+        "INSERT INTO entra_sync.taken (run_id, kind, parent_id, user_id, removal, copy, owned) \
+         SELECT $1, $2, t.parent_id, t.user_id, t.removal, t.copy, t.owned \
+         FROM unnest($3::text[], $4::text[], $5::jsonb[], $6::jsonb[], $7::jsonb[]) \
+              WITH ORDINALITY AS t (parent_id, user_id, removal, copy, owned, position) \
+         ORDER BY t.position",
     )
     .bind::<SqlUuid, _>(run.as_uuid())
     .bind::<Text, _>(kind.as_str())
-    .bind::<Array<Text>, _>(taken.iter().map(|t| t.parent.as_str()).collect::<Vec<_>>())
+    .bind::<Array<Nullable<Text>>, _>(
+        taken
+            .iter()
+            .map(|t| t.parent.as_deref())
+            .collect::<Vec<_>>(),
+    )
     .bind::<Array<Nullable<Text>>, _>(taken.iter().map(|t| t.user.as_deref()).collect::<Vec<_>>())
+    .bind::<Array<Jsonb>, _>(taken.iter().map(|t| &t.removal).collect::<Vec<_>>())
     .bind::<Array<Jsonb>, _>(taken.iter().map(|t| &t.copy).collect::<Vec<_>>())
+    .bind::<Array<Jsonb>, _>(taken.iter().map(|t| &t.owned).collect::<Vec<_>>())
     .execute(connection)
     .await
     .doing("keeping copies of what was taken away")?;
     Ok(())
+}
+
+/// A copy that the ledger keeps.
+#[derive(Debug, Clone, QueryableByName)]
+pub struct Kept {
+    /// Its number: what was taken later has a greater one.
+    #[diesel(sql_type = BigInt)]
+    pub taken_id: i64,
+    /// As in [`Taken`].
+    #[diesel(sql_type = Jsonb)]
+    pub removal: Value,
+    /// As in [`Taken`].
+    #[diesel(sql_type = Jsonb)]
+    pub copy: Value,
+    /// As in [`Taken`].
+    #[diesel(sql_type = Jsonb)]
+    pub owned: Value,
+    /// The run that gave it back.
+    #[diesel(sql_type = Nullable<SqlUuid>)]
+    pub undone_by: Option<Uuid>,
+}
+
+const COLUMNS: &str = "SELECT taken_id, removal, copy, owned, undone_by FROM entra_sync.taken";
+
+/// Shows every copy of a run to `visit`, the last taken first; one at a time,
+/// because all of them may be large.
+///
+/// # Errors
+/// When the database fails.
+pub async fn of_run(
+    connection: &mut AsyncPgConnection,
+    run: RunId,
+    mut visit: impl FnMut(Kept),
+) -> Result<()> {
+    let doing = "reading copies of what was taken away";
+    let mut rows = sql_query(format!(
+        "{COLUMNS} WHERE run_id = $1 ORDER BY taken_id DESC"
+    ))
+    .bind::<SqlUuid, _>(run.as_uuid())
+    .load_stream::<Kept>(connection)
+    .await
+    .doing(doing)?;
+    while let Some(row) = rows.try_next().await.doing(doing)? {
+        visit(row);
+    }
+    Ok(())
+}
+
+/// Reads a part of a copy back into what it was made from.
+///
+/// # Errors
+/// When another version of this program wrote it.
+pub fn read<T: DeserializeOwned>(place: &'static str, part: &Value) -> Result<T> {
+    T::deserialize(part).map_err(|_| Error::Foreign {
+        place,
+        value: part.to_string(),
+    })
+}
+
+/// Marks these copies as given back by a run, and returns those that nobody had
+/// given back before, in the order of taking.
+///
+/// # Errors
+/// When the database fails.
+pub async fn give_back(
+    connection: &mut AsyncPgConnection,
+    by: RunId,
+    taken: &[i64],
+) -> Result<Vec<Kept>> {
+    let mut kept: Vec<Kept> = sql_query(
+        "UPDATE entra_sync.taken SET undone_by = $2 \
+         WHERE taken_id = ANY($1) AND undone_by IS NULL \
+         RETURNING taken_id, removal, copy, owned, undone_by",
+    )
+    .bind::<Array<BigInt>, _>(taken)
+    .bind::<SqlUuid, _>(by.as_uuid())
+    .load(connection)
+    .await
+    .doing("marking copies as given back")?;
+    kept.sort_by_key(|kept| kept.taken_id);
+    Ok(kept)
+}
+
+/// Takes such a mark back: this copy could not be given back after all.
+///
+/// # Errors
+/// When the database fails.
+pub async fn keep_on(connection: &mut AsyncPgConnection, taken: &[i64]) -> Result<()> {
+    if taken.is_empty() {
+        return Ok(());
+    }
+    sql_query("UPDATE entra_sync.taken SET undone_by = NULL WHERE taken_id = ANY($1)")
+        .bind::<Array<BigInt>, _>(taken)
+        .execute(connection)
+        .await
+        .doing("keeping copies that were not given back")?;
+    Ok(())
+}
+
+/// Whether the changes of a run say that it took something.
+///
+/// # Errors
+/// When the database fails.
+pub async fn is_said_of(connection: &mut AsyncPgConnection, run: RunId) -> Result<bool> {
+    #[derive(QueryableByName)]
+    struct Said {
+        #[diesel(sql_type = Bool)]
+        said: bool,
+    }
+    let row: Said = sql_query(
+        "SELECT EXISTS (SELECT FROM entra_sync.membership_change \
+                        WHERE run_id = $1 AND action = 'remove') \
+             OR EXISTS (SELECT FROM entra_sync.change \
+                        WHERE run_id = $1 AND action IN ('deactivate', 'block', 'delete')) \
+             AS said",
+    )
+    .bind::<SqlUuid, _>(run.as_uuid())
+    .get_result(connection)
+    .await
+    .doing("asking whether the run took anything")?;
+    Ok(row.said)
 }
 
 /// Counts removals that no operator had approved; the guard of later passes

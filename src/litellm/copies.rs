@@ -6,13 +6,15 @@
 
 use std::collections::BTreeMap;
 
-use diesel::sql_types::{Jsonb, Text};
+use diesel::sql_types::{Array, Integer, Jsonb, Nullable, Text, Timestamp};
 use diesel::{QueryableByName, sql_query};
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::capabilities::Capabilities;
 use super::error::Result;
+use super::writing::Writing;
 use crate::db::QueryContext;
 
 /// A row as JSON.
@@ -33,9 +35,10 @@ pub(super) fn text<'a>(row: &'a Value, column: &str) -> Option<&'a str> {
     row.get(column).and_then(Value::as_str)
 }
 
-/// A reference to a row that may have gone since: it becomes NULL, as the
-/// foreign key would have made it had the row been there all along.
-pub(super) type Reference = (&'static str, &'static str);
+/// A column that refers to a row which may have gone since, the row's table and
+/// its key: the column becomes NULL, as the foreign key would have made it had
+/// the row been there all along.
+pub(super) type Reference = (&'static str, &'static str, &'static str);
 
 /// Inserts copies; a row that is there stays as it is. Returns the values of
 /// `key` of those that were inserted.
@@ -91,13 +94,61 @@ pub(super) async fn insert(
 }
 
 fn value(capabilities: &Capabilities, references: &[Reference], column: &str) -> String {
-    match references.iter().find(|(name, _)| *name == column) {
-        Some((_, table)) if capabilities.has(table, column) => format!(
-            "(SELECT o.\"{column}\" FROM \"{table}\" o WHERE o.\"{column}\" = r.\"{column}\")"
-        ),
+    match references.iter().find(|(name, _, _)| *name == column) {
+        Some((_, table, key)) if capabilities.has(table, key) => {
+            format!("(SELECT o.\"{key}\" FROM \"{table}\" o WHERE o.\"{key}\" = r.\"{column}\")")
+        }
         Some(_) => "NULL".to_owned(),
         None => format!("r.\"{column}\""),
     }
+}
+
+/// A row whose list named something, and where in the list.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, QueryableByName)]
+pub struct Mention {
+    /// The row's key.
+    #[diesel(sql_type = Text)]
+    pub id: String,
+    /// How many entries of the list stood before it.
+    #[diesel(sql_type = Integer)]
+    pub place: i32,
+}
+
+/// A column that holds a list of ids.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct List {
+    pub(super) table: &'static str,
+    pub(super) key: &'static str,
+    pub(super) column: &'static str,
+}
+
+/// Puts `entry` into these rows' lists, where it is missing: at its place, or
+/// at the end when it has none. `updated_at` moves with it when there is one.
+pub(super) async fn put_into_lists(
+    connection: &mut AsyncPgConnection,
+    writing: Writing<'_>,
+    list: List,
+    entry: &str,
+    rows: &[(&str, Option<i32>)],
+) -> Result<()> {
+    let List { table, key, column } = list;
+    let (ids, places): (Vec<&str>, Vec<Option<i32>>) = rows.iter().copied().unzip();
+    // Without COALESCE a NULL list would stay NULL for ever.
+    sql_query(format!(
+        "UPDATE \"{table}\" o SET \"{column}\" = COALESCE(CASE WHEN p.place IS NULL \
+            THEN o.\"{column}\" ELSE o.\"{column}\"[:p.place] END, '{{}}') || $1::text \
+            || COALESCE(o.\"{column}\"[p.place + 1:], '{{}}'), updated_at = $4 \
+         FROM unnest($2::text[], $3::int[]) AS p (id, place) \
+         WHERE o.\"{key}\" = p.id AND NOT $1 = ANY(COALESCE(o.\"{column}\", '{{}}'))"
+    ))
+    .bind::<Text, _>(entry)
+    .bind::<Array<Text>, _>(ids)
+    .bind::<Array<Nullable<Integer>>, _>(places)
+    .bind::<Timestamp, _>(writing.stamp())
+    .execute(connection)
+    .await
+    .doing(format!("putting {entry} back into lists of {table}"))?;
+    Ok(())
 }
 
 /// The INSERT that makes tombstones of the rows named `source`; `None` when

@@ -4,9 +4,11 @@
 //! Invariant: a key that somebody else blocked is never unblocked, and a key
 //! comes back only where none with its token is.
 
+mod switch;
+
 use std::collections::HashMap;
 
-use diesel::sql_types::{Array, Bool, Text, Timestamp};
+use diesel::sql_types::{Array, Bool, Nullable, Text, Timestamp};
 use diesel::{QueryableByName, sql_query};
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
 use serde::{Deserialize, Serialize};
@@ -17,6 +19,9 @@ use super::copies::{self, Copy, text};
 use super::error::Result;
 use super::writing::Writing;
 use crate::db::QueryContext;
+pub use switch::{SwitchedKey, TakenBlock};
+pub(super) use switch::{block, only, restore_blocks, unblock};
+use switch::{switch_off, switch_on};
 
 pub(super) const KEYS: &str = "LiteLLM_VerificationToken";
 const TOMBSTONES: &str = "LiteLLM_DeletedVerificationToken";
@@ -36,10 +41,18 @@ const LISTS: [&str; 4] = [
 
 /// What a key refers to by a foreign key.
 const REFERENCES: [copies::Reference; 4] = [
-    ("budget_id", "LiteLLM_BudgetTable"),
-    ("organization_id", "LiteLLM_OrganizationTable"),
-    ("object_permission_id", "LiteLLM_ObjectPermissionTable"),
-    ("project_id", "LiteLLM_ProjectTable"),
+    ("budget_id", "LiteLLM_BudgetTable", "budget_id"),
+    (
+        "organization_id",
+        "LiteLLM_OrganizationTable",
+        "organization_id",
+    ),
+    (
+        "object_permission_id",
+        "LiteLLM_ObjectPermissionTable",
+        "object_permission_id",
+    ),
+    ("project_id", "LiteLLM_ProjectTable", "project_id"),
 ];
 
 /// A key that was deleted, as it was.
@@ -58,22 +71,17 @@ impl TakenKey {
         text(&self.key, "token")
     }
 
+    /// `key_alias`.
+    #[must_use]
+    pub fn alias(&self) -> Option<&str> {
+        text(&self.key, "key_alias")
+    }
+
     /// `user_id` of its owner.
     #[must_use]
     pub fn user(&self) -> Option<&str> {
         text(&self.key, "user_id")
     }
-}
-
-/// A key whose `blocked` was changed.
-#[derive(Debug, Clone, PartialEq, Eq, QueryableByName)]
-pub struct SwitchedKey {
-    /// `token`.
-    #[diesel(sql_type = Text)]
-    pub token: String,
-    /// `user_id`.
-    #[diesel(sql_type = Text)]
-    pub user: String,
 }
 
 #[derive(QueryableByName)]
@@ -180,8 +188,18 @@ fn tombstones(writing: Writing<'_>) -> Option<String> {
     )
 }
 
+/// Keys that came back.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Restored {
+    /// `token` of each.
+    pub tokens: Vec<String>,
+    /// Those of them whose `key_alias` another key has by now: LiteLLM lets no
+    /// two keys have one alias, so they came back without.
+    pub without_alias: Vec<String>,
+}
+
 /// Puts back keys of these users, with their mappings, where no key with that
-/// token is. Returns the tokens.
+/// token is. A mapping whose claim leads to another key by now stays away.
 ///
 /// The tombstones stay: they are LiteLLM's record that the key was deleted
 /// then, which remains true, and a role that cannot delete them cannot hide
@@ -190,22 +208,87 @@ pub(super) async fn restore(
     connection: &mut AsyncPgConnection,
     writing: Writing<'_>,
     taken: &[&TakenKey],
-) -> Result<Vec<String>> {
-    let rows: Vec<&Value> = taken.iter().map(|taken| &taken.key).collect();
+) -> Result<Restored> {
+    if taken.is_empty() {
+        return Ok(Restored::default());
+    }
+    let aliases: Vec<&str> = taken.iter().filter_map(|key| key.alias()).collect();
+    let used = present(connection, &[], &aliases).await?;
+    let clashes = |key: &TakenKey| {
+        key.alias().is_some_and(|alias| {
+            used.iter().any(|other| {
+                other.alias.as_deref() == Some(alias) && Some(other.token.as_str()) != key.token()
+            })
+        })
+    };
+    let rows: Vec<Value> = taken
+        .iter()
+        .map(|taken| {
+            let mut row = taken.key.clone();
+            if clashes(taken) {
+                row["key_alias"] = Value::Null;
+            }
+            row
+        })
+        .collect();
+    let rows: Vec<&Value> = rows.iter().collect();
     let capabilities = writing.capabilities;
-    let restored =
+    let tokens =
         copies::insert(connection, capabilities, KEYS, "token", &REFERENCES, &rows).await?;
+    let is_back = |key: &TakenKey| {
+        key.token()
+            .is_some_and(|token| tokens.iter().any(|there| there == token))
+    };
     let mappings: Vec<&Value> = taken
         .iter()
-        .filter(|key| {
-            key.token()
-                .is_some_and(|token| restored.iter().any(|there| there == token))
-        })
+        .filter(|key| is_back(key))
         .flat_map(|key| &key.mappings)
         .collect();
     copies::insert(connection, capabilities, MAPPINGS, "id", &[], &mappings).await?;
-    follow_owners(connection, writing, &restored).await?;
-    Ok(restored)
+    follow_owners(connection, writing, &tokens).await?;
+    let without_alias = taken
+        .iter()
+        .filter(|key| is_back(key) && clashes(key))
+        .filter_map(|key| key.token().map(str::to_owned))
+        .collect();
+    Ok(Restored {
+        tokens,
+        without_alias,
+    })
+}
+
+/// A key that is there.
+#[derive(Debug, Clone, PartialEq, Eq, QueryableByName)]
+pub struct PresentKey {
+    /// `token`.
+    #[diesel(sql_type = Text)]
+    pub token: String,
+    /// `key_alias`.
+    #[diesel(sql_type = Nullable<Text>)]
+    pub alias: Option<String>,
+}
+
+/// Those keys that have one of these tokens or one of these aliases.
+///
+/// # Errors
+/// When the database fails.
+pub async fn present(
+    connection: &mut AsyncPgConnection,
+    tokens: &[&str],
+    aliases: &[&str],
+) -> Result<Vec<PresentKey>> {
+    if tokens.is_empty() && aliases.is_empty() {
+        return Ok(Vec::new());
+    }
+    Ok(sql_query(
+        "SELECT token, key_alias AS alias FROM \"LiteLLM_VerificationToken\" \
+         WHERE token = ANY($1) OR key_alias = ANY($2) ORDER BY token COLLATE \"C\"",
+    )
+    .bind::<Array<Text>, _>(tokens)
+    .bind::<Array<Text>, _>(aliases)
+    .load(connection)
+    .await
+    .doing("looking for keys that are there")?)
 }
 
 /// A person may have been deactivated or come back since the key was deleted:
@@ -236,73 +319,7 @@ async fn follow_owners(
     .doing("asking whether the owners of restored keys are active")?;
     let (active, inactive): (Vec<Owned>, Vec<Owned>) = owned.into_iter().partition(|o| o.active);
     let tokens = |owned: Vec<Owned>| owned.into_iter().map(|o| o.token).collect::<Vec<_>>();
-    switch(connection, writing, UNBLOCK, &tokens(active)).await?;
-    switch(connection, writing, BLOCK, &tokens(inactive)).await?;
+    switch_on(connection, writing, &tokens(active)).await?;
+    switch_off(connection, writing, &tokens(inactive)).await?;
     Ok(())
-}
-
-/// Keys whose `blocked` is NULL are not blocked (litellm-contract 2h).
-const BLOCK: &str = "UPDATE \"LiteLLM_VerificationToken\" k SET blocked = true, \
-        metadata = CASE WHEN jsonb_typeof(k.metadata) = 'object' THEN k.metadata \
-                        ELSE '{}'::jsonb END || '{\"scim_blocked\": true}'::jsonb, \
-        updated_at = $2 \
-     WHERE k.token = ANY($1) AND k.blocked IS NOT TRUE RETURNING k.token, k.user_id AS \"user\"";
-
-/// Only with the marker: what an administrator blocked stays blocked.
-const UNBLOCK: &str = "UPDATE \"LiteLLM_VerificationToken\" k SET blocked = false, \
-        metadata = k.metadata - 'scim_blocked', updated_at = $2 \
-     WHERE k.token = ANY($1) AND k.blocked AND jsonb_typeof(k.metadata) = 'object' \
-       AND k.metadata -> 'scim_blocked' = 'true'::jsonb \
-     RETURNING k.token, k.user_id AS \"user\"";
-
-/// Blocks all keys of these users that are not blocked, with SCIM's marker.
-pub(super) async fn block(
-    connection: &mut AsyncPgConnection,
-    writing: Writing<'_>,
-    users: &[String],
-) -> Result<Vec<SwitchedKey>> {
-    let tokens = lock_of_users(connection, users).await?;
-    switch(connection, writing, BLOCK, &tokens).await
-}
-
-/// Unblocks those keys of these users that carry SCIM's marker.
-pub(super) async fn unblock(
-    connection: &mut AsyncPgConnection,
-    writing: Writing<'_>,
-    users: &[String],
-) -> Result<Vec<SwitchedKey>> {
-    let tokens = lock_of_users(connection, users).await?;
-    switch(connection, writing, UNBLOCK, &tokens).await
-}
-
-async fn lock_of_users(
-    connection: &mut AsyncPgConnection,
-    users: &[String],
-) -> Result<Vec<String>> {
-    let locked: Vec<Token> = sql_query(
-        "SELECT token FROM \"LiteLLM_VerificationToken\" \
-         WHERE user_id = ANY($1) ORDER BY token COLLATE \"C\" FOR UPDATE",
-    )
-    .bind::<Array<Text>, _>(users)
-    .load(connection)
-    .await
-    .doing("locking keys of users")?;
-    Ok(locked.into_iter().map(|row| row.token).collect())
-}
-
-async fn switch(
-    connection: &mut AsyncPgConnection,
-    writing: Writing<'_>,
-    statement: &str,
-    tokens: &[String],
-) -> Result<Vec<SwitchedKey>> {
-    if tokens.is_empty() {
-        return Ok(Vec::new());
-    }
-    Ok(sql_query(statement)
-        .bind::<Array<Text>, _>(tokens)
-        .bind::<Timestamp, _>(writing.stamp())
-        .load(connection)
-        .await
-        .doing("blocking or unblocking keys")?)
 }

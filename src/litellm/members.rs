@@ -2,7 +2,7 @@
 //! (litellm-contract 2d and 5).
 
 mod remove;
-mod restore;
+pub(super) mod restore;
 pub(super) mod roster;
 
 use diesel::sql_types::{Array, Bool, Double, Nullable, Text, Timestamp};

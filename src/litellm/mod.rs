@@ -24,6 +24,7 @@ mod writing;
 
 pub use audit::Audit;
 pub use capabilities::{Capabilities, probe};
+pub use copies::Mention;
 pub use defaults::hold_defaults;
 pub use error::{Error, Result};
 pub use rights::{Missing, Purpose, Right, missing as missing_rights, needed as needed_rights};

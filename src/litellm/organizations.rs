@@ -327,7 +327,7 @@ pub async fn restore_members(
         writing.capabilities,
         "LiteLLM_OrganizationMembership",
         "user_id",
-        &[("budget_id", "LiteLLM_BudgetTable")],
+        &[("budget_id", "LiteLLM_BudgetTable", "budget_id")],
         &rows,
     )
     .await

@@ -3,6 +3,7 @@
 
 mod belongings;
 mod delete;
+mod restore;
 
 use diesel::sql_types::{Array, BigInt, Bool, Double, Integer, Jsonb, Nullable, Text, Timestamp};
 use diesel::{QueryableByName, sql_query};
@@ -18,6 +19,7 @@ use crate::model::defaults::TeamDefaults;
 use crate::model::ids::{OrganizationId, TeamId};
 use belongings::Belongings;
 pub use delete::{Deletion, TakenTeam, delete, set_blocked};
+pub use restore::{RestoredTeam, TeamRestoration, restore};
 
 /// A team to insert.
 #[derive(Debug, Clone)]

@@ -15,7 +15,9 @@ use crate::model::defaults::UserDefaults;
 use crate::model::ids::UserId;
 use crate::model::policy::Limit;
 use crate::model::role::Role;
-pub use activity::{Administrators, Switched, Switching, deactivate, lower_role, reactivate};
+pub use activity::{
+    Administrators, Switched, Switching, TakenAccess, change_role, deactivate, reactivate, restore,
+};
 
 /// The lock under which LiteLLM counts billable users (litellm-contract 2c).
 const SEAT_LOCK: i64 = 468_530_001;

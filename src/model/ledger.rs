@@ -51,7 +51,7 @@ impl Origin {
 }
 
 /// A team in the ledger.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct OwnedTeam {
     /// Whether we made it.
     pub origin: Origin,
@@ -67,7 +67,7 @@ pub struct OwnedTeam {
 }
 
 /// Where a team that we made stands.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Placement {
     /// As it should be.
     Settled,
@@ -103,7 +103,7 @@ pub struct OwnedUser {
 }
 
 /// Whether a state in LiteLLM is our doing.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Ours {
     /// It is not.
     #[default]
@@ -114,7 +114,7 @@ pub enum Ours {
 
 /// The value of a column when we last wrote it. While the column still holds
 /// it, Entra's changes are followed; once it differs, a person changed it.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub enum LastWritten<T> {
     /// We never wrote the column: its value is a person's.
     #[default]

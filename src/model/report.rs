@@ -91,6 +91,8 @@ pub enum Kind {
     TeamMembership,
     /// A membership in an organization; the id is `organization/user`.
     OrganizationMembership,
+    /// A virtual key; the id is its `token`, a hash.
+    Key,
     /// An app role.
     AppRole,
     /// The whole source: tenant and Enterprise Application.
@@ -108,6 +110,7 @@ impl Kind {
             Self::User => "user",
             Self::TeamMembership => "team_membership",
             Self::OrganizationMembership => "organization_membership",
+            Self::Key => "key",
             Self::AppRole => "app_role",
             Self::Source => "source",
         }

@@ -1,6 +1,8 @@
 //! A plan as data: specific enough that whoever applies it has nothing left to
 //! decide.
 
+use serde::{Deserialize, Serialize};
+
 use super::removal::Removal;
 use super::removals::Deprovision;
 use super::restore::Restoration;
@@ -203,7 +205,7 @@ impl UserChange {
 }
 
 /// A person together with the LiteLLM row that stands for them.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct Member {
     /// The row.
     pub user: UserId,

@@ -5,7 +5,7 @@ use std::io::{self, Write};
 
 use sha2::{Digest, Sha256};
 
-use super::Plan;
+use super::{Item, Plan};
 
 /// Feeds what is written into a hash.
 struct Hasher(Sha256);
@@ -25,16 +25,21 @@ impl Plan {
     /// SHA-256 over the items that change something, as 64 hexadecimal digits.
     #[must_use]
     pub fn digest(&self) -> String {
-        let mut hasher = Hasher(Sha256::new());
-        for item in self.items().filter(super::Item::is_drift) {
-            // JSON is self-delimiting and its map keys are sorted, so no two
-            // lists of items give the same bytes. Hashing cannot fail, and an
-            // item is always representable.
-            let written = serde_json::to_writer(&mut hasher, &item);
-            debug_assert!(written.is_ok());
-            hasher.0.update(b"\n");
-        }
-        let digest = hasher.0.finalize();
-        digest.iter().map(|byte| format!("{byte:02x}")).collect()
+        of(self.items().filter(Item::is_drift))
     }
+}
+
+/// Over these items, in their order.
+pub(super) fn of(items: impl Iterator<Item = Item>) -> String {
+    let mut hasher = Hasher(Sha256::new());
+    for item in items {
+        // JSON is self-delimiting and its map keys are sorted, so no two lists
+        // of items give the same bytes. Hashing cannot fail, and an item is
+        // always representable.
+        let written = serde_json::to_writer(&mut hasher, &item);
+        debug_assert!(written.is_ok());
+        hasher.0.update(b"\n");
+    }
+    let digest = hasher.0.finalize();
+    digest.iter().map(|byte| format!("{byte:02x}")).collect()
 }

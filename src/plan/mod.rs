@@ -29,6 +29,7 @@ mod restore;
 #[cfg(test)]
 mod tests;
 mod text;
+pub mod undo;
 
 pub use change::{
     Adopted, DefaultTeamChange, FieldChange, Member, MemberList, OrganizationChange,

@@ -2,6 +2,7 @@
 
 use std::cmp::Ordering;
 
+use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use super::change::Member;
@@ -11,8 +12,9 @@ use crate::model::ledger::Ours;
 use crate::model::report::Kind;
 use crate::model::role::Role;
 
-/// Something Entra no longer wants, or no longer wants so.
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// Something Entra no longer wants, or no longer wants so. The ledger keeps it,
+/// as JSON, with the copy of what went: names of variants and fields stay.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Removal {
     /// A managed membership in a team.
     TeamMember {
@@ -67,7 +69,7 @@ pub enum Removal {
 }
 
 /// Why something is taken away.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub enum Why {
     /// The person left the group.
     LeftGroup,
@@ -128,6 +130,18 @@ impl Removal {
             | Self::OrganizationMember { member, .. }
             | Self::Deactivation { member, .. }
             | Self::LowerRole { member, .. } => Some(member.person),
+            Self::BlockTeam { .. } | Self::DeleteTeam { .. } => None,
+        }
+    }
+
+    /// The row concerned, if it is about a person.
+    #[must_use]
+    pub const fn user(&self) -> Option<&UserId> {
+        match self {
+            Self::TeamMember { member, .. }
+            | Self::OrganizationMember { member, .. }
+            | Self::Deactivation { member, .. }
+            | Self::LowerRole { member, .. } => Some(&member.user),
             Self::BlockTeam { .. } | Self::DeleteTeam { .. } => None,
         }
     }
@@ -225,17 +239,10 @@ impl Removal {
 
 impl Ord for Removal {
     fn cmp(&self, other: &Self) -> Ordering {
-        let user = |removal: &Self| match removal {
-            Self::TeamMember { member, .. }
-            | Self::OrganizationMember { member, .. }
-            | Self::Deactivation { member, .. }
-            | Self::LowerRole { member, .. } => Some(member.user.clone()),
-            Self::BlockTeam { .. } | Self::DeleteTeam { .. } => None::<UserId>,
-        };
         self.rank()
             .cmp(&other.rank())
             .then_with(|| self.group().cmp(&other.group()))
-            .then_with(|| user(self).cmp(&user(other)))
+            .then_with(|| self.user().cmp(&other.user()))
             .then_with(|| self.person().cmp(&other.person()))
     }
 }

@@ -12,6 +12,7 @@ mod ending;
 mod error;
 mod progress;
 mod report;
+mod undo;
 mod write;
 
 use std::sync::Arc;
@@ -37,6 +38,7 @@ use crate::{entra, sync::write::Writer};
 pub use error::{Error, Result};
 pub use progress::{Phase, Progress, Watch, Written};
 pub use report::{Report, failed_plan_json, plan_json};
+pub use undo::{UndoRequest, Undone, undo_json};
 
 /// One Enterprise Application and the database it is kept in step with. Made
 /// once, it keeps its connections, token and throttling between passes.

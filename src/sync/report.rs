@@ -11,6 +11,7 @@ use crate::model::ids::RunId;
 use crate::model::report::{
     Counts, DirectoryCounts, Held, Kind, Mode, ObjectError, Skipped, Status, Trigger,
 };
+use crate::plan::undo::Undo;
 use crate::plan::{Item, Plan};
 
 /// A pass's report, whether it went well or not.
@@ -72,12 +73,7 @@ impl Report {
     }
 
     pub(super) fn written(&mut self, tally: Tally, now: DateTime<Utc>) {
-        self.changes = tally.counts;
-        self.skipped.extend(tally.skipped);
-        self.skipped.sort();
-        self.skipped.dedup();
-        self.errors.extend(tally.errors);
-        self.errors.sort();
+        self.done(tally, now);
         self.status = if self.held.is_some() {
             Status::Held
         } else if !self.errors.is_empty() {
@@ -87,6 +83,31 @@ impl Report {
         } else {
             Status::Succeeded
         };
+    }
+
+    pub(super) fn undoing(&mut self, undo: &Undo) {
+        self.plan_digest = Some(undo.digest());
+        self.skipped = undo.skipped();
+    }
+
+    pub(super) fn undone(&mut self, undo: &Undo, tally: Tally, now: DateTime<Utc>) {
+        self.done(tally, now);
+        self.status = if !self.errors.is_empty() {
+            Status::Partial
+        } else if self.changes.total() == 0 && undo.returns.is_empty() {
+            Status::Unchanged
+        } else {
+            Status::Succeeded
+        };
+    }
+
+    fn done(&mut self, tally: Tally, now: DateTime<Utc>) {
+        self.changes = tally.counts;
+        self.skipped.extend(tally.skipped);
+        self.skipped.sort();
+        self.skipped.dedup();
+        self.errors.extend(tally.errors);
+        self.errors.sort();
         self.finished_at = Some(now);
     }
 

@@ -53,4 +53,5 @@ mod taking_users_access;
 mod team_defaults;
 mod times;
 mod two_schemas;
+mod undo;
 mod user_defaults;

@@ -2,7 +2,7 @@
 
 use entra_sync::litellm::organizations::Found;
 use entra_sync::litellm::teams::{self, Deletion};
-use entra_sync::litellm::{Audit, audit, members};
+use entra_sync::litellm::{Audit, Mention, audit, members};
 use entra_sync::model::ids::TeamId;
 use entra_sync::model::target::Block;
 use serde_json::{Value, json};
@@ -81,8 +81,11 @@ async fn a_team_goes_with_its_members_keys_and_every_mention() {
     assert_eq!(taken.memberships.len(), 2);
     assert_eq!(taken.keys.len(), 1);
     assert_eq!(taken.keys[0].mappings.len(), 1);
-    assert_eq!(taken.users, ["ada", "bob", "stray"]);
-    assert_eq!(taken.access_groups, ["g"]);
+    let ids = |mentions: &[Mention]| -> Vec<String> {
+        mentions.iter().map(|mention| mention.id.clone()).collect()
+    };
+    assert_eq!(ids(&taken.users), ["ada", "bob", "stray"]);
+    assert_eq!(ids(&taken.access_groups), ["g"]);
     let mut now = before.differences(&hands.database).await;
     let team = now.remove("LiteLLM_TeamTable").expect("the row");
     assert_eq!((team.gone.len(), team.new.len()), (1, 0));
@@ -221,7 +224,7 @@ async fn an_older_litellm_deletes_without_a_tombstone() {
         panic!("the team was there");
     };
     assert_eq!(taken.keys.len(), 1);
-    assert_eq!(taken.access_groups, Vec::<String>::new());
+    assert_eq!(taken.access_groups, []);
 }
 
 #[tokio::test(flavor = "multi_thread")]

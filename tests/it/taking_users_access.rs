@@ -176,7 +176,7 @@ async fn a_role_is_lowered_only_while_it_is_what_the_plan_saw() {
         (Role::InternalUser, Found::Moved),
     ] {
         let mut transaction = hands.begin().await;
-        let found = users::lower_role(
+        let found = users::change_role(
             &mut transaction,
             hands.writing(),
             &ada,

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, HashMap};
 
 use diesel::sql_types::{Array, Bool, Integer, Nullable, Text, Uuid as SqlUuid};
-use diesel::{QueryableByName, sql_query};
+use diesel::{OptionalExtension, QueryableByName, sql_query};
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
 use futures::TryStreamExt;
 use uuid::Uuid;
@@ -78,6 +78,26 @@ struct MembersRow {
     people: Vec<Uuid>,
 }
 
+const TEAMS: &str = "SELECT group_id, origin, alias_written, alias, models_written, models, \
+     awaits_organization, blocked_by_us FROM entra_sync.owned_team";
+
+impl TeamRow {
+    fn read(self) -> Result<(GroupId, OwnedTeam)> {
+        let team = OwnedTeam {
+            origin: origin(&self.origin, "owned_team.origin")?,
+            alias: last_written(self.alias_written, self.alias),
+            models: last_written(self.models_written, self.models),
+            placement: if self.awaits_organization {
+                Placement::AwaitsOrganization
+            } else {
+                Placement::Settled
+            },
+            block: ours(self.blocked_by_us),
+        };
+        Ok((GroupId::new(self.group_id), team))
+    }
+}
+
 fn last_written<T>(written: bool, value: Option<T>) -> LastWritten<T> {
     if written {
         LastWritten::wrote(value)
@@ -120,30 +140,28 @@ async fn teams(
     connection: &mut AsyncPgConnection,
     source: SourceId,
 ) -> Result<BTreeMap<GroupId, OwnedTeam>> {
-    let rows: Vec<TeamRow> = sql_query(
-        "SELECT group_id, origin, alias_written, alias, models_written, models, \
-         awaits_organization, blocked_by_us FROM entra_sync.owned_team WHERE source_id = $1",
-    )
-    .bind::<Integer, _>(source.get())
-    .load(connection)
-    .await
-    .doing("reading the teams we own")?;
-    rows.into_iter()
-        .map(|row| {
-            let team = OwnedTeam {
-                origin: origin(&row.origin, "owned_team.origin")?,
-                alias: last_written(row.alias_written, row.alias),
-                models: last_written(row.models_written, row.models),
-                placement: if row.awaits_organization {
-                    Placement::AwaitsOrganization
-                } else {
-                    Placement::Settled
-                },
-                block: ours(row.blocked_by_us),
-            };
-            Ok((GroupId::new(row.group_id), team))
-        })
-        .collect()
+    let rows: Vec<TeamRow> = sql_query(format!("{TEAMS} WHERE source_id = $1"))
+        .bind::<Integer, _>(source.get())
+        .load(connection)
+        .await
+        .doing("reading the teams we own")?;
+    rows.into_iter().map(TeamRow::read).collect()
+}
+
+/// One team, if it is ours.
+pub(super) async fn team(
+    connection: &mut AsyncPgConnection,
+    source: SourceId,
+    group: GroupId,
+) -> Result<Option<OwnedTeam>> {
+    let row: Option<TeamRow> = sql_query(format!("{TEAMS} WHERE source_id = $1 AND group_id = $2"))
+        .bind::<Integer, _>(source.get())
+        .bind::<SqlUuid, _>(group.as_uuid())
+        .get_result(connection)
+        .await
+        .optional()
+        .doing("reading a team we own")?;
+    Ok(row.map(TeamRow::read).transpose()?.map(|(_, team)| team))
 }
 
 async fn organizations(

@@ -1,13 +1,15 @@
 //! Small changes of what is ours: what we blocked, deactivated or lowered.
 
-use diesel::sql_query;
 use diesel::sql_types::{Array, Bool, Integer, Text, Uuid as SqlUuid};
+use diesel::{QueryableByName, sql_query};
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
+use serde::{Deserialize, Serialize};
+use uuid::Uuid;
 
 use crate::db::QueryContext;
 use crate::ledger::error::Result;
-use crate::model::ids::{GroupId, PersonId, SourceId};
-use crate::model::ledger::Ours;
+use crate::model::ids::{GroupId, PersonId, SourceId, UserId};
+use crate::model::ledger::{Origin, Ours, OwnedTeam};
 use crate::model::role::Role;
 
 /// Whether these people's deactivation is ours.
@@ -76,15 +78,57 @@ pub async fn mark_role(
     Ok(())
 }
 
-/// A team that is no more, with its managed members.
+/// What the ledger held of a team.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ForgottenTeam {
+    /// The team, if it was ours.
+    pub team: Option<OwnedTeam>,
+    /// Its managed members.
+    pub members: Vec<ManagedMember>,
+}
+
+/// A managed member of a team, with the row that stands for the person.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ManagedMember {
+    /// Who.
+    pub person: PersonId,
+    /// The row.
+    pub user: UserId,
+    /// How the membership came to be ours.
+    pub origin: Origin,
+}
+
+/// A team that is no more, with its managed members. Returns what was held.
 ///
 /// # Errors
-/// When the database fails.
+/// When the database fails or a newer version wrote the ledger.
 pub async fn forget_team(
     connection: &mut AsyncPgConnection,
     source: SourceId,
     group: GroupId,
-) -> Result<()> {
+) -> Result<ForgottenTeam> {
+    #[derive(QueryableByName)]
+    struct Member {
+        #[diesel(sql_type = SqlUuid)]
+        person_id: Uuid,
+        #[diesel(sql_type = Text)]
+        user_id: String,
+        #[diesel(sql_type = Bool)]
+        adopted: bool,
+    }
+    let team = super::load::team(connection, source, group).await?;
+    let members: Vec<Member> = sql_query(
+        "DELETE FROM entra_sync.owned_team_member m USING entra_sync.owned_user u \
+         WHERE m.source_id = $1 AND m.group_id = $2 \
+           AND u.source_id = m.source_id AND u.person_id = m.person_id \
+         RETURNING m.person_id, u.user_id, m.adopted",
+    )
+    .bind::<Integer, _>(source.get())
+    .bind::<SqlUuid, _>(group.as_uuid())
+    .load(connection)
+    .await
+    .doing("forgetting members of a team")?;
+    // Also members of whom no row is known.
     for table in ["owned_team_member", "owned_team"] {
         sql_query(format!(
             "DELETE FROM entra_sync.{table} WHERE source_id = $1 AND group_id = $2"
@@ -95,5 +139,18 @@ pub async fn forget_team(
         .await
         .doing("forgetting a team")?;
     }
-    Ok(())
+    let mut members: Vec<ManagedMember> = members
+        .into_iter()
+        .map(|row| ManagedMember {
+            person: PersonId::new(row.person_id),
+            user: UserId::new(row.user_id),
+            origin: if row.adopted {
+                Origin::Adopted
+            } else {
+                Origin::Created
+            },
+        })
+        .collect();
+    members.sort_by_key(|member| member.person);
+    Ok(ForgottenTeam { team, members })
 }

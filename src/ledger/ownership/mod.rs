@@ -10,7 +10,9 @@ mod record;
 
 pub use due::{await_default_teams, settle_default_teams};
 pub use load::{Extent, extent, load};
-pub use mark::{forget_team, mark_blocked, mark_deactivated, mark_role};
+pub use mark::{
+    ForgottenTeam, ManagedMember, forget_team, mark_blocked, mark_deactivated, mark_role,
+};
 pub use record::{
     Membership, forget_organization_members, forget_team_members, record_organization_members,
     record_organizations, record_team_members, record_teams, record_users,

@@ -1,8 +1,8 @@
 //! Records what has just been written or adopted, inside the transaction that
 //! did it.
 
-use diesel::sql_query;
 use diesel::sql_types::{Array, Bool, Integer, Jsonb, Nullable, Text, Uuid as SqlUuid};
+use diesel::{QueryableByName, sql_query};
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
 use serde_json::Value;
 use uuid::Uuid;
@@ -276,7 +276,7 @@ async fn record_members(
     Ok(())
 }
 
-/// These team memberships are no longer ours.
+/// These team memberships are no longer ours. Returns those that were.
 ///
 /// # Errors
 /// When the database fails.
@@ -284,11 +284,11 @@ pub async fn forget_team_members(
     connection: &mut AsyncPgConnection,
     source: SourceId,
     members: &[(GroupId, PersonId)],
-) -> Result<()> {
+) -> Result<Vec<Membership>> {
     forget_members(connection, source, members, "owned_team_member").await
 }
 
-/// These organization memberships are no longer ours.
+/// These organization memberships are no longer ours. Returns those that were.
 ///
 /// # Errors
 /// When the database fails.
@@ -296,8 +296,18 @@ pub async fn forget_organization_members(
     connection: &mut AsyncPgConnection,
     source: SourceId,
     members: &[(GroupId, PersonId)],
-) -> Result<()> {
+) -> Result<Vec<Membership>> {
     forget_members(connection, source, members, "owned_organization_member").await
+}
+
+#[derive(QueryableByName)]
+struct Forgotten {
+    #[diesel(sql_type = SqlUuid)]
+    group_id: Uuid,
+    #[diesel(sql_type = SqlUuid)]
+    person_id: Uuid,
+    #[diesel(sql_type = Bool)]
+    adopted: bool,
 }
 
 async fn forget_members(
@@ -305,24 +315,36 @@ async fn forget_members(
     source: SourceId,
     members: &[(GroupId, PersonId)],
     table: &str,
-) -> Result<()> {
+) -> Result<Vec<Membership>> {
     if members.is_empty() {
-        return Ok(());
+        return Ok(Vec::new());
     }
     let (groups, people): (Vec<Uuid>, Vec<Uuid>) = members
         .iter()
         .map(|(group, person)| (group.as_uuid(), person.as_uuid()))
         .unzip();
-    sql_query(format!(
+    let forgotten: Vec<Forgotten> = sql_query(format!(
         "DELETE FROM entra_sync.{table} o \
          USING unnest($2::uuid[], $3::uuid[]) AS m (group_id, person_id) \
-         WHERE o.source_id = $1 AND o.group_id = m.group_id AND o.person_id = m.person_id"
+         WHERE o.source_id = $1 AND o.group_id = m.group_id AND o.person_id = m.person_id \
+         RETURNING o.group_id, o.person_id, o.adopted"
     ))
     .bind::<Integer, _>(source.get())
     .bind::<Array<SqlUuid>, _>(groups)
     .bind::<Array<SqlUuid>, _>(people)
-    .execute(connection)
+    .load(connection)
     .await
     .doing("forgetting memberships")?;
-    Ok(())
+    Ok(forgotten
+        .into_iter()
+        .map(|row| {
+            let origin = if row.adopted {
+                Origin::Adopted
+            } else {
+                Origin::Created
+            };
+            let (group, person) = (GroupId::new(row.group_id), PersonId::new(row.person_id));
+            (group, person, origin)
+        })
+        .collect())
 }

@@ -3,7 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use diesel::sql_types::{Array, Jsonb, Nullable, Text, Timestamp};
+use diesel::sql_types::{Array, BigInt, Jsonb, Nullable, Text, Timestamp};
 use diesel::{QueryableByName, sql_query};
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
 use serde::{Deserialize, Serialize};
@@ -12,7 +12,7 @@ use serde_json::Value;
 use super::roster::ROSTER;
 use crate::db::QueryContext;
 use crate::litellm::audit::Audit;
-use crate::litellm::copies::{self, Copy, text};
+use crate::litellm::copies::{self, Copy, Mention, text};
 use crate::litellm::error::Result;
 use crate::litellm::keys::{self, TakenKey};
 use crate::litellm::users;
@@ -26,6 +26,14 @@ pub struct TakenMember {
     pub user: String,
     /// Its entry in `members_with_roles`; the first, should there be several.
     pub entry: Option<Value>,
+    /// How many entries stood before it, those not counted who were taken with
+    /// it and come before it in the list of the taken: whoever puts them back
+    /// begins with the last, as one does with things taken one by one.
+    #[serde(default)]
+    pub place: Option<i64>,
+    /// How many of the user's `teams` stood before this one.
+    #[serde(default)]
+    pub place_in_teams: Option<i32>,
     /// Its row in `LiteLLM_TeamMembership`: spend, budget, total spend.
     pub membership: Option<Value>,
     /// Its keys of this team.
@@ -56,6 +64,20 @@ pub enum Removal {
 struct OnRoster {
     #[diesel(sql_type = Nullable<Jsonb>)]
     entry: Option<Value>,
+    #[diesel(sql_type = Nullable<BigInt>)]
+    place: Option<i64>,
+}
+
+/// An entry of a roster, and how many stand before it.
+pub(super) struct Entry {
+    pub(super) entry: Value,
+    place: i64,
+}
+
+impl Entry {
+    pub(super) fn user(&self) -> Option<&str> {
+        text(&self.entry, "user_id")
+    }
 }
 
 /// Takes users off the roster, out of their `teams` and out of TeamMembership,
@@ -77,22 +99,37 @@ pub async fn remove(
     };
     let admins: BTreeSet<&str> = entries
         .iter()
-        .filter(|entry| text(entry, "role") != Some("user"))
-        .filter_map(|entry| text(entry, "user_id"))
+        .filter(|entry| text(&entry.entry, "role") != Some("user"))
+        .filter_map(Entry::user)
         .collect();
     let going: Vec<&str> = wanted.difference(&admins).copied().collect();
     users::lock(connection, &going).await?;
 
     let mut taken: BTreeMap<String, TakenMember> = BTreeMap::new();
+    // Of a user's several entries the first comes back: the others are gone as
+    // if they had never been before it.
+    let mut repeated = 0;
     for entry in &entries {
-        if let Some(user) = text(entry, "user_id").filter(|user| !admins.contains(user)) {
-            member(&mut taken, user)
-                .entry
-                .get_or_insert_with(|| entry.clone());
+        if let Some(user) = entry.user().filter(|user| !admins.contains(user)) {
+            let taken = member(&mut taken, user);
+            if taken.entry.is_some() {
+                repeated += 1;
+            } else {
+                taken.entry = Some(entry.entry.clone());
+                taken.place = Some(entry.place - repeated);
+            }
         }
     }
-    for user in remove_from_users(connection, writing, team, &going).await? {
-        member(&mut taken, &user);
+    let mut gone_before: Vec<i64> = Vec::new();
+    for taken in taken.values_mut() {
+        if let Some(place) = taken.place {
+            let before = gone_before.iter().filter(|gone| **gone < place).count();
+            gone_before.push(place);
+            taken.place = Some(place - i64::try_from(before).unwrap_or_default());
+        }
+    }
+    for mention in remove_from_users(connection, writing, team, &going).await? {
+        member(&mut taken, &mention.id).place_in_teams = Some(mention.place);
     }
     for row in delete_memberships(connection, team, &going).await? {
         if let Some(user) = text(&row, "user_id") {
@@ -126,17 +163,20 @@ fn member<'a>(taken: &'a mut BTreeMap<String, TakenMember>, user: &str) -> &'a m
     })
 }
 
-/// The entries of these users; `None` when there is no team.
-async fn entries(
+/// The entries of these users, in the roster's order; `None` when there is no
+/// team.
+pub(super) async fn entries(
     connection: &mut AsyncPgConnection,
     team: &TeamId,
     users: &BTreeSet<&str>,
-) -> Result<Option<Vec<Value>>> {
+) -> Result<Option<Vec<Entry>>> {
     let rows: Vec<OnRoster> = sql_query(format!(
-        "SELECT s.entry FROM \"LiteLLM_TeamTable\" t LEFT JOIN LATERAL ( \
-             SELECT e.entry FROM jsonb_array_elements({ROSTER}) AS e (entry) \
+        "SELECT s.entry, s.position - 1 AS place \
+         FROM \"LiteLLM_TeamTable\" t LEFT JOIN LATERAL ( \
+             SELECT e.entry, e.position \
+             FROM jsonb_array_elements({ROSTER}) WITH ORDINALITY AS e (entry, position) \
              WHERE e.entry ->> 'user_id' IN (SELECT unnest($2::text[]))) s ON true \
-         WHERE t.team_id = $1"
+         WHERE t.team_id = $1 ORDER BY s.position"
     ))
     .bind::<Text, _>(team.as_str())
     .bind::<Array<Text>, _>(users.iter().copied().collect::<Vec<_>>())
@@ -146,31 +186,39 @@ async fn entries(
     if rows.is_empty() {
         return Ok(None);
     }
-    Ok(Some(rows.into_iter().filter_map(|row| row.entry).collect()))
+    Ok(Some(
+        rows.into_iter()
+            .filter_map(|row| {
+                Some(Entry {
+                    entry: row.entry?,
+                    place: row.place?,
+                })
+            })
+            .collect(),
+    ))
 }
 
+/// The rows are locked, so that what the subquery sees is what is changed.
 async fn remove_from_users(
     connection: &mut AsyncPgConnection,
     writing: Writing<'_>,
     team: &TeamId,
     users: &[&str],
-) -> Result<Vec<String>> {
-    #[derive(QueryableByName)]
-    struct Left {
-        #[diesel(sql_type = Text)]
-        user_id: String,
-    }
-    let left: Vec<Left> = sql_query(
-        "UPDATE \"LiteLLM_UserTable\" SET teams = array_remove(teams, $1), updated_at = $3 \
-         WHERE user_id = ANY($2) AND $1 = ANY(teams) RETURNING user_id",
+) -> Result<Vec<Mention>> {
+    Ok(sql_query(
+        "UPDATE \"LiteLLM_UserTable\" u \
+         SET teams = array_remove(u.teams, $1), updated_at = $3 \
+         FROM (SELECT o.user_id, array_position(o.teams, $1) - 1 AS place \
+               FROM \"LiteLLM_UserTable\" o \
+               WHERE o.user_id = ANY($2) AND $1 = ANY(o.teams)) was \
+         WHERE u.user_id = was.user_id RETURNING u.user_id AS id, was.place",
     )
     .bind::<Text, _>(team.as_str())
     .bind::<Array<Text>, _>(users)
     .bind::<Timestamp, _>(writing.stamp())
     .load(connection)
     .await
-    .doing(format!("taking team {team} from its members"))?;
-    Ok(left.into_iter().map(|row| row.user_id).collect())
+    .doing(format!("taking team {team} from its members"))?)
 }
 
 async fn delete_memberships(

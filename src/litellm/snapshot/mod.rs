@@ -23,7 +23,7 @@ use super::error::Result;
 use super::users::COUNT_BILLABLE;
 use crate::db::QueryContext;
 use crate::model::directory::{Attributes, Directory};
-use crate::model::ids::{OrganizationId, PersonId, TeamId, UserId};
+use crate::model::ids::{GroupId, OrganizationId, PersonId, TeamId, UserId};
 use crate::model::ledger::Owned;
 use crate::model::policy::Policy;
 use crate::model::target::Target;
@@ -74,6 +74,25 @@ impl Interest {
         interest
             .organizations
             .extend(policy.team_defaults.organization.clone());
+        interest
+    }
+}
+
+impl Interest {
+    /// These users, and the teams and organizations of these groups.
+    #[must_use]
+    pub fn in_these(
+        users: impl IntoIterator<Item = UserId>,
+        groups: impl IntoIterator<Item = GroupId>,
+    ) -> Self {
+        let mut interest = Self::default();
+        for group in groups {
+            interest.teams.insert(TeamId::of(group));
+            interest.organizations.insert(OrganizationId::of(group));
+        }
+        interest
+            .subjects
+            .extend(users.into_iter().map(|user| user.to_string()));
         interest
     }
 }

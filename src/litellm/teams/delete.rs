@@ -13,7 +13,7 @@ use serde_json::Value;
 use super::Id;
 use crate::db::QueryContext;
 use crate::litellm::audit::{self, Audit};
-use crate::litellm::copies::{self, Copy, text};
+use crate::litellm::copies::{self, Copy, Mention, text};
 use crate::litellm::error::Result;
 use crate::litellm::keys::{self, TakenKey};
 use crate::litellm::members::roster::ROSTER;
@@ -22,9 +22,9 @@ use crate::litellm::writing::Writing;
 use crate::model::ids::TeamId;
 use crate::model::target::Block;
 
-const TEAMS: &str = "LiteLLM_TeamTable";
+pub(super) const TEAMS: &str = "LiteLLM_TeamTable";
+pub(super) const ACCESS_GROUPS: &str = "LiteLLM_AccessGroupTable";
 const TOMBSTONES: &str = "LiteLLM_DeletedTeamTable";
-const ACCESS_GROUPS: &str = "LiteLLM_AccessGroupTable";
 
 /// LiteLLM's tombstone has no place for these.
 const NOT_KEPT: [&str; 2] = ["budget_limits", "default_team_member_models"];
@@ -71,10 +71,10 @@ pub struct TakenTeam {
     pub memberships: Vec<Value>,
     /// Its members' keys.
     pub keys: Vec<TakenKey>,
-    /// `user_id` of those whose `teams` named it, sorted.
-    pub users: Vec<String>,
-    /// Access groups that named it.
-    pub access_groups: Vec<String>,
+    /// Users whose `teams` named it, sorted.
+    pub users: Vec<Mention>,
+    /// Access groups that named it, sorted.
+    pub access_groups: Vec<Mention>,
 }
 
 /// How a deletion ended.
@@ -121,7 +121,8 @@ pub async fn delete(
     })))
 }
 
-async fn exists(connection: &mut AsyncPgConnection, team: &TeamId) -> Result<bool> {
+/// Whether there is a team of this id.
+pub(super) async fn exists(connection: &mut AsyncPgConnection, team: &TeamId) -> Result<bool> {
     let found: Option<Id> =
         sql_query("SELECT team_id AS id FROM \"LiteLLM_TeamTable\" WHERE team_id = $1")
             .bind::<Text, _>(team.as_str())
@@ -136,34 +137,40 @@ async fn detach_access_groups(
     connection: &mut AsyncPgConnection,
     writing: Writing<'_>,
     team: &TeamId,
-) -> Result<Vec<String>> {
+) -> Result<Vec<Mention>> {
     if !writing.capabilities.has(ACCESS_GROUPS, "assigned_team_ids") {
         return Ok(Vec::new());
     }
-    let groups: Vec<Id> = sql_query(
-        "UPDATE \"LiteLLM_AccessGroupTable\" \
-         SET assigned_team_ids = array_remove(assigned_team_ids, $1) \
-         WHERE $1 = ANY(assigned_team_ids) RETURNING access_group_id AS id",
+    let mut groups: Vec<Mention> = sql_query(
+        "UPDATE \"LiteLLM_AccessGroupTable\" g \
+         SET assigned_team_ids = array_remove(g.assigned_team_ids, $1) \
+         FROM (SELECT access_group_id, array_position(assigned_team_ids, $1) - 1 AS place \
+               FROM \"LiteLLM_AccessGroupTable\" WHERE $1 = ANY(assigned_team_ids) \
+               FOR UPDATE) was \
+         WHERE g.access_group_id = was.access_group_id \
+         RETURNING g.access_group_id AS id, was.place",
     )
     .bind::<Text, _>(team.as_str())
     .load(connection)
     .await
     .doing(format!("detaching team {team} from its access groups"))?;
-    let mut groups: Vec<String> = groups.into_iter().map(|row| row.id).collect();
-    groups.sort();
+    groups.sort_by(|a, b| a.id.cmp(&b.id));
     Ok(groups)
 }
 
-async fn lock_mentioning(connection: &mut AsyncPgConnection, team: &TeamId) -> Result<Vec<String>> {
-    let users: Vec<Id> = sql_query(
-        "SELECT user_id AS id FROM \"LiteLLM_UserTable\" WHERE $1 = ANY(teams) \
+async fn lock_mentioning(
+    connection: &mut AsyncPgConnection,
+    team: &TeamId,
+) -> Result<Vec<Mention>> {
+    Ok(sql_query(
+        "SELECT user_id AS id, array_position(teams, $1) - 1 AS place \
+         FROM \"LiteLLM_UserTable\" WHERE $1 = ANY(teams) \
          ORDER BY user_id COLLATE \"C\" FOR UPDATE",
     )
     .bind::<Text, _>(team.as_str())
     .load(connection)
     .await
-    .doing(format!("locking the users of team {team}"))?;
-    Ok(users.into_iter().map(|row| row.id).collect())
+    .doing(format!("locking the users of team {team}"))?)
 }
 
 async fn lock_keys_of_roster(
@@ -188,14 +195,19 @@ async fn lock_keys_of_roster(
 async fn strip_from_users(
     connection: &mut AsyncPgConnection,
     team: &TeamId,
-    users: &[String],
+    users: &[Mention],
 ) -> Result<()> {
     sql_query(
         "UPDATE \"LiteLLM_UserTable\" SET teams = array_remove(teams, $1) \
          WHERE user_id = ANY($2) AND $1 = ANY(teams)",
     )
     .bind::<Text, _>(team.as_str())
-    .bind::<Array<Text>, _>(users)
+    .bind::<Array<Text>, _>(
+        users
+            .iter()
+            .map(|user| user.id.as_str())
+            .collect::<Vec<_>>(),
+    )
     .execute(connection)
     .await
     .doing(format!("taking team {team} from its users"))?;

@@ -6,13 +6,15 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use diesel::sql_types::{Array, Bool, Nullable, Text, Timestamp};
+use diesel::sql_types::{Array, Bool, Jsonb, Nullable, Text, Timestamp};
 use diesel::{QueryableByName, sql_query};
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
 use crate::db::QueryContext;
 use crate::litellm::error::Result;
-use crate::litellm::keys::{self, SwitchedKey};
+use crate::litellm::keys::{self, SwitchedKey, TakenBlock};
 use crate::litellm::organizations::Found;
 use crate::litellm::writing::Writing;
 use crate::model::ids::UserId;
@@ -36,11 +38,25 @@ pub struct Switched {
     pub keys: Vec<String>,
 }
 
+/// Access that was taken away, as it was.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TakenAccess {
+    /// `user_id`.
+    pub user: String,
+    /// Of the row's `metadata` what SCIM's deactivation writes, as far as it was
+    /// there; all of it if it was no object.
+    pub metadata: Value,
+    /// The keys that were blocked with it.
+    pub blocked: Vec<TakenBlock>,
+}
+
 /// What became of users.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Switching {
     /// Their state changed, sorted.
     pub changed: Vec<Switched>,
+    /// How those were who were deactivated, sorted.
+    pub taken: Vec<TakenAccess>,
     /// They are administrators that are not ours: nothing was written.
     pub spared: Vec<String>,
     /// They were so already; neither they nor their keys were written.
@@ -105,9 +121,26 @@ async fn switch(
         Administrators::Ours => (Vec::new(), present.clone()),
         Administrators::Spare => part_administrators(connection, &present).await?,
     };
+    let mut before = match to {
+        Activity::Off => as_they_are(connection, &due).await?,
+        Activity::On => BTreeMap::new(),
+    };
     let changed = write(connection, writing, &due, to).await?;
+    before.retain(|user, _| changed.binary_search(user).is_ok());
     let keys = match to {
-        Activity::Off => keys::block(connection, writing, &changed).await?,
+        Activity::Off => {
+            let (keys, taken): (Vec<SwitchedKey>, Vec<TakenBlock>) =
+                keys::block(connection, writing, &changed)
+                    .await?
+                    .into_iter()
+                    .unzip();
+            for (key, block) in keys.iter().zip(taken) {
+                if let Some(taken) = before.get_mut(&key.user) {
+                    taken.blocked.push(block);
+                }
+            }
+            keys
+        }
         Activity::On => keys::unblock(connection, writing, &changed).await?,
     };
     Ok(Switching {
@@ -116,13 +149,118 @@ async fn switch(
             .filter(|user| changed.binary_search(user).is_err())
             .collect(),
         changed: grouped(changed, keys),
+        taken: before.into_values().collect(),
         spared,
-        without_row: wanted
-            .into_iter()
-            .filter(|user| !present.iter().any(|there| there == user))
-            .map(str::to_owned)
-            .collect(),
+        without_row: absent(&wanted, &present),
     })
+}
+
+fn absent(wanted: &[&str], present: &[String]) -> Vec<String> {
+    wanted
+        .iter()
+        .filter(|user| !present.iter().any(|there| there == *user))
+        .map(|user| (*user).to_owned())
+        .collect()
+}
+
+/// Undoes deactivations: rows that still are deactivated get back exactly what
+/// they and their keys had, every other key with SCIM's marker is unblocked.
+///
+/// # Errors
+/// When the database refuses; nothing is then kept.
+pub async fn restore(
+    connection: &mut AsyncPgConnection,
+    writing: Writing<'_>,
+    taken: &[TakenAccess],
+) -> Result<Switching> {
+    let wanted: BTreeMap<&str, &TakenAccess> = taken
+        .iter()
+        .map(|taken| (taken.user.as_str(), taken))
+        .collect();
+    let ids: Vec<&str> = wanted.keys().copied().collect();
+    let present = super::lock(connection, &ids).await?;
+    let taken: Vec<&TakenAccess> = wanted.into_values().collect();
+    let rows: Vec<Changed> = sql_query(
+        "UPDATE \"LiteLLM_UserTable\" u SET updated_at = $3, metadata = CASE \
+            WHEN jsonb_typeof(was.metadata) = 'object' THEN was.kept || was.metadata \
+            WHEN was.kept = '{}'::jsonb THEN was.metadata ELSE was.kept END \
+         FROM (SELECT n.id, \
+                      CASE WHEN jsonb_typeof(n.metadata) = 'object' AND NOT o.is_empty \
+                           THEN n.metadata - 'scim_metadata' ELSE n.metadata END AS metadata, \
+                      CASE WHEN o.is_empty THEN o.metadata - 'scim_active' - 'scim_metadata' \
+                           ELSE o.metadata - 'scim_active' END AS kept \
+               FROM unnest($1::text[], $2::jsonb[]) AS n (id, metadata) \
+               JOIN (SELECT user_id, metadata, \
+                            (metadata -> 'scim_metadata') IS NOT DISTINCT FROM '{}'::jsonb \
+                                AS is_empty \
+                     FROM \"LiteLLM_UserTable\" WHERE user_id = ANY($1)) o \
+                 ON o.user_id = n.id) was \
+         WHERE u.user_id = was.id AND u.metadata -> 'scim_active' = 'false'::jsonb \
+         RETURNING u.user_id",
+    )
+    .bind::<Array<Text>, _>(&ids)
+    .bind::<Array<Jsonb>, _>(taken.iter().map(|t| &t.metadata).collect::<Vec<_>>())
+    .bind::<Timestamp, _>(writing.stamp())
+    .load(connection)
+    .await
+    .doing("giving people their access back")?;
+    let mut changed: Vec<String> = rows.into_iter().map(|row| row.user_id).collect();
+    changed.sort();
+    let blocks: Vec<&TakenBlock> = taken
+        .iter()
+        .filter(|taken| changed.binary_search(&taken.user).is_ok())
+        .flat_map(|taken| &taken.blocked)
+        .collect();
+    let mut keys = keys::restore_blocks(connection, writing, &blocks).await?;
+    keys.extend(keys::unblock(connection, writing, &changed).await?);
+    Ok(Switching {
+        unchanged: present
+            .iter()
+            .filter(|user| changed.binary_search(user).is_err())
+            .cloned()
+            .collect(),
+        changed: grouped(changed, keys),
+        without_row: absent(&ids, &present),
+        ..Switching::default()
+    })
+}
+
+#[derive(QueryableByName)]
+struct Changed {
+    #[diesel(sql_type = Text)]
+    user_id: String,
+}
+
+/// The rows must be locked.
+async fn as_they_are(
+    connection: &mut AsyncPgConnection,
+    users: &[String],
+) -> Result<BTreeMap<String, TakenAccess>> {
+    #[derive(QueryableByName)]
+    struct Row {
+        #[diesel(sql_type = Text)]
+        user_id: String,
+        #[diesel(sql_type = Nullable<Jsonb>)]
+        metadata: Option<Value>,
+    }
+    let rows: Vec<Row> =
+        sql_query("SELECT user_id, metadata FROM \"LiteLLM_UserTable\" WHERE user_id = ANY($1)")
+            .bind::<Array<Text>, _>(users)
+            .load(connection)
+            .await
+            .doing("reading users that are to be deactivated")?;
+    Ok(rows
+        .into_iter()
+        .map(|row| {
+            let metadata = row.metadata.unwrap_or_default();
+            let taken = TakenAccess {
+                user: row.user_id.clone(),
+                metadata: keys::only(metadata, &["scim_active", "scim_metadata"]),
+                blocked: Vec::new(),
+            };
+            (row.user_id, taken)
+        })
+        .collect())
 }
 
 /// Under the rows' locks, so that a role given just now counts.
@@ -160,11 +298,6 @@ async fn write(
     users: &[String],
     to: Activity,
 ) -> Result<Vec<String>> {
-    #[derive(QueryableByName)]
-    struct Changed {
-        #[diesel(sql_type = Text)]
-        user_id: String,
-    }
     let rows: Vec<Changed> = sql_query(
         "UPDATE \"LiteLLM_UserTable\" u \
          SET metadata = CASE WHEN jsonb_typeof(u.metadata) = 'object' THEN u.metadata \
@@ -202,11 +335,12 @@ fn grouped(users: Vec<String>, keys: Vec<SwitchedKey>) -> Vec<Switched> {
         .collect()
 }
 
-/// Lowers a role while it still is what the plan saw.
+/// Lowers a role while it still is what the plan saw; with the roles the other
+/// way round it undoes that.
 ///
 /// # Errors
 /// When the database refuses.
-pub async fn lower_role(
+pub async fn change_role(
     connection: &mut AsyncPgConnection,
     writing: Writing<'_>,
     user: &UserId,
@@ -223,6 +357,6 @@ pub async fn lower_role(
     .bind::<Timestamp, _>(writing.stamp())
     .execute(connection)
     .await
-    .doing(format!("lowering the role of user {user}"))?;
+    .doing(format!("changing the role of user {user}"))?;
     Ok(Found::from_count(changed))
 }

@@ -11,6 +11,7 @@ mod organizations;
 mod removals;
 mod step;
 mod teams;
+mod undo;
 mod users;
 
 use std::collections::{BTreeSet, HashSet};
@@ -27,6 +28,7 @@ use crate::litellm::{Capabilities, Writing};
 use crate::model::ids::{GroupId, RunId, UserId};
 use crate::model::report::{Counts, Kind, ObjectError, Skipped};
 use crate::plan::Plan;
+use crate::plan::undo::Undo;
 use step::Desk;
 
 /// What has been committed so far, and what was not.
@@ -133,7 +135,25 @@ impl<'a> Writer<'a> {
     ) -> (Tally, Result<()>) {
         progress.expect(plan.counts().total());
         let mut tally = Tally::default();
-        let desk = Desk {
+        let ended = in_order(self.desk(progress, stop), plan, &mut tally).await;
+        (tally, ended)
+    }
+
+    /// Gives back what an undo decided on, likewise.
+    pub(super) async fn give_back(
+        &self,
+        undo: &Undo,
+        progress: &Progress,
+        stop: &CancellationToken,
+    ) -> (Tally, Result<()>) {
+        progress.expect(undo.returns.len() as u64);
+        let mut tally = Tally::default();
+        let ended = undo::write(self.desk(progress, stop), undo, &mut tally).await;
+        (tally, ended)
+    }
+
+    fn desk<'d>(&'d self, progress: &'d Progress, stop: &'d CancellationToken) -> Desk<'d> {
+        Desk {
             database: self.database,
             policy: &self.settings.policy,
             writing: Writing {
@@ -145,9 +165,7 @@ impl<'a> Writer<'a> {
             run: self.run,
             progress,
             stop,
-        };
-        let ended = in_order(desk, plan, &mut tally).await;
-        (tally, ended)
+        }
     }
 }
 

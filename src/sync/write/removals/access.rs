@@ -3,12 +3,13 @@
 //!
 //! Invariant: only what we took is given back.
 
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::{Task, count, refuse, team_change};
 use crate::db::Transaction;
 use crate::ledger::changes::{self, Change};
 use crate::ledger::ownership;
+use crate::ledger::taken::{self, Taken};
 use crate::litellm::members::lock_team;
 use crate::litellm::organizations::Found;
 use crate::litellm::teams;
@@ -123,13 +124,16 @@ impl Writable for Ended<'_> {
         let done = users::deactivate(transaction, desk.writing, &users, administrators).await?;
         let mut records = Vec::new();
         let mut people = Vec::new();
-        for switched in &done.changed {
-            let Some((member, why)) = members
+        let mut copies = Vec::new();
+        for (switched, taken) in done.changed.iter().zip(&done.taken) {
+            let Some((item, (member, why))) = items
                 .iter()
-                .find(|(member, _)| member.user.as_str() == switched.user)
+                .filter_map(|item| Some((item, item.parts()?)))
+                .find(|(_, (member, _))| member.user.as_str() == switched.user)
             else {
                 continue;
             };
+            copies.push(item.0.access(member, json!(taken)));
             let after = json!({ "scim_active": false, "keys_blocked": switched.keys.len() });
             records.push(change("deactivate", member, why.as_str(), after));
             people.push(member.person);
@@ -138,6 +142,7 @@ impl Writable for Ended<'_> {
         tally.counts.keys.blocked += keys(&done);
         let source = desk.lease.source;
         ownership::mark_deactivated(transaction, source, &people, Ours::Yes).await?;
+        taken::keep(transaction, desk.run, Kind::User, &copies).await?;
         changes::record(transaction, desk.run, &records).await?;
         count(desk, transaction, items.iter().map(|item| item.0)).await?;
         Ok(tally)
@@ -145,6 +150,18 @@ impl Writable for Ended<'_> {
 
     fn refuse(&self, error: &Error, tally: &mut Tally) {
         refuse(self.0, error, tally);
+    }
+}
+
+impl Task<'_> {
+    fn access(self, member: &Member, copy: Value) -> Taken {
+        Taken {
+            parent: None,
+            user: Some(member.user.to_string()),
+            removal: json!(self.removal),
+            copy,
+            owned: Value::Null,
+        }
     }
 }
 
@@ -163,11 +180,14 @@ impl Writable for Lowered<'_> {
                 continue;
             };
             let found =
-                users::lower_role(transaction, desk.writing, &member.user, *before, *after).await?;
+                users::change_role(transaction, desk.writing, &member.user, *before, *after)
+                    .await?;
             if found == Found::Moved {
                 continue;
             }
             ownership::mark_role(transaction, desk.lease.source, member.person, *after).await?;
+            let copy = [task.access(member, Value::Null)];
+            taken::keep(transaction, desk.run, Kind::User, &copy).await?;
             let mut record = change(
                 "update",
                 member,

@@ -3,12 +3,12 @@
 //! Invariant: a membership ends in all its copies and in the ledger at once,
 //! and a whole copy of it is kept.
 
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::{Task, count, refuse};
 use crate::db::Transaction;
 use crate::ledger::changes::{self, MemberChange};
-use crate::ledger::ownership;
+use crate::ledger::ownership::{self, Membership};
 use crate::ledger::taken::{self, Taken};
 use crate::litellm::Audit;
 use crate::litellm::members::{self, lock_team};
@@ -19,6 +19,28 @@ use crate::plan::{Member, Removal, Why};
 use crate::sync::error::{Error, Result};
 use crate::sync::write::Tally;
 use crate::sync::write::step::{Desk, Writable};
+
+impl Task<'_> {
+    /// The copy of a membership that went, if the task is about this user's.
+    fn copy(self, user: &str, owned: &[Membership], copy: Value) -> Option<Taken> {
+        let (Removal::TeamMember { group, member, .. }
+        | Removal::OrganizationMember { group, member, .. }) = self.removal
+        else {
+            return None;
+        };
+        let origin = owned
+            .iter()
+            .find(|(of, person, _)| of == group && *person == member.person)
+            .map(|(_, _, origin)| *origin);
+        (member.user.as_str() == user).then(|| Taken {
+            parent: Some(group.to_string()),
+            user: Some(user.to_owned()),
+            removal: json!(self.removal),
+            copy,
+            owned: json!(origin),
+        })
+    }
+}
 
 /// All of a batch leave one team.
 pub(super) struct Leaver<'a>(pub(super) Task<'a>);
@@ -47,7 +69,7 @@ impl Writable for Leaver<'_> {
             .collect();
         // Ours no more in every case: gone, gone before, or an administrator's
         // by somebody's hand since.
-        ownership::forget_team_members(transaction, source, &everybody).await?;
+        let owned = ownership::forget_team_members(transaction, source, &everybody).await?;
         let members::Removal::Removed(removed) = removal else {
             return Ok(tally);
         };
@@ -57,11 +79,11 @@ impl Writable for Leaver<'_> {
             tally.counts.team_memberships.removed += 1;
             tally.counts.keys.deleted += member.keys.len() as u64;
             gone.push(UserId::new(member.user.as_str()));
-            copies.push(Taken {
-                parent: team.to_string(),
-                user: Some(member.user.clone()),
-                copy: json!(member),
-            });
+            copies.extend(
+                items
+                    .iter()
+                    .find_map(|item| item.0.copy(&member.user, &owned, json!(member))),
+            );
         }
         taken::keep(transaction, desk.run, Kind::TeamMembership, &copies).await?;
         let members: Vec<(&str, &UserId)> = gone.iter().map(|user| (team.as_str(), user)).collect();
@@ -104,18 +126,19 @@ impl Writable for OrganizationLeaver<'_> {
             .iter()
             .map(|(group, member, _)| (*group, member.person))
             .collect();
-        ownership::forget_organization_members(transaction, desk.lease.source, &everybody).await?;
+        let source = desk.lease.source;
+        let owned = ownership::forget_organization_members(transaction, source, &everybody).await?;
         let mut copies = Vec::new();
         let mut gone: Vec<UserId> = Vec::new();
         for row in removed.taken {
             tally.counts.organization_memberships.removed += 1;
             let user = row["user_id"].as_str().unwrap_or_default().to_owned();
             gone.push(UserId::new(user.as_str()));
-            copies.push(Taken {
-                parent: organization.to_string(),
-                user: Some(user),
-                copy: row,
-            });
+            copies.extend(
+                items
+                    .iter()
+                    .find_map(|item| item.0.copy(&user, &owned, row.clone())),
+            );
         }
         taken::keep(transaction, desk.run, Kind::OrganizationMembership, &copies).await?;
         let members: Vec<(&str, &UserId)> = gone

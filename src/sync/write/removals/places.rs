@@ -3,7 +3,7 @@
 //! Invariant: a deleted team is kept whole before it goes; what somebody else
 //! blocked is not ours to unblock.
 
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::{Task, count, refuse, team_change};
 use crate::db::Transaction;
@@ -21,6 +21,18 @@ use crate::plan::{Removal, Why};
 use crate::sync::error::{Error, Result};
 use crate::sync::write::Tally;
 use crate::sync::write::step::{Desk, Writable};
+
+impl Task<'_> {
+    fn place(self, team: &TeamId, copy: Value, owned: Value) -> Taken {
+        Taken {
+            parent: Some(team.to_string()),
+            user: None,
+            removal: json!(self.removal),
+            copy,
+            owned,
+        }
+    }
+}
 
 /// A team that is blocked or deleted.
 pub(super) struct Place<'a>(pub(super) Task<'a>);
@@ -43,6 +55,8 @@ impl Writable for Place<'_> {
                 // unblock either.
                 if found == Found::AsPlanned {
                     ownership::mark_blocked(transaction, source, group, Ours::Yes).await?;
+                    let taken = [task.place(&team, Value::Null, Value::Null)];
+                    taken::keep(transaction, desk.run, Kind::Team, &taken).await?;
                     let record = team_change("block", group, reason);
                     changes::record(transaction, desk.run, &[record]).await?;
                     tally.counts.teams.blocked += 1;
@@ -50,17 +64,13 @@ impl Writable for Place<'_> {
                 continue;
             }
             let deletion = teams::delete(transaction, desk.writing, &team, Audit::Off).await?;
-            ownership::forget_team(transaction, source, group).await?;
+            let owned = ownership::forget_team(transaction, source, group).await?;
             if let teams::Deletion::Deleted(copy) = deletion {
                 tally.counts.teams.deleted += 1;
                 tally.counts.team_memberships.removed += copy.users.len() as u64;
                 tally.counts.keys.deleted += copy.keys.len() as u64;
-                let kept = Taken {
-                    parent: team.to_string(),
-                    user: None,
-                    copy: json!(copy),
-                };
-                taken::keep(transaction, desk.run, Kind::Team, &[kept]).await?;
+                let taken = [task.place(&team, json!(copy), json!(owned))];
+                taken::keep(transaction, desk.run, Kind::Team, &taken).await?;
                 let record = team_change("delete", group, reason);
                 changes::record(transaction, desk.run, &[record]).await?;
             }

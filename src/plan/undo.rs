@@ -1,0 +1,408 @@
+//! The reverse of what one run took away.
+//!
+//! Invariant: pure. Only what that run took is given back, each thing once;
+//! what somebody changed since stays as it is now, and is said.
+//! Must not: read Entra. Whether it still wants what comes back is the next
+//! pass's question, which keeps its hands off (see [`Undo::protected`]).
+
+mod show;
+
+use std::collections::BTreeSet;
+
+use super::change::Member;
+use super::removal::Removal;
+use crate::model::ids::{OrganizationId, PersonId, RunId, TeamId, UserId};
+use crate::model::ledger::{Ours, Owned};
+use crate::model::report::{Kind, Skipped};
+use crate::model::target::{Activity, Block, StoredRole, Target, UserRow};
+
+/// Something that a run took, as far as a decision needs to know it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Loss {
+    /// The number of its copy.
+    pub taken: i64,
+    /// What was decided then.
+    pub removal: Removal,
+    /// The keys that went with it.
+    pub keys: Vec<LostKey>,
+    /// Everybody who was in a team that was deleted.
+    pub users: Vec<UserId>,
+    /// Those of them whose membership was managed.
+    pub managed: Vec<Member>,
+    /// The run that has given it back already.
+    pub given_back_by: Option<RunId>,
+}
+
+/// A key that was deleted, or that is there.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LostKey {
+    /// `token`.
+    pub token: String,
+    /// `key_alias`.
+    pub alias: Option<String>,
+    /// `user_id`.
+    pub owner: Option<UserId>,
+}
+
+/// What is there now.
+#[derive(Debug, Clone, Copy)]
+pub struct Present<'a> {
+    /// LiteLLM's rows about everybody and everything concerned.
+    pub target: &'a Target,
+    /// What is ours.
+    pub owned: &'a Owned,
+    /// Keys that might stand in the way.
+    pub keys: &'a [LostKey],
+}
+
+/// What is given back, and what is not.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Undo {
+    /// The run whose removals these were.
+    pub of: RunId,
+    /// What is given back, the last taken first.
+    pub returns: Vec<Return>,
+    /// What is not, or not as it was.
+    pub left: Vec<Left>,
+}
+
+/// Something that is given back.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Return {
+    /// The number of its copy.
+    pub taken: i64,
+    /// What is taken back.
+    pub removal: Removal,
+    /// How much of it.
+    pub extent: Extent,
+    /// How many keys come with it.
+    pub keys: u64,
+    /// Users who become members: one for a membership, any number for a team.
+    pub joining: u64,
+    /// Of a team: whose membership is managed again.
+    pub managed: Vec<Member>,
+}
+
+/// How much of a thing is given back.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Extent {
+    /// It, with everything.
+    Whole,
+    /// It is there again by itself: what else went with it.
+    Rest,
+}
+
+/// Something that is not given back, or not as it was.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Left {
+    /// What it is.
+    pub kind: Kind,
+    /// Its id.
+    pub id: String,
+    /// Why.
+    pub why: NotGiven,
+}
+
+/// Why something is not given back, or not as it was.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum NotGiven {
+    /// An earlier undo did it.
+    GivenBackBefore,
+    /// The team has been deleted since.
+    TeamGone,
+    /// The team's roster cannot be read.
+    TeamUnreadable,
+    /// The organization has been deleted since.
+    OrganizationGone,
+    /// The user's row has been deleted since.
+    UserGone,
+    /// The row stands for somebody else by now.
+    RowTaken,
+    /// A member again, with nothing missing.
+    MemberAgain,
+    /// Active again.
+    ActiveAgain,
+    /// Deactivated, but no longer by us.
+    DeactivatedByOthers,
+    /// The role has been changed since.
+    RoleChanged,
+    /// Not blocked any more.
+    OpenAgain,
+    /// Blocked, but no longer by us.
+    BlockedByOthers,
+    /// A team of this id is there again, and stays as it is.
+    TeamThere,
+    /// A key of this token is there again, and stays as it is.
+    KeyThere,
+    /// Another key has the alias: this one comes back without.
+    KeyAliasTaken,
+}
+
+/// Decides what of a run's removals is given back. `losses` come the last
+/// taken first.
+#[must_use]
+pub fn undo(of: RunId, losses: &[Loss], present: Present<'_>) -> Undo {
+    let mut undo = Undo {
+        of,
+        returns: Vec::new(),
+        left: Vec::new(),
+    };
+    let keys = Keys::of(present.keys);
+    for loss in losses {
+        let item = loss.removal.item("remove");
+        match decide(loss, present) {
+            Ok((extent, joining, managed)) => {
+                let back = keys.come_back(loss, present, &mut undo.left);
+                if extent == Extent::Rest && back == 0 && joining == 0 {
+                    undo.left.push(Left {
+                        kind: item.kind,
+                        id: item.id,
+                        why: match loss.removal {
+                            Removal::DeleteTeam { .. } => NotGiven::TeamThere,
+                            _ => NotGiven::MemberAgain,
+                        },
+                    });
+                    continue;
+                }
+                if matches!(loss.removal, Removal::DeleteTeam { .. }) && extent == Extent::Rest {
+                    undo.left.push(Left {
+                        kind: item.kind,
+                        id: item.id,
+                        why: NotGiven::TeamThere,
+                    });
+                }
+                undo.returns.push(Return {
+                    taken: loss.taken,
+                    removal: loss.removal.clone(),
+                    extent,
+                    keys: back,
+                    joining,
+                    managed,
+                });
+            }
+            Err(why) => undo.left.push(Left {
+                kind: item.kind,
+                id: item.id,
+                why,
+            }),
+        }
+    }
+    undo.left.sort();
+    undo.left.dedup();
+    undo
+}
+
+impl Undo {
+    /// The removals that later passes must not make while Entra still does not
+    /// want what came back: who undoes them does not want them.
+    #[must_use]
+    pub fn protected(&self) -> Vec<Removal> {
+        let mut protected = Vec::new();
+        for back in &self.returns {
+            match (&back.removal, back.extent) {
+                (removal, Extent::Whole) => protected.push(removal.clone()),
+                // The team of now is wanted, or nobody would have made it; its
+                // members may not be.
+                (Removal::DeleteTeam { group, .. }, Extent::Rest) => {
+                    protected.extend(back.managed.iter().map(|member| Removal::TeamMember {
+                        group: *group,
+                        member: member.clone(),
+                        why: super::Why::GroupUnassigned,
+                    }));
+                }
+                (_, Extent::Rest) => {}
+            }
+        }
+        protected.sort();
+        protected.dedup_by_key(|removal| removal.key());
+        protected
+    }
+
+    /// What is not given back, as a report names it.
+    #[must_use]
+    pub fn skipped(&self) -> Vec<Skipped> {
+        self.left
+            .iter()
+            .map(|left| Skipped {
+                kind: left.kind,
+                id: left.id.clone(),
+                reason: left.why.as_str().to_owned(),
+            })
+            .collect()
+    }
+}
+
+/// How much is given back, how many join, and who of them is managed.
+type Decision = Result<(Extent, u64, Vec<Member>), NotGiven>;
+
+fn decide(loss: &Loss, present: Present<'_>) -> Decision {
+    if loss.given_back_by.is_some() {
+        return Err(NotGiven::GivenBackBefore);
+    }
+    match &loss.removal {
+        Removal::TeamMember { group, member, .. } => {
+            let team = TeamId::of(*group);
+            if present.target.broken_teams.contains_key(&team) {
+                return Err(NotGiven::TeamUnreadable);
+            }
+            if !present.target.teams.contains_key(&team) {
+                return Err(NotGiven::TeamGone);
+            }
+            row_of(member, present)?;
+            Ok(match is_member(&team, &member.user, present) {
+                true => (Extent::Rest, 0, Vec::new()),
+                false => (Extent::Whole, 1, Vec::new()),
+            })
+        }
+        Removal::OrganizationMember { group, member, .. } => {
+            let organization = present
+                .target
+                .organizations
+                .get(&OrganizationId::of(*group))
+                .ok_or(NotGiven::OrganizationGone)?;
+            row_of(member, present)?;
+            match organization.members.binary_search(&member.user) {
+                Ok(_) => Err(NotGiven::MemberAgain),
+                Err(_) => Ok((Extent::Whole, 1, Vec::new())),
+            }
+        }
+        Removal::Deactivation { member, .. } => {
+            let row = row_of(member, present)?;
+            let owned = present.owned.people.get(&member.person);
+            match (row.activity, owned.map(|owned| owned.deactivation)) {
+                (Activity::Active, _) => Err(NotGiven::ActiveAgain),
+                (Activity::Deactivated, Some(Ours::Yes)) => Ok((Extent::Whole, 0, Vec::new())),
+                (Activity::Deactivated, _) => Err(NotGiven::DeactivatedByOthers),
+            }
+        }
+        Removal::LowerRole { member, after, .. } => {
+            let row = row_of(member, present)?;
+            let ours = present.owned.people.get(&member.person);
+            let is_ours = ours.is_some_and(|owned| owned.role == Some(*after));
+            if row.role == StoredRole::Role(*after) && is_ours {
+                Ok((Extent::Whole, 0, Vec::new()))
+            } else {
+                Err(NotGiven::RoleChanged)
+            }
+        }
+        Removal::BlockTeam { group, .. } => {
+            let row = present
+                .target
+                .teams
+                .get(&TeamId::of(*group))
+                .ok_or(NotGiven::TeamGone)?;
+            let ours = present.owned.teams.get(group).map(|team| team.block);
+            match (row.block, ours) {
+                (Block::Open, _) => Err(NotGiven::OpenAgain),
+                (Block::Blocked, Some(Ours::Yes)) => Ok((Extent::Whole, 0, Vec::new())),
+                (Block::Blocked, _) => Err(NotGiven::BlockedByOthers),
+            }
+        }
+        Removal::DeleteTeam { group, .. } => team(loss, &TeamId::of(*group), present),
+    }
+}
+
+fn team(loss: &Loss, team: &TeamId, present: Present<'_>) -> Decision {
+    if present.target.broken_teams.contains_key(team) {
+        return Err(NotGiven::TeamUnreadable);
+    }
+    let extent = match present.target.teams.contains_key(team) {
+        true => Extent::Rest,
+        false => Extent::Whole,
+    };
+    let joins = |user: &&UserId| {
+        present.target.users.contains_key(*user) && !is_member(team, user, present)
+    };
+    let joining = loss.users.iter().filter(joins).count() as u64;
+    let managed = loss
+        .managed
+        .iter()
+        .filter(|member| joins(&&member.user) && row_of(member, present).is_ok())
+        .cloned()
+        .collect();
+    Ok((extent, joining, managed))
+}
+
+/// Whether all copies of a membership are there.
+fn is_member(team: &TeamId, user: &UserId, present: Present<'_>) -> bool {
+    let Some(row) = present.target.teams.get(team) else {
+        return false;
+    };
+    let names_it = |row: &UserRow| row.teams.binary_search(team).is_ok();
+    row.roster.iter().any(|entry| entry.user == *user)
+        && row.memberships.binary_search(user).is_ok()
+        && present.target.users.get(user).is_some_and(names_it)
+}
+
+/// The row that stands for a person, if it still does.
+fn row_of<'a>(member: &Member, present: Present<'a>) -> Result<&'a UserRow, NotGiven> {
+    let row = present
+        .target
+        .users
+        .get(&member.user)
+        .ok_or(NotGiven::UserGone)?;
+    let people = &present.owned.people;
+    let is_another_row = people
+        .get(&member.person)
+        .is_some_and(|owned| owned.user != member.user);
+    let is_anothers = row.sso_user_id.as_ref().is_some_and(|bound| {
+        let is = |person: &PersonId| person.to_string() == *bound.as_str();
+        *bound != member.user
+            && !is(&member.person)
+            && people
+                .keys()
+                .any(|other| *other != member.person && is(other))
+    });
+    match is_another_row || is_anothers {
+        true => Err(NotGiven::RowTaken),
+        false => Ok(row),
+    }
+}
+
+/// Keys that are there now.
+struct Keys<'a> {
+    tokens: BTreeSet<&'a str>,
+    aliases: BTreeSet<&'a str>,
+}
+
+impl<'a> Keys<'a> {
+    fn of(present: &'a [LostKey]) -> Self {
+        Self {
+            tokens: present.iter().map(|key| key.token.as_str()).collect(),
+            aliases: present
+                .iter()
+                .filter_map(|key| key.alias.as_deref())
+                .collect(),
+        }
+    }
+
+    /// How many of the keys come back; notes those that do not, or not as they
+    /// were. Keys of somebody whose row is gone stay away with it.
+    fn come_back(&self, loss: &Loss, present: Present<'_>, left: &mut Vec<Left>) -> u64 {
+        let mut back = 0;
+        let mut note = |key: &LostKey, why| {
+            left.push(Left {
+                kind: Kind::Key,
+                id: key.token.clone(),
+                why,
+            });
+        };
+        for key in &loss.keys {
+            let owner = key.owner.as_ref();
+            if self.tokens.contains(key.token.as_str()) {
+                note(key, NotGiven::KeyThere);
+                continue;
+            }
+            if owner.is_some_and(|owner| !present.target.users.contains_key(owner)) {
+                note(key, NotGiven::UserGone);
+                continue;
+            }
+            let alias = key.alias.as_deref();
+            if alias.is_some_and(|alias| self.aliases.contains(alias)) {
+                note(key, NotGiven::KeyAliasTaken);
+            }
+            back += 1;
+        }
+        back
+    }
+}

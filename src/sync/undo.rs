@@ -1,0 +1,303 @@
+//! Undoing one run: reads what it took, decides what comes back, writes.
+//!
+//! Invariant: needs nothing of Entra, so it works when the directory is what is
+//! wrong. A run of its own, under the lease, through the same desk as a pass.
+//! What comes back counts as rejected from then on: later passes see that Entra
+//! does not want it and leave it alone until an operator approves.
+
+use chrono::Utc;
+use serde_json::{Value, json};
+use tokio_util::sync::CancellationToken;
+use uuid::Uuid;
+
+use super::error::{Error, Result};
+use super::progress::{Phase, Progress};
+use super::report::Report;
+use super::write::Writer;
+use super::{Request, Source};
+use crate::db::Limits;
+use crate::ledger::lease::{self, Lease};
+use crate::ledger::ownership::{self, ForgottenTeam};
+use crate::ledger::taken::{self, Kept};
+use crate::ledger::{self, held, runs};
+use crate::litellm::keys::{self, TakenKey};
+use crate::litellm::members::TakenMember;
+use crate::litellm::teams::TakenTeam;
+use crate::litellm::{self, Capabilities, snapshot};
+use crate::model::ids::{RunId, SourceId, UserId};
+use crate::model::policy::Scope;
+use crate::model::report::{Mode, Trigger};
+use crate::plan::undo::{Loss, LostKey, Present, Undo, undo};
+use crate::plan::{Item, Member, Removal, removals_digest};
+
+/// What an undo was asked for.
+#[derive(Debug, Clone)]
+pub struct UndoRequest {
+    /// The run whose removals are to be undone.
+    pub of: RunId,
+    /// Who asks, for the record.
+    pub who: String,
+}
+
+/// How an undo ended.
+#[derive(Debug)]
+pub struct Undone {
+    /// As of a pass; its run is the undo's own.
+    pub report: Report,
+    /// What was decided, once it was.
+    pub undo: Option<Undo>,
+    /// Digest of the set of removals that later passes now leave alone.
+    pub protected: Option<String>,
+}
+
+impl Source {
+    /// Gives back what a run took. The report is there even when it failed.
+    pub async fn undo(
+        &self,
+        request: &UndoRequest,
+        progress: &Progress,
+        stop: &CancellationToken,
+    ) -> (Undone, Option<Error>) {
+        let run = RunId::new(Uuid::new_v4());
+        let asked = Request {
+            trigger: Trigger::Cli,
+            mode: Mode::Full,
+            scope: Scope::default(),
+        };
+        let mut undone = Undone {
+            report: Report::begin(run, &asked, Utc::now()),
+            undo: None,
+            protected: None,
+        };
+        let ended = self
+            .run_undo(run, request, progress, stop, &mut undone)
+            .await;
+        progress.enter(Phase::Idle);
+        match ended {
+            Ok(()) => (undone, None),
+            Err(error) => {
+                undone.report.fail(Utc::now(), &self.name(), &error);
+                (undone, Some(error))
+            }
+        }
+    }
+
+    /// Decides what would come back; writes nothing, needs no lease.
+    ///
+    /// # Errors
+    /// Whatever would make undoing fail before it writes.
+    pub async fn plan_undo(&self, of: RunId) -> Result<Undo> {
+        let mut transaction = self.database.begin(Limits::READ).await?;
+        let schema = &self.settings.litellm.database.schema;
+        let capabilities = litellm::probe(&mut transaction, schema).await?;
+        let entra = &self.settings.entra;
+        let source =
+            ledger::find_source(&mut transaction, &entra.tenant, entra.service_principal_id)
+                .await?;
+        transaction.commit().await?;
+        match source {
+            Some(source) => self.decide_undo(source, of, &capabilities).await,
+            None => Ok(undo(
+                of,
+                &[],
+                Present {
+                    target: &Default::default(),
+                    owned: &Default::default(),
+                    keys: &[],
+                },
+            )),
+        }
+    }
+
+    async fn run_undo(
+        &self,
+        run: RunId,
+        request: &UndoRequest,
+        progress: &Progress,
+        stop: &CancellationToken,
+        undone: &mut Undone,
+    ) -> Result<()> {
+        progress.enter(Phase::Opening);
+        ledger::migrate(&self.database).await?;
+        let (source, capabilities) = self.open().await?;
+        let life = self.settings.schedule.lease;
+        let lease = lease::acquire(&self.database, source, &self.holder, life).await?;
+        let mut begun = self.database.begin(Limits::WRITE).await?;
+        let (trigger, mode) = (undone.report.trigger, undone.report.mode);
+        let started = undone.report.started_at;
+        runs::start(&mut begun, lease, run, trigger, mode, started).await?;
+        begun.commit().await?;
+
+        let work = self.work_undo(lease, run, request, &capabilities, (progress, stop), undone);
+        let ended = tokio::select! {
+            ended = work => ended,
+            lost = self.keep(lease) => Err(lost),
+        };
+        self.close(lease, run, &ended, &mut undone.report).await;
+        ended
+    }
+
+    /// The straight line: read, decide, write.
+    async fn work_undo(
+        &self,
+        lease: Lease,
+        run: RunId,
+        request: &UndoRequest,
+        capabilities: &Capabilities,
+        (progress, stop): (&Progress, &CancellationToken),
+        undone: &mut Undone,
+    ) -> Result<()> {
+        progress.enter(Phase::Comparing);
+        let undo = tokio::select! {
+            undo = self.decide_undo(lease.source, request.of, capabilities) => undo?,
+            () = stop.cancelled() => return Err(Error::Stopped),
+        };
+        undone.report.undoing(&undo);
+        let undo = &*undone.undo.insert(undo);
+        progress.enter(Phase::Writing);
+        undone.protected = self.protect(lease, run, request, undo).await?;
+        let writer = Writer::new(
+            &self.database,
+            &self.settings.litellm,
+            capabilities,
+            lease,
+            run,
+        );
+        let (tally, ended) = writer.give_back(undo, progress, stop).await;
+        undone.report.undone(undo, tally, Utc::now());
+        ended
+    }
+
+    /// Before anything comes back, so that no pass finds it unprotected.
+    async fn protect(
+        &self,
+        lease: Lease,
+        run: RunId,
+        request: &UndoRequest,
+        undo: &Undo,
+    ) -> Result<Option<String>> {
+        let protected = undo.protected();
+        if protected.is_empty() {
+            return Ok(None);
+        }
+        let digest = removals_digest(&protected);
+        let mut transaction = self.database.begin(Limits::WRITE).await?;
+        lease::fence(&mut transaction, lease).await?;
+        let set = held::Undone {
+            digest: &digest,
+            items: protected.iter().map(Removal::key).collect(),
+            reason: &format!("run {} was undone", undo.of),
+            run,
+            who: &request.who,
+            now: Utc::now(),
+        };
+        held::reject_undone(&mut transaction, lease.source, &set).await?;
+        transaction.commit().await?;
+        Ok(Some(digest))
+    }
+
+    async fn decide_undo(
+        &self,
+        source: SourceId,
+        of: RunId,
+        capabilities: &Capabilities,
+    ) -> Result<Undo> {
+        let mut transaction = self.database.begin(Limits::READ).await?;
+        let mut losses: Vec<Result<Loss>> = Vec::new();
+        taken::of_run(&mut transaction, of, |kept| losses.push(loss(kept))).await?;
+        if losses.is_empty() && taken::is_said_of(&mut transaction, of).await? {
+            return Err(ledger::Error::CopiesGone { run: of }.into());
+        }
+        let owned = ownership::load(&mut transaction, source).await?;
+        transaction.commit().await?;
+        let losses = losses.into_iter().collect::<Result<Vec<Loss>>>()?;
+
+        let users = losses.iter().flat_map(|loss| {
+            let of_person = loss.removal.user().cloned();
+            of_person.into_iter().chain(loss.users.iter().cloned())
+        });
+        let groups = losses.iter().filter_map(|loss| loss.removal.group());
+        let interest = snapshot::Interest::in_these(users, groups);
+        let mut transaction = self.database.begin(Limits::READ).await?;
+        let target = snapshot::read(&mut transaction, capabilities, &interest).await?;
+        let keys = || losses.iter().flat_map(|loss| &loss.keys);
+        let tokens: Vec<&str> = keys().map(|key| key.token.as_str()).collect();
+        let aliases: Vec<&str> = keys().filter_map(|key| key.alias.as_deref()).collect();
+        let present = keys::present(&mut transaction, &tokens, &aliases).await?;
+        transaction.commit().await?;
+        let present: Vec<LostKey> = present
+            .into_iter()
+            .map(|key| LostKey {
+                token: key.token,
+                alias: key.alias,
+                owner: None,
+            })
+            .collect();
+        let present = Present {
+            target: &target,
+            owned: &owned,
+            keys: &present,
+        };
+        Ok(undo(of, &losses, present))
+    }
+}
+
+/// What a decision needs to know of a copy.
+fn loss(kept: Kept) -> Result<Loss> {
+    let removal: Removal = taken::read("taken.removal", &kept.removal)?;
+    let mut loss = Loss {
+        taken: kept.taken_id,
+        keys: Vec::new(),
+        users: Vec::new(),
+        managed: Vec::new(),
+        given_back_by: kept.undone_by.map(RunId::new),
+        removal,
+    };
+    match loss.removal {
+        Removal::TeamMember { .. } => {
+            let member: TakenMember = taken::read("taken.copy", &kept.copy)?;
+            loss.keys = member.keys.iter().filter_map(lost_key).collect();
+        }
+        Removal::DeleteTeam { .. } => {
+            let team: TakenTeam = taken::read("taken.copy", &kept.copy)?;
+            let owned: ForgottenTeam = taken::read("taken.owned", &kept.owned)?;
+            loss.keys = team.keys.iter().filter_map(lost_key).collect();
+            loss.users = team
+                .members()
+                .into_iter()
+                .map(|member| UserId::new(member.user))
+                .collect();
+            loss.managed = owned
+                .members
+                .into_iter()
+                .map(|member| Member {
+                    user: member.user,
+                    person: member.person,
+                })
+                .collect();
+        }
+        _ => {}
+    }
+    Ok(loss)
+}
+
+fn lost_key(key: &TakenKey) -> Option<LostKey> {
+    Some(LostKey {
+        token: key.token()?.to_owned(),
+        alias: key.alias().map(str::to_owned),
+        owner: key.user().map(UserId::new),
+    })
+}
+
+/// The object of `undo --dry-run --format json`: as a plan's.
+#[must_use]
+pub fn undo_json(undo: &Undo) -> Value {
+    json!({
+        "digest": undo.digest(),
+        "changes": undo.counts(),
+        "items": undo.items().collect::<Vec<Item>>(),
+        "held": Value::Null,
+        "skipped": undo.skipped(),
+        "errors": [],
+    })
+}

@@ -1,8 +1,7 @@
-//! Whole copies of what was taken away, and how many removals of a run nobody
-//! approved.
+//! Whole copies of what was taken away.
 
 use diesel::sql_query;
-use diesel::sql_types::{Array, BigInt, Jsonb, Nullable, Text, Uuid as SqlUuid};
+use diesel::sql_types::{Array, Jsonb, Nullable, Text, Uuid as SqlUuid};
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
 use serde_json::Value;
 
@@ -48,27 +47,5 @@ pub async fn keep(
     .execute(connection)
     .await
     .doing("keeping copies of what was taken away")?;
-    Ok(())
-}
-
-/// Counts removals that no operator had approved; the guard of later passes
-/// adds them up over its window.
-///
-/// # Errors
-/// When the database fails.
-pub async fn count_unapproved(
-    connection: &mut AsyncPgConnection,
-    run: RunId,
-    removals: u64,
-) -> Result<()> {
-    sql_query(
-        "UPDATE entra_sync.run SET unapproved_removals = unapproved_removals + $2 \
-         WHERE run_id = $1",
-    )
-    .bind::<SqlUuid, _>(run.as_uuid())
-    .bind::<BigInt, _>(i64::try_from(removals).unwrap_or(i64::MAX))
-    .execute(connection)
-    .await
-    .doing("counting removals")?;
     Ok(())
 }

@@ -315,7 +315,7 @@ impl Source {
                 evidence: &evidence,
                 waiting: &held.waiting,
                 decisions: &held.decisions,
-                recent: held.recent,
+                recent: &held.recent,
                 now: Utc::now(),
             },
         );

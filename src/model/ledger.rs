@@ -148,3 +148,13 @@ pub struct Decisions {
     /// would be held again.
     pub rejected_digests: BTreeSet<String>,
 }
+
+/// Removals applied without approval within `guard.window`, as the guard
+/// weighs them.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Recent {
+    /// All of them.
+    pub removals: u64,
+    /// Those that a group lost: members of its team, or the team itself.
+    pub by_group: BTreeMap<GroupId, u64>,
+}

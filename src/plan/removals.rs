@@ -22,7 +22,7 @@ use super::removal::Removal;
 use crate::model::directory::{Attributes, Unread};
 use crate::model::evidence::{Again, Evidence, Questions};
 use crate::model::ids::{GroupId, PersonId, UserId};
-use crate::model::ledger::Decisions;
+use crate::model::ledger::{Decisions, Recent};
 use crate::model::policy::{DeprovisionSettings, GuardSettings};
 use crate::model::report::{Kind, ObjectError};
 use crate::model::role::Role;
@@ -42,7 +42,7 @@ pub struct Removals<'a> {
     /// What operators decided.
     pub decisions: &'a Decisions,
     /// Removals applied without approval within the window.
-    pub recent: u64,
+    pub recent: &'a Recent,
     /// UTC.
     pub now: DateTime<Utc>,
 }

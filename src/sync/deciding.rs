@@ -93,7 +93,7 @@ impl Source {
                 evidence: &evidence,
                 waiting: &held.waiting,
                 decisions: &held.decisions,
-                recent: held.recent,
+                recent: &held.recent,
                 now: Utc::now(),
             },
         );

@@ -157,23 +157,9 @@ impl Source {
         .await?;
         begun.commit().await?;
 
-        // A lost lease ends the work where a request to stop would, so that the
-        // report tells what had been written by then.
         let halt = stop.child_token();
-        let ended = {
-            let work = self.work(lease, run, request, &capabilities, progress, &halt, report);
-            let mut work = std::pin::pin!(work);
-            tokio::select! {
-                ended = &mut work => ended,
-                lost = self.keep(lease) => {
-                    halt.cancel();
-                    match work.await {
-                        Err(Error::Stopped) => Err(lost),
-                        ended => ended,
-                    }
-                }
-            }
-        };
+        let work = self.work(lease, run, request, &capabilities, progress, &halt, report);
+        let ended = self.while_held(lease, &halt, work).await;
         self.close(lease, run, &ended, report).await;
         ended
     }
@@ -234,6 +220,27 @@ impl Source {
                 .await?;
         transaction.commit().await?;
         Ok(source)
+    }
+
+    /// Does the work while the lease is kept. A lost lease ends it where a request
+    /// to stop would, so that the report tells what had been written by then.
+    async fn while_held(
+        &self,
+        lease: Lease,
+        halt: &CancellationToken,
+        work: impl Future<Output = Result<()>>,
+    ) -> Result<()> {
+        let mut work = std::pin::pin!(work);
+        tokio::select! {
+            ended = &mut work => ended,
+            lost = self.keep(lease) => {
+                halt.cancel();
+                match work.await {
+                    Err(Error::Stopped) => Err(lost),
+                    ended => ended,
+                }
+            }
+        }
     }
 
     /// Keeps the lease until it is lost; a database that does not answer for a

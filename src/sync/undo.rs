@@ -23,7 +23,7 @@ use crate::ledger::{self, held, runs};
 use crate::litellm::keys::{self, TakenKey};
 use crate::litellm::members::TakenMember;
 use crate::litellm::teams::TakenTeam;
-use crate::litellm::{self, Capabilities, snapshot};
+use crate::litellm::{Capabilities, snapshot};
 use crate::model::ids::{RunId, SourceId, UserId};
 use crate::model::policy::Scope;
 use crate::model::report::{Mode, Trigger};
@@ -87,10 +87,9 @@ impl Source {
     /// # Errors
     /// Whatever would make undoing fail before it writes.
     pub async fn plan_undo(&self, of: RunId) -> Result<Undo> {
-        let mut transaction = self.database.begin(Limits::READ).await?;
-        let schema = &self.settings.litellm.database.schema;
-        let capabilities = litellm::probe(&mut transaction, schema).await?;
+        let capabilities = self.probe().await?;
         let entra = &self.settings.entra;
+        let mut transaction = self.database.begin(Limits::READ).await?;
         let source =
             ledger::find_source(&mut transaction, &entra.tenant, entra.service_principal_id)
                 .await?;
@@ -118,8 +117,9 @@ impl Source {
         undone: &mut Undone,
     ) -> Result<()> {
         progress.enter(Phase::Opening);
+        let capabilities = self.probe().await?;
         ledger::migrate(&self.database).await?;
-        let (source, capabilities) = self.open().await?;
+        let source = self.source().await?;
         let life = self.settings.schedule.lease;
         let lease = lease::acquire(&self.database, source, &self.holder, life).await?;
         let mut begun = self.database.begin(Limits::WRITE).await?;
@@ -128,11 +128,16 @@ impl Source {
         runs::start(&mut begun, lease, run, trigger, mode, started).await?;
         begun.commit().await?;
 
-        let work = self.work_undo(lease, run, request, &capabilities, (progress, stop), undone);
-        let ended = tokio::select! {
-            ended = work => ended,
-            lost = self.keep(lease) => Err(lost),
-        };
+        let halt = stop.child_token();
+        let work = self.work_undo(
+            lease,
+            run,
+            request,
+            &capabilities,
+            (progress, &halt),
+            undone,
+        );
+        let ended = self.while_held(lease, &halt, work).await;
         self.close(lease, run, &ended, &mut undone.report).await;
         ended
     }

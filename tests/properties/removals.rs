@@ -6,11 +6,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use entra_sync::model::directory::{Account, Attributes, Principal};
 use entra_sync::model::evidence::Whereabouts;
 use entra_sync::model::ids::{GroupId, PersonId, TeamId, UserId};
-use entra_sync::model::ledger::Origin;
+use entra_sync::model::ledger::{Origin, Ours};
 use entra_sync::model::policy::{GonePersonPolicy, MembershipPolicy, UnassignedGroupPolicy};
 use entra_sync::model::role::Role;
 use entra_sync::model::target::{Activity, Block, StoredRole, TeamRole};
-use entra_sync::plan::{Removal, Why};
+use entra_sync::plan::{Removal, Restoration, Why};
 use proptest::prelude::*;
 use proptest::strategy::ValueTree;
 use proptest::test_runner::TestRunner;
@@ -274,6 +274,29 @@ proptest! {
                     prop_assert!(list.is_some_and(|list| !named(list)), "{:?}", removal);
                 }
             }
+        }
+    }
+
+    #[test]
+    fn access_comes_back_to_whom_it_was_taken_from(departure in departures()) {
+        let (world, with) = departure.build();
+        let account = |person| {
+            let read = world.directory.people.get(&person)?;
+            match &read.attributes {
+                Attributes::Known(known) => Some(known.account),
+                Attributes::Unknown => None,
+            }
+        };
+        for restoration in plan_of(&world, &with).restorations {
+            let Restoration::Reactivation(member) = &restoration else { continue };
+            let known = &world.owned.people[&member.person];
+            prop_assert!(known.deactivation == Ours::Yes && known.user == member.user);
+            prop_assert_eq!(account(member.person), Some(Account::Enabled));
+            let owner = world.owned.people.keys().find(|person| {
+                person.to_string() == *member.user.as_str() && **person != member.person
+            });
+            let disabled = owner.is_some_and(|owner| account(*owner) == Some(Account::Disabled));
+            prop_assert!(!disabled, "{:?} is the row of {:?}", restoration, owner);
         }
     }
 

@@ -32,6 +32,8 @@ struct Known {
     standing: Standing,
     /// What the ledger has not been told yet.
     untold: BTreeSet<Trouble>,
+    /// What the last pass of this process met, whatever others have done since.
+    met: Option<Trouble>,
 }
 
 impl Known {
@@ -109,14 +111,11 @@ impl Source {
     /// passes are paced here, so the reader's own rests have had their time, and
     /// a token from before a grant does not carry it.
     pub(super) async fn begin_anew(&self) {
-        let Some(failing) = self.quarantine() else {
-            return;
-        };
-        self.reader.forget_refusal().await;
-        if matches!(
-            failing.trouble,
-            Trouble::Authentication | Trouble::Permission
-        ) {
+        let met = self.memory.lock().met;
+        if met.is_some() {
+            self.reader.forget_refusal().await;
+        }
+        if matches!(met, Some(Trouble::Authentication | Trouble::Permission)) {
             self.reader.forget_token().await;
         }
     }
@@ -127,6 +126,7 @@ impl Source {
         let Some(ended) = failure::ended(phase, ended, now, self.scheduled_after(now)) else {
             return;
         };
+        self.memory.lock().met = ended.failure.as_ref().map(|failure| failure.trouble);
         let alerts = match self.tell_the_ledger(&ended).await {
             Ok(Some(alerts)) => alerts,
             Ok(None) => self.remember(&ended),
@@ -171,10 +171,9 @@ impl Source {
             }
         }
         transaction.commit().await?;
-        *self.memory.lock() = Known {
-            standing,
-            untold: BTreeSet::new(),
-        };
+        let mut known = self.memory.lock();
+        known.standing = standing;
+        known.untold.clear();
         Ok(Some(alerts))
     }
 

@@ -59,7 +59,8 @@ fn filter(settings: &TelemetrySettings) -> EnvFilter {
     let directives = if level.contains('=') || level.contains(',') {
         level.clone()
     } else {
-        format!("warn,entra_sync={level}")
+        format!("warn,entra_sync={level},alert={level}")
     };
-    EnvFilter::try_new(directives).unwrap_or_else(|_| EnvFilter::new("warn,entra_sync=info"))
+    EnvFilter::try_new(directives)
+        .unwrap_or_else(|_| EnvFilter::new("warn,entra_sync=info,alert=info"))
 }

@@ -1,3 +1,4 @@
+DROP TABLE entra_sync.alert;
 DROP TABLE entra_sync.taken;
 DROP TABLE entra_sync.held_plan;
 DROP TABLE entra_sync.waiting_removal;

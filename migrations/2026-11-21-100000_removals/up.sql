@@ -60,3 +60,23 @@ COMMENT ON COLUMN entra_sync.taken.owned IS
     'What the ledger held about it: it comes back with the copy.';
 COMMENT ON COLUMN entra_sync.taken.undone_by IS
     'The run that gave it back. Without a foreign key: that run may be pruned earlier or later.';
+
+-- What keeps a source from its passes outlives the process that met it.
+CREATE TABLE entra_sync.alert (
+    source_id integer NOT NULL REFERENCES entra_sync.source ON DELETE CASCADE,
+    kind      text NOT NULL,
+    stage     text NOT NULL,
+    failures  bigint NOT NULL CHECK (failures > 0),
+    since     timestamptz NOT NULL,
+    last_at   timestamptz NOT NULL,
+    next_at   timestamptz NOT NULL,
+    opened_at timestamptz,
+    closed_at timestamptz,
+    error     text NOT NULL,
+    message   text NOT NULL,
+    PRIMARY KEY (source_id, kind)
+);
+COMMENT ON TABLE entra_sync.alert IS
+    'Failures of whole passes in a row, one row for each kind. The schedule waits until next_at; closed_at ends it.';
+COMMENT ON COLUMN entra_sync.alert.opened_at IS
+    'NULL while there were too few failures for an alert.';

@@ -1,15 +1,19 @@
-//! `entra-sync status`: the last pass, the lease, and what is managed.
+//! `entra-sync status`: the last pass, the lease, what is managed, what is
+//! held, and what fails.
 
+use std::fmt::Display;
 use std::io::Write;
 
-use serde_json::json;
+use chrono::{DateTime, Utc};
+use serde_json::{Value, json};
 
 use super::{Exit, Format, history, output};
 use crate::config::Loaded;
 use crate::db::{Database, Limits};
 use crate::ledger::ownership::{self, Extent};
 use crate::ledger::runs::Run;
-use crate::ledger::{self, held, lease, runs};
+use crate::ledger::{self, alerts, held, lease, runs};
+use crate::model::quarantine::{Failing, Standing};
 use crate::plan::printable;
 
 /// Prints the state of this source.
@@ -18,6 +22,7 @@ pub(super) async fn run(format: Format, loaded: Loaded) -> anyhow::Result<Exit> 
     let entra = &loaded.settings.entra;
     let (mut last, mut success, mut holder, mut managed) = (None, None, None, Extent::default());
     let mut open = Vec::new();
+    let mut standing = Standing::default();
     if ledger::exists(&database).await? {
         let mut transaction = database.begin(Limits::READ).await?;
         let source =
@@ -29,6 +34,7 @@ pub(super) async fn run(format: Format, loaded: Loaded) -> anyhow::Result<Exit> 
             holder = lease::holder(&mut transaction, source).await?;
             managed = ownership::extent(&mut transaction, source).await?;
             open = held::open(&mut transaction, source).await?;
+            standing = alerts::load(&mut transaction, source).await?;
         }
         transaction.commit().await?;
     }
@@ -49,6 +55,8 @@ pub(super) async fn run(format: Format, loaded: Loaded) -> anyhow::Result<Exit> 
             "managed": managed,
             "held": held,
             "held_sets": open,
+            "alerts": standing.alerts().map(alert).collect::<Vec<_>>(),
+            "quarantine": standing.quarantine().map(alert),
         }))?,
         Format::Text => output::text(|out| {
             writeln!(
@@ -61,11 +69,7 @@ pub(super) async fn run(format: Format, loaded: Loaded) -> anyhow::Result<Exit> 
                 Some(run) => writeln!(out, "last     {}", history::line(run))?,
             }
             if let Some(run) = &success {
-                writeln!(
-                    out,
-                    "success  {}",
-                    run.started_at.format("%Y-%m-%dT%H:%M:%SZ")
-                )?;
+                writeln!(out, "success  {}", moment(run.started_at))?;
             }
             match &holder {
                 None => writeln!(out, "lease    free: no pass is running")?,
@@ -90,8 +94,46 @@ pub(super) async fn run(format: Format, loaded: Loaded) -> anyhow::Result<Exit> 
                     printable(&set.reason)
                 )?;
             }
+            for failing in standing.alerts() {
+                writeln!(
+                    out,
+                    "alert    {}: {} has failed since {}: {}",
+                    failing.trouble.as_str(),
+                    failing.trouble.deed(),
+                    moment(failing.since),
+                    printable(&failing.message)
+                )?;
+            }
+            if let Some(failing) = standing.quarantine() {
+                writeln!(
+                    out,
+                    "waits    next attempt at {}, because {} has failed {}; SIGUSR1 or SIGHUP: now",
+                    moment(failing.next_at),
+                    failing.trouble.deed(),
+                    failing.times()
+                )?;
+            }
             Ok(())
         })?,
     }
     Ok(Exit::Ok)
+}
+
+/// What fails, for programs.
+fn alert(failing: &Failing) -> Value {
+    json!({
+        "kind": failing.trouble,
+        "failures": failing.failures,
+        "since": failing.since,
+        "last_at": failing.last_at,
+        "next_attempt_at": failing.next_at,
+        "opened_at": failing.opened_at,
+        "error": failing.error,
+        "message": failing.message,
+        "remedy": failing.trouble.remedy(),
+    })
+}
+
+fn moment(time: DateTime<Utc>) -> impl Display {
+    time.format("%Y-%m-%dT%H:%M:%SZ")
 }

@@ -18,6 +18,7 @@ mod secret;
 mod sections;
 mod settings;
 mod shown;
+mod timetable;
 mod values;
 
 pub use database::{RereadError, UrlError};
@@ -29,6 +30,7 @@ pub use schema::DEFAULTS;
 pub use secret::{Secret, SecretFileError};
 pub use sections::cron;
 pub use settings::*;
+pub use timetable::Timetable;
 
 /// Settings and where each of them came from.
 #[derive(Debug, Clone)]

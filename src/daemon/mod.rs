@@ -12,19 +12,23 @@ mod wakes;
 use std::sync::Arc;
 use std::time::Duration;
 
-use chrono::Utc;
+use chrono::{TimeDelta, Utc};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
 use crate::config::{OnStart, Settings};
 use crate::model::policy::Scope;
+use crate::model::quarantine::Failing;
 use crate::model::report::{Kind, Mode, Status, Trigger};
 use crate::sync::{Error, Progress, Report, Request, Source};
-use schedule::Schedule;
+use schedule::{Schedule, moment};
 use wakes::Wake;
 
 /// An orderly end is given up after this; systemd and Kubernetes wait longer.
 const GRACE: Duration = Duration::from_secs(8);
+
+/// When an instance that found the lease taken looks again.
+const LEASE_PAUSE: TimeDelta = TimeDelta::seconds(5);
 
 /// Gives new settings when the daemon is asked to read them again.
 pub type Reload = Box<dyn Fn() -> anyhow::Result<Settings> + Send + Sync>;
@@ -52,7 +56,6 @@ struct Daemon {
     reload: Reload,
     /// The one pass that waits.
     waiting: Option<Trigger>,
-    failures: u32,
     /// Whether a pass has shown that the settings fit the ledger.
     proven: bool,
 }
@@ -77,17 +80,20 @@ impl Daemon {
             schedule,
             reload,
             waiting,
-            failures: 0,
             proven: false,
         })
     }
 
     async fn until_stopped(&mut self, wakes: &mut mpsc::Receiver<Wake>) -> Result<(), Error> {
+        if self.waiting.is_none() {
+            // Nobody asks for a pass, so a quarantine of before goes on.
+            self.may_pass().await;
+        }
         loop {
             let next = match self.waiting.take() {
                 Some(trigger) => self.pass(trigger, wakes).await,
                 None => match wakes.recv().await {
-                    Some(wake) => self.woken(wake),
+                    Some(wake) => self.woken(wake).await,
                     None => Next::End,
                 },
             };
@@ -99,12 +105,17 @@ impl Daemon {
         }
     }
 
-    fn woken(&mut self, wake: Wake) -> Next {
+    async fn woken(&mut self, wake: Wake) -> Next {
         match wake {
             Wake::Stop => return Next::End,
             Wake::Tick => {
                 if self.schedule.is_due(Utc::now()) {
-                    self.waiting.get_or_insert(Trigger::Schedule);
+                    if self.may_pass().await {
+                        self.waiting.get_or_insert(Trigger::Schedule);
+                    }
+                } else if self.source.has_a_new_secret().await {
+                    tracing::info!("the secret changed in its file and is tried");
+                    self.waiting.get_or_insert(Trigger::Reload);
                 }
             }
             Wake::Pass => {
@@ -115,6 +126,35 @@ impl Daemon {
         Next::Go
     }
 
+    /// Whether a time of the schedule may be kept. In quarantine it is let go
+    /// by; who asks by name (a signal, a start, new settings) is not asked this.
+    async fn may_pass(&mut self) -> bool {
+        let before = self.source.quarantine();
+        let quarantine = self.source.quarantine_of_all().await;
+        let now = Utc::now();
+        match quarantine {
+            Some(failing) if failing.rests(now) => {
+                self.schedule.is_past(now);
+                self.schedule.retry_at(failing.next_at);
+                tracing::debug!(
+                    quarantine.kind = failing.trouble.as_str(),
+                    failures = failing.failures,
+                    next_attempt = moment(failing.next_at),
+                    "the schedule waits"
+                );
+                false
+            }
+            after => {
+                if before.is_some() && after.is_none() {
+                    tracing::info!(
+                        "another process got a pass through; the schedule is kept again"
+                    );
+                }
+                true
+            }
+        }
+    }
+
     fn read_settings_again(&mut self) {
         match (self.reload)().and_then(|settings| {
             let schedule = Schedule::new(&settings.schedule, Utc::now())?;
@@ -122,7 +162,7 @@ impl Daemon {
             Ok((Source::new(Arc::new(settings))?, schedule))
         }) {
             Ok((source, schedule)) => {
-                self.source = source;
+                self.source = source.following(&self.source);
                 self.schedule = schedule;
                 self.waiting = Some(Trigger::Reload);
                 tracing::info!(schedule.next = %self.schedule.describe(), "settings read again");
@@ -175,7 +215,7 @@ impl Daemon {
         };
         self.passed(&report, error.as_ref());
         for wake in later {
-            if matches!(self.woken(wake), Next::End) {
+            if matches!(self.woken(wake).await, Next::End) {
                 return Next::End;
             }
         }
@@ -184,34 +224,34 @@ impl Daemon {
 
     fn passed(&mut self, report: &Report, error: Option<&Error>) {
         let now = Utc::now();
-        self.schedule.had_a_pass(now);
+        self.schedule.is_past(now);
         log(report, error);
-        match error {
-            None => {
-                self.failures = 0;
-                self.proven = true;
+        let Some(error) = error else {
+            self.proven = true;
+            return;
+        };
+        match self.source.quarantine() {
+            Some(failing) if error.trouble() == Some(failing.trouble) => {
+                self.schedule.retry_at(failing.next_at);
+                say_when(&failing);
             }
-            Some(error) if error.is_lease_held() => {
-                self.schedule.retry_at(now, Duration::from_secs(5))
-            }
-            Some(_) => {
-                self.failures = self.failures.saturating_add(1);
-                let pause = backoff(self.failures);
-                self.schedule.retry_at(now, pause);
-                tracing::warn!(
-                    failures = self.failures,
-                    retry_seconds = pause.as_secs(),
-                    "the pass failed; it is tried again sooner than scheduled"
-                );
-            }
+            // The lease is with another instance; its life is short.
+            _ => self.schedule.retry_at(now + LEASE_PAUSE),
         }
     }
 }
 
-/// 10 s, 20 s, 40 s … at most 10 min.
-fn backoff(failures: u32) -> Duration {
-    let doubled = 2_u32.saturating_pow(failures.saturating_sub(1).min(6));
-    (Duration::from_secs(10) * doubled).min(Duration::from_secs(600))
+/// When the source is asked again, and why not sooner or later.
+fn say_when(failing: &Failing) {
+    tracing::warn!(
+        quarantine.kind = failing.trouble.as_str(),
+        failures = failing.failures,
+        retry_seconds = (failing.next_at - failing.last_at).num_seconds(),
+        "next attempt at {} because {} has failed {}",
+        moment(failing.next_at),
+        failing.trouble.deed(),
+        failing.times()
+    );
 }
 
 /// One line for one pass; one more for each object that gave trouble.
@@ -251,16 +291,5 @@ fn log(report: &Report, error: Option<&Error>) {
             run.id = %run, trigger, status, duration_ms, changes,
             skipped = report.skipped.len(), errors = report.errors.len(), "pass ended"
         ),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn failures_stretch_the_pause_up_to_a_cap() {
-        let seconds: Vec<u64> = (1..=9).map(|n| backoff(n).as_secs()).collect();
-        assert_eq!(seconds, [10, 20, 40, 80, 160, 320, 600, 600, 600]);
     }
 }

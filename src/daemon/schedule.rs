@@ -1,25 +1,21 @@
-//! What is due: two cron lines in one time zone, jitter, and retries after
+//! What is due: the schedule's times, jitter, and times of our own after
 //! failures.
 //!
-//! Invariant: times are found in the configured zone at every step, so a clock
-//! change moves them rightly; a time that was missed while a pass ran or the
-//! machine slept is made up for once, not once for every miss.
+//! Invariant: a time that was missed while a pass ran or the machine slept is
+//! made up for once, not once for every miss.
 
 use std::time::Duration;
 
 use anyhow::Context;
 use chrono::{DateTime, Utc};
-use chrono_tz::Tz;
-use croner::Cron;
 use uuid::Uuid;
 
-use crate::config::{ScheduleSettings, cron};
+use crate::config::{ScheduleSettings, Timetable};
 
 /// When the next pass is due.
 #[derive(Debug)]
 pub(super) struct Schedule {
-    lines: Vec<Cron>,
-    zone: Tz,
+    times: Timetable,
     jitter: Duration,
     due: Option<DateTime<Utc>>,
     retry: Option<DateTime<Utc>>,
@@ -27,17 +23,11 @@ pub(super) struct Schedule {
 
 impl Schedule {
     pub(super) fn new(settings: &ScheduleSettings, now: DateTime<Utc>) -> anyhow::Result<Self> {
-        let lines = [&settings.cron, &settings.full_cron]
-            .into_iter()
-            .map(|line| {
-                cron(line)
-                    .map_err(anyhow::Error::msg)
-                    .context("reading the schedule")
-            })
-            .collect::<anyhow::Result<_>>()?;
+        let times = Timetable::of(settings)
+            .map_err(anyhow::Error::msg)
+            .context("reading the schedule")?;
         let mut schedule = Self {
-            lines,
-            zone: settings.timezone,
+            times,
             jitter: settings.jitter,
             due: None,
             retry: None,
@@ -46,17 +36,9 @@ impl Schedule {
         Ok(schedule)
     }
 
-    /// The earliest time of any line after this, delayed by the jitter.
+    /// The earliest time after this, delayed by the jitter.
     fn next_after(&self, now: DateTime<Utc>) -> Option<DateTime<Utc>> {
-        let local = now.with_timezone(&self.zone);
-        let next = self
-            .lines
-            .iter()
-            .filter_map(|line| line.find_next_occurrence(&local, false).ok())
-            .map(|time| time.with_timezone(&Utc))
-            .filter(|time| *time > now)
-            .min()?;
-        Some(next + random_part_of(self.jitter))
+        Some(self.times.next_after(now)? + random_part_of(self.jitter))
     }
 
     pub(super) fn is_due(&self, now: DateTime<Utc>) -> bool {
@@ -64,26 +46,32 @@ impl Schedule {
         passed(self.due) || passed(self.retry)
     }
 
-    /// A pass has just ended: the next time is counted from now.
-    pub(super) fn had_a_pass(&mut self, now: DateTime<Utc>) {
+    /// A pass has just ended, or a time is let go by: the next is counted from
+    /// now.
+    pub(super) fn is_past(&mut self, now: DateTime<Utc>) {
         self.retry = None;
         if self.due.is_none_or(|due| due <= now) {
             self.due = self.next_after(now);
         }
     }
 
-    /// Asks for a pass after this pause, whatever the lines say.
-    pub(super) fn retry_at(&mut self, now: DateTime<Utc>, pause: Duration) {
-        self.retry = Some(now + pause);
+    /// Asks at this time too, whatever the lines say.
+    pub(super) fn retry_at(&mut self, time: DateTime<Utc>) {
+        self.retry = Some(time);
     }
 
     /// The next time, for a log line.
     pub(super) fn describe(&self) -> String {
         match self.due {
-            Some(due) => due.format("%Y-%m-%dT%H:%M:%SZ").to_string(),
+            Some(due) => moment(due),
             None => "never".to_owned(),
         }
     }
+}
+
+/// A time for a log line.
+pub(super) fn moment(time: DateTime<Utc>) -> String {
+    time.format("%Y-%m-%dT%H:%M:%SZ").to_string()
 }
 
 /// Spreads instances that share a schedule.
@@ -97,6 +85,7 @@ fn random_part_of(jitter: Duration) -> Duration {
 
 #[cfg(test)]
 mod tests {
+    use chrono_tz::Tz;
     use std::collections::BTreeSet;
 
     use super::*;
@@ -127,7 +116,7 @@ mod tests {
         .unwrap();
         assert!(!schedule.is_due(utc("2026-11-21T10:14:59Z")));
         assert!(schedule.is_due(utc("2026-11-21T10:15:00Z")));
-        schedule.had_a_pass(utc("2026-11-21T10:15:20Z"));
+        schedule.is_past(utc("2026-11-21T10:15:20Z"));
         assert!(!schedule.is_due(utc("2026-11-21T10:29:59Z")));
         assert!(schedule.is_due(utc("2026-11-21T10:30:00Z")));
     }
@@ -140,7 +129,7 @@ mod tests {
         )
         .unwrap();
         assert!(schedule.is_due(utc("2026-11-21T17:00:00Z")));
-        schedule.had_a_pass(utc("2026-11-21T17:01:00Z"));
+        schedule.is_past(utc("2026-11-21T17:01:00Z"));
         assert!(!schedule.is_due(utc("2026-11-21T17:14:00Z")));
     }
 
@@ -151,7 +140,7 @@ mod tests {
         let berlin = settings("0 3 * * *", Tz::Europe__Berlin);
         let mut schedule = Schedule::new(&berlin, utc("2026-10-23T12:00:00Z")).unwrap();
         assert_eq!(schedule.due, Some(utc("2026-10-24T01:00:00Z")));
-        schedule.had_a_pass(utc("2026-10-24T12:00:00Z"));
+        schedule.is_past(utc("2026-10-24T12:00:00Z"));
         assert_eq!(schedule.due, Some(utc("2026-10-25T02:00:00Z")));
     }
 
@@ -159,10 +148,10 @@ mod tests {
     fn a_retry_comes_before_the_next_time() {
         let mut schedule =
             Schedule::new(&settings("0 3 * * *", Tz::UTC), utc("2026-11-21T10:00:00Z")).unwrap();
-        schedule.retry_at(utc("2026-11-21T10:00:00Z"), Duration::from_secs(10));
+        schedule.retry_at(utc("2026-11-21T10:00:10Z"));
         assert!(!schedule.is_due(utc("2026-11-21T10:00:09Z")));
         assert!(schedule.is_due(utc("2026-11-21T10:00:10Z")));
-        schedule.had_a_pass(utc("2026-11-21T10:00:12Z"));
+        schedule.is_past(utc("2026-11-21T10:00:12Z"));
         assert!(!schedule.is_due(utc("2026-11-21T10:01:00Z")));
     }
 
@@ -191,7 +180,7 @@ mod tests {
         settings.jitter = Duration::from_secs(60);
         let mut schedule = Schedule::new(&settings, utc("2026-11-21T10:01:00Z")).unwrap();
         let due = schedule.due.unwrap();
-        schedule.had_a_pass(due);
+        schedule.is_past(due);
         let next = schedule.due.unwrap();
         let line = utc("2026-11-21T10:30:00Z");
         assert!(
@@ -213,7 +202,7 @@ mod tests {
             "2026-11-23T03:00:00Z",
         ] {
             assert_eq!(schedule.due, Some(utc(due)));
-            schedule.had_a_pass(utc(due));
+            schedule.is_past(utc(due));
         }
     }
 }

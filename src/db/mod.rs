@@ -46,6 +46,8 @@ pub struct Database {
     pool_timeout: Option<Duration>,
     socket_timeout: Option<Duration>,
     place: Arc<str>,
+    /// The target when its file was last looked at.
+    seen: Arc<Mutex<DatabaseTarget>>,
 }
 
 impl Database {
@@ -85,6 +87,7 @@ impl Database {
             pool_timeout: target.pool_timeout,
             socket_timeout: target.socket_timeout,
             place: Place::of(&target.connection).to_string().into(),
+            seen: Arc::new(Mutex::new(target.clone())),
         })
     }
 
@@ -96,6 +99,20 @@ impl Database {
     pub fn prepare(target: &DatabaseTarget) -> Result<Self> {
         tls::prepare(target).map_err(|cause| Error::Connect { cause })?;
         Self::new(target)
+    }
+
+    /// Whether the URL changed in its file since this was last asked; a refused
+    /// login then finds the newer one by itself.
+    #[must_use]
+    pub fn has_a_new_secret(&self) -> bool {
+        let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
+        match seen.reread() {
+            Ok(fresh) if fresh.connection != seen.connection => {
+                *seen = fresh;
+                true
+            }
+            _ => false,
+        }
     }
 
     /// User, hosts and database, for people.

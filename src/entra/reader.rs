@@ -59,6 +59,24 @@ impl Reader {
         })
     }
 
+    /// Whether the client secret changed in its file since it was last used or
+    /// last asked about.
+    pub async fn has_a_new_secret(&self) -> bool {
+        self.line.tokens().has_a_new_secret().await
+    }
+
+    /// Asks for a token again although one was refused a short while ago: for
+    /// whoever paces whole readings.
+    pub async fn forget_refusal(&self) {
+        self.line.tokens().forget_refusal().await;
+    }
+
+    /// Uses the present token no more: it carries the permissions of the moment
+    /// when it was issued.
+    pub async fn forget_token(&self) {
+        self.line.tokens().forget_token().await;
+    }
+
     /// Reads everything that `scope` covers. All assigned groups are in the
     /// result; those that were not read say why.
     ///

@@ -168,6 +168,28 @@ impl Tokens {
         self.set(None);
     }
 
+    /// Whether there is a newer secret than the one that was last used; takes
+    /// it, and says so once.
+    pub(super) async fn has_a_new_secret(&self) -> bool {
+        let mut desk = self.0.desk.lock().await;
+        let newer = matches!(desk.credential.renew().await, Ok(Renewal::Newer));
+        if newer {
+            desk.rest = None;
+        }
+        newer
+    }
+
+    /// Ends the pause after a failure: the next request asks.
+    pub(super) async fn forget_refusal(&self) {
+        self.0.desk.lock().await.rest = None;
+    }
+
+    /// The next request gets another token.
+    pub(super) async fn forget_token(&self) {
+        let _desk = self.0.desk.lock().await;
+        self.set(None);
+    }
+
     fn current(&self) -> Option<Arc<Token>> {
         self.0
             .current

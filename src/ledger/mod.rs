@@ -6,6 +6,7 @@
 //! the source.
 //! Must not: touch LiteLLM's tables, or decide anything.
 
+pub mod alerts;
 pub mod changes;
 mod error;
 pub mod held;

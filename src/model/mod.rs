@@ -12,6 +12,7 @@ pub mod evidence;
 pub mod ids;
 pub mod ledger;
 pub mod policy;
+pub mod quarantine;
 pub mod report;
 pub mod role;
 pub mod target;

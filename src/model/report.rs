@@ -151,7 +151,7 @@ pub enum Trigger {
     Start,
     /// SIGUSR1.
     Signal,
-    /// SIGHUP: settings were read again.
+    /// SIGHUP, or a secret that was refused has changed in its file.
     Reload,
     /// `entra-sync resync`.
     Resync,

@@ -11,6 +11,7 @@ mod deciding;
 mod ending;
 mod error;
 mod progress;
+mod quarantine;
 mod report;
 mod undo;
 mod write;
@@ -47,6 +48,7 @@ pub struct Source {
     database: Database,
     reader: entra::Reader,
     holder: String,
+    memory: quarantine::Memory,
 }
 
 /// What a pass was asked for. It carries no data: only how far to look.
@@ -82,6 +84,7 @@ impl Source {
             database: Database::new(&settings.litellm.database)?,
             reader: entra::Reader::new(&settings.entra)?,
             holder: holder(),
+            memory: quarantine::Memory::default(),
             settings,
         })
     }
@@ -118,7 +121,10 @@ impl Source {
     ) -> (Report, Option<Error>) {
         let run = RunId::new(Uuid::new_v4());
         let mut report = Report::begin(run, request, Utc::now());
+        self.begin_anew().await;
         let ended = self.run(run, request, progress, stop, &mut report).await;
+        let outcome = ended.as_ref().map(|()| ());
+        self.note(progress.phase(), outcome).await;
         progress.enter(Phase::Idle);
         match ended {
             Ok(()) => (report, None),

@@ -78,6 +78,10 @@ impl Progress {
         self.phase.send_replace(phase);
     }
 
+    pub(super) fn phase(&self) -> Phase {
+        *self.phase.borrow()
+    }
+
     pub(super) fn reading(&self) -> &entra::Progress {
         &self.reading
     }

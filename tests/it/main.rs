@@ -16,6 +16,7 @@ mod cli_ledger;
 mod cli_secrets;
 mod cli_shapes;
 mod daemon_outages;
+mod daemon_quarantine;
 mod daemon_schedule;
 mod daemon_signals;
 mod database_role;

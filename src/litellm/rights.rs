@@ -123,6 +123,10 @@ fn for_removals(deprovision: &DeprovisionSettings) -> Vec<Right> {
             right("INSERT", "LiteLLM_DeletedVerificationToken"),
             right("SELECT", "LiteLLM_JWTKeyMapping"),
             right("DELETE", "LiteLLM_JWTKeyMapping"),
+            // For `undo`.
+            right("INSERT", KEYS),
+            right("INSERT", "LiteLLM_JWTKeyMapping"),
+            right("SELECT", "LiteLLM_ProjectTable").on("project_id"),
         ]);
     }
     let people = [deprovision.disabled_user, deprovision.deleted_user];

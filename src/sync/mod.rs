@@ -16,6 +16,7 @@ mod report;
 mod undo;
 mod write;
 
+use std::pin::Pin;
 use std::sync::Arc;
 
 use chrono::Utc;
@@ -164,7 +165,9 @@ impl Source {
         begun.commit().await?;
 
         let halt = stop.child_token();
+        // On the heap: a pass's future is too large for the stack of a thread.
         let work = self.work(lease, run, request, &capabilities, progress, &halt, report);
+        let work = Box::pin(work);
         let ended = self.while_held(lease, &halt, work).await;
         self.close(lease, run, &ended, report).await;
         ended
@@ -234,9 +237,8 @@ impl Source {
         &self,
         lease: Lease,
         halt: &CancellationToken,
-        work: impl Future<Output = Result<()>>,
+        mut work: Pin<Box<impl Future<Output = Result<()>>>>,
     ) -> Result<()> {
-        let mut work = std::pin::pin!(work);
         tokio::select! {
             ended = &mut work => ended,
             lost = self.keep(lease) => {

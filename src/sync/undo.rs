@@ -137,7 +137,7 @@ impl Source {
             (progress, &halt),
             undone,
         );
-        let ended = self.while_held(lease, &halt, work).await;
+        let ended = self.while_held(lease, &halt, Box::pin(work)).await;
         self.close(lease, run, &ended, &mut undone.report).await;
         ended
     }

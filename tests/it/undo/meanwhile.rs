@@ -134,7 +134,7 @@ async fn what_has_lost_its_team_organization_or_row_stays_away() {
     assert_eq!(report.changes.team_memberships.added, 1);
     assert_eq!(
         key(&world, "sales-cem").await["spend"],
-        1234.567_890_123_456_7
+        1_234.567_890_123_456_7
     );
 }
 

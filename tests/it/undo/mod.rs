@@ -64,7 +64,7 @@ async fn in_use(world: &World) {
             seed::key(&format!("{team}-{user}"), &person(user))
                 .with("team_id", group(team))
                 .with("key_alias", format!("{user} in {team}"))
-                .with("spend", 1234.567_890_123_456_7)
+                .with("spend", 1_234.567_890_123_456_7)
                 .with("budget_id", "allowance")
                 .with("policies", json!(["p"]))
                 .with("metadata", json!({ "note": null }))

@@ -124,8 +124,7 @@ impl Source {
         let mut report = Report::begin(run, request, Utc::now());
         self.begin_anew().await;
         let ended = self.run(run, request, progress, stop, &mut report).await;
-        let outcome = ended.as_ref().map(|()| ());
-        self.note(progress.phase(), outcome).await;
+        self.note(progress.phase(), ended.as_ref().err()).await;
         progress.enter(Phase::Idle);
         match ended {
             Ok(()) => (report, None),

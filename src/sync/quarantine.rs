@@ -121,9 +121,9 @@ impl Source {
     }
 
     /// Notes how a pass ended and announces what that opens or closes.
-    pub(super) async fn note(&self, phase: Phase, ended: Result<(), &Error>) {
+    pub(super) async fn note(&self, phase: Phase, error: Option<&Error>) {
         let now = Utc::now();
-        let Some(ended) = failure::ended(phase, ended, now, self.scheduled_after(now)) else {
+        let Some(ended) = failure::ended(phase, error, now, self.scheduled_after(now)) else {
             return;
         };
         self.memory.lock().met = ended.failure.as_ref().map(|failure| failure.trouble);

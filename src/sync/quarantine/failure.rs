@@ -14,14 +14,14 @@ use crate::{db, ledger, litellm};
 /// How a pass ended; `None` if that says nothing at all (somebody stopped it).
 pub(super) fn ended(
     phase: Phase,
-    ended: Result<(), &Error>,
+    error: Option<&Error>,
     at: DateTime<Utc>,
     scheduled: Option<DateTime<Utc>>,
 ) -> Option<Ended> {
-    let (stage, failure) = match ended {
-        Ok(()) => (Stage::Done, None),
-        Err(Error::Stopped) => return None,
-        Err(error) => {
+    let (stage, failure) = match error {
+        None => (Stage::Done, None),
+        Some(Error::Stopped) => return None,
+        Some(error) => {
             let failure = error.trouble().map(|trouble| Failure {
                 trouble,
                 error: error.kind().to_owned(),

@@ -10,7 +10,7 @@ fn at() -> DateTime<Utc> {
 
 fn judged(phase: Phase, error: impl Into<Error>) -> Option<(Stage, Option<Trouble>)> {
     let error = error.into();
-    let ended = ended(phase, Err(&error), at(), None)?;
+    let ended = ended(phase, Some(&error), at(), None)?;
     Some((ended.stage, ended.failure.map(|failure| failure.trouble)))
 }
 
@@ -87,7 +87,7 @@ fn the_pause_that_graph_last_asked_for_goes_on() {
         asked: Duration::from_secs(120),
         trace: String::new(),
     });
-    let ended = ended(Phase::Reading, Err(&error), at(), None).unwrap();
+    let ended = ended(Phase::Reading, Some(&error), at(), None).unwrap();
     assert_eq!(ended.failure.unwrap().asked, Duration::from_secs(120));
 }
 
@@ -138,7 +138,7 @@ fn another_instance_or_a_stop_is_nobodys_trouble() {
 
 #[test]
 fn a_pass_without_an_error_is_done() {
-    let ended = ended(Phase::Writing, Ok(()), at(), None).unwrap();
+    let ended = ended(Phase::Writing, None, at(), None).unwrap();
     assert_eq!(ended.stage, Stage::Done);
     assert!(ended.failure.is_none());
 }

@@ -12,7 +12,7 @@ use crate::db::QueryContext;
 use crate::ledger::error::{Error, Result};
 use crate::model::ids::{GroupId, PersonId, SourceId, UserId};
 use crate::model::ledger::{
-    LastWritten, Origin, Ours, Owned, OwnedOrganization, OwnedTeam, OwnedUser, Placement,
+    LastWritten, Lifted, Origin, Ours, Owned, OwnedOrganization, OwnedTeam, OwnedUser, Placement,
 };
 use crate::model::role::Role;
 
@@ -34,6 +34,8 @@ struct TeamRow {
     awaits_organization: bool,
     #[diesel(sql_type = Bool)]
     blocked_by_us: bool,
+    #[diesel(sql_type = Bool)]
+    block_lifted: bool,
 }
 
 #[derive(QueryableByName)]
@@ -121,7 +123,7 @@ async fn teams(
 ) -> Result<BTreeMap<GroupId, OwnedTeam>> {
     let rows: Vec<TeamRow> = sql_query(
         "SELECT group_id, origin, alias_written, alias, models_written, models, \
-         awaits_organization, blocked_by_us FROM entra_sync.owned_team WHERE source_id = $1",
+         awaits_organization, blocked_by_us, block_lifted FROM entra_sync.owned_team WHERE source_id = $1",
     )
     .bind::<Integer, _>(source.get())
     .load(connection)
@@ -139,6 +141,10 @@ async fn teams(
                     Placement::Settled
                 },
                 block: ours(row.blocked_by_us),
+                lifted: match row.block_lifted {
+                    true => Lifted::Yes,
+                    false => Lifted::No,
+                },
             };
             Ok((GroupId::new(row.group_id), team))
         })

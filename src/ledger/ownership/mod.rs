@@ -8,7 +8,7 @@ mod mark;
 mod record;
 
 pub use load::{Extent, extent, load};
-pub use mark::{forget_team, mark_blocked, mark_deactivated, mark_role};
+pub use mark::{forget_blocks, forget_team, mark_blocked, mark_deactivated, mark_role};
 pub use record::{
     Membership, forget_organization_members, forget_team_members, record_organization_members,
     record_organizations, record_team_members, record_teams, record_users,

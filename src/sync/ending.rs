@@ -63,6 +63,7 @@ impl Source {
             .await?;
         let members = &forgotten.organization_members;
         ownership::forget_organization_members(&mut transaction, lease.source, members).await?;
+        ownership::forget_blocks(&mut transaction, lease.source, &forgotten.blocks).await?;
         transaction.commit().await?;
         Ok(())
     }

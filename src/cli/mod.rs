@@ -17,11 +17,13 @@ mod plan;
 mod run;
 mod show;
 mod status;
+mod stop;
 mod sync;
 mod watch;
 
 use std::process::ExitCode;
 
+use anyhow::Context;
 use clap::Parser;
 
 pub use arguments::{Arguments, Command, CommonArguments, Format};
@@ -70,37 +72,48 @@ async fn dispatch(arguments: Arguments) -> Exit {
         Command::Demo(command) => demo::run(command).await,
         #[cfg(feature = "simulator")]
         Command::Simulate(command) => simulate(command.clone()).await,
-        _ => match crate::config::load(&sources(&arguments.common())) {
-            Ok(loaded) => {
-                crate::telemetry::start(&loaded.settings.telemetry);
-                // `check` prints them as findings.
-                if !matches!(arguments.command, Command::Check(_)) {
-                    for warning in &loaded.settings.warnings {
-                        tracing::warn!("{warning}");
-                    }
-                }
-                configured(&arguments, loaded).await
-            }
-            Err(error) => {
-                eprintln!("entra-sync: {error}");
-                match &arguments.command {
-                    Command::Check(_) => check::refused(format(&arguments), &error),
-                    _ => Ok(Exit::Usage),
-                }
-            }
+        // These two catch signals before they read their settings.
+        Command::Run(_) => run::run(&arguments).await,
+        Command::Sync(command) => sync::run(command, format(&arguments), &arguments).await,
+        _ => match settings(&arguments).await {
+            Ok(loaded) => configured(&arguments, loaded).await,
+            Err(error) => Err(error),
         },
     };
     ended.unwrap_or_else(|error| {
         eprintln!("entra-sync: {error:#}");
+        if let (Command::Check(_), Some(refused)) = (&arguments.command, error.downcast_ref())
+            && let Err(error) = check::refused(format(&arguments), refused)
+        {
+            eprintln!("entra-sync: {error:#}");
+            return Exit::of(&error);
+        }
         Exit::of(&error)
     })
+}
+
+/// Reads the settings and begins to log.
+///
+/// # Errors
+/// [`crate::config::Error`], with everything that is wrong.
+async fn settings(arguments: &Arguments) -> anyhow::Result<Loaded> {
+    let sources = sources(&arguments.common());
+    // A file may be a pipe, or on a disk that does not answer.
+    let reading = tokio::task::spawn_blocking(move || crate::config::load(&sources));
+    let loaded = reading.await.context("reading the settings broke off")??;
+    crate::telemetry::start(&loaded.settings.telemetry);
+    // `check` prints them as findings.
+    if !matches!(arguments.command, Command::Check(_)) {
+        for warning in &loaded.settings.warnings {
+            tracing::warn!("{warning}");
+        }
+    }
+    Ok(loaded)
 }
 
 async fn configured(arguments: &Arguments, loaded: Loaded) -> anyhow::Result<Exit> {
     let format = format(arguments);
     match &arguments.command {
-        Command::Run(_) => run::run(arguments.common(), loaded).await,
-        Command::Sync(command) => sync::run(command, format, loaded).await,
         Command::Plan(command) => plan::run(command, format, loaded).await,
         Command::Status(_) => status::run(format, loaded).await,
         Command::History(command) => history::run(command, format, loaded).await,
@@ -108,6 +121,8 @@ async fn configured(arguments: &Arguments, loaded: Loaded) -> anyhow::Result<Exi
         Command::Check(command) => check::run(command, format, loaded).await,
         Command::Config(_) => config::run(format, &loaded),
         Command::Migrate(_) => migrate::run(format, loaded).await,
+        // They read their settings themselves, or none.
+        Command::Run(_) | Command::Sync(_) => Ok(Exit::Usage),
         #[cfg(feature = "simulator")]
         Command::Demo(_) | Command::Simulate(_) => Ok(Exit::Usage),
     }

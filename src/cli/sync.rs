@@ -1,15 +1,19 @@
 //! `entra-sync sync`: one pass, then exit.
+//!
+//! Invariant: signals are caught before anything else is done, so that an
+//! interrupted pass always gives back what it holds.
 
 use std::collections::BTreeMap;
 use std::io::{self, Write};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use anyhow::{Context, bail};
 use tokio_util::sync::CancellationToken;
 
 use super::arguments::{ScopeArguments, SyncArguments};
-use super::{Exit, Format, output, watch};
-use crate::config::Loaded;
+use super::stop::Stop;
+use super::{Arguments, Exit, Format, output, watch};
 use crate::model::policy::Scope;
 use crate::model::report::{Kind, Mode, Skipped, Status, Trigger};
 use crate::plan::printable;
@@ -19,8 +23,13 @@ use crate::sync::{Error, Progress, Report, Request, Source};
 pub(super) async fn run(
     command: &SyncArguments,
     format: Format,
-    loaded: Loaded,
+    arguments: &Arguments,
 ) -> anyhow::Result<Exit> {
+    let stop = Stop::listen().context("signals cannot be caught")?;
+    let loaded = tokio::select! {
+        loaded = super::settings(arguments) => loaded?,
+        () = stop.asked() => bail!("ended on request, before the settings were read"),
+    };
     let patience = loaded.settings.schedule.lease * 2;
     let source = Source::new(Arc::new(loaded.settings))?;
     let request = Request {
@@ -28,13 +37,12 @@ pub(super) async fn run(
         mode: Mode::Full,
         scope: scope(&command.scope),
     };
-    let stop = CancellationToken::new();
     let (progress, watched) = Progress::new();
-    let pass = patiently(&source, &request, &progress, &stop, patience);
+    let pass = patiently(&source, &request, &progress, stop.token(), patience);
     let (report, error) = tokio::select! {
         ended = pass => ended,
         never = watch::show(watched) => match never {},
-        never = watch::stop_on_signal(&stop) => match never {},
+        never = stop.announced() => match never {},
     };
     if let Some(error) = &error {
         eprintln!("entra-sync: {error}");

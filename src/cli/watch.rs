@@ -1,12 +1,10 @@
-//! Showing a pass while it runs, and ending it on request.
+//! Showing a pass while it runs.
 
 use std::convert::Infallible;
 use std::io::IsTerminal;
 use std::time::Duration;
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
-use tokio::signal::unix::{SignalKind, signal};
-use tokio_util::sync::CancellationToken;
 
 use crate::sync::{Phase, Watch};
 
@@ -81,29 +79,5 @@ fn describe(watched: &Watch) -> (String, Option<(u64, u64)>) {
             let written = *watched.written.borrow();
             ("writing".to_owned(), Some((written.done, written.total)))
         }
-    }
-}
-
-/// Ends the pass between two transactions on SIGINT or SIGTERM; a second one
-/// ends the process at once.
-pub(super) async fn stop_on_signal(stop: &CancellationToken) -> Infallible {
-    let (interrupt, terminate) = (
-        signal(SignalKind::interrupt()),
-        signal(SignalKind::terminate()),
-    );
-    let (Ok(mut interrupt), Ok(mut terminate)) = (interrupt, terminate) else {
-        return std::future::pending().await;
-    };
-    loop {
-        tokio::select! {
-            _ = interrupt.recv() => {}
-            _ = terminate.recv() => {}
-        }
-        if stop.is_cancelled() {
-            eprintln!("entra-sync: ended at once; the open transaction is rolled back");
-            std::process::exit(1);
-        }
-        eprintln!("entra-sync: ending after the transaction in flight (again to end at once)");
-        stop.cancel();
     }
 }

@@ -1,8 +1,8 @@
 //! When passes run: the schedule, signals, and one pass at a time.
 //!
 //! Invariant: a wake carries no data; whatever asks, the same pass runs. One
-//! runs, at most one waits. Asked to end, the daemon stops between two
-//! transactions, or rolls the open one back when that takes too long.
+//! runs, at most one waits. Asked to end, the daemon asks the pass to, and
+//! does nothing else any more.
 //! Must not: know what a pass does.
 
 mod schedule;
@@ -13,7 +13,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use chrono::Utc;
-use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
 use crate::config::{OnStart, Settings};
@@ -23,21 +22,18 @@ use crate::sync::{Error, Progress, Report, Request, Source};
 use schedule::Schedule;
 use wakes::Wake;
 
-/// An orderly end is given up after this; systemd and Kubernetes wait longer.
-const GRACE: Duration = Duration::from_secs(8);
+pub use wakes::{Hangup, Wakes};
 
-/// Gives new settings when the daemon is asked to read them again.
-pub type Reload = Box<dyn Fn() -> anyhow::Result<Settings> + Send + Sync>;
+/// Gives new settings when the daemon is asked to read them again. May block.
+pub type Reload = Arc<dyn Fn() -> anyhow::Result<Settings> + Send + Sync>;
 
 /// Runs until it is asked to end.
 ///
 /// # Errors
-/// When signals or the ticker cannot be set up, or the first settings cannot
-/// be used. A pass that fails is logged and tried again.
-pub async fn run(settings: Settings, reload: Reload) -> anyhow::Result<()> {
-    let (sender, mut wakes) = mpsc::channel(16);
-    wakes::listen(sender.clone())?;
-    let ticker = ticker::start(sender).await?;
+/// When the ticker cannot be set up, or the first settings cannot be used. A
+/// pass that fails is logged and tried again.
+pub async fn run(settings: Settings, reload: Reload, mut wakes: Wakes) -> anyhow::Result<()> {
+    let ticker = ticker::start(wakes.sender()).await?;
     let mut daemon = Daemon::new(settings, reload)?;
     tracing::info!(schedule.next = %daemon.schedule.describe(), "entra-sync is up");
     let ended = daemon.until_stopped(&mut wakes).await;
@@ -82,14 +78,14 @@ impl Daemon {
         })
     }
 
-    async fn until_stopped(&mut self, wakes: &mut mpsc::Receiver<Wake>) -> Result<(), Error> {
+    async fn until_stopped(&mut self, wakes: &mut Wakes) -> Result<(), Error> {
         loop {
             let next = match self.waiting.take() {
                 Some(trigger) => self.pass(trigger, wakes).await,
-                None => match wakes.recv().await {
-                    Some(wake) => self.woken(wake),
-                    None => Next::End,
-                },
+                None => {
+                    let wake = wakes.next().await;
+                    self.woken(wake, wakes).await
+                }
             };
             match next {
                 Next::Go => {}
@@ -99,7 +95,7 @@ impl Daemon {
         }
     }
 
-    fn woken(&mut self, wake: Wake) -> Next {
+    async fn woken(&mut self, wake: Wake, wakes: &Wakes) -> Next {
         match wake {
             Wake::Stop => return Next::End,
             Wake::Tick => {
@@ -110,13 +106,21 @@ impl Daemon {
             Wake::Pass => {
                 self.waiting.get_or_insert(Trigger::Signal);
             }
-            Wake::Reload => self.read_settings_again(),
+            Wake::Reload => {
+                // The files may be on a disk that does not answer.
+                tokio::select! {
+                    () = self.read_settings_again() => {}
+                    () = wakes.stopped() => return Next::End,
+                }
+            }
         }
         Next::Go
     }
 
-    fn read_settings_again(&mut self) {
-        match (self.reload)().and_then(|settings| {
+    async fn read_settings_again(&mut self) {
+        let reload = Arc::clone(&self.reload);
+        let read = tokio::task::spawn_blocking(move || reload()).await;
+        match read.map_err(Into::into).flatten().and_then(|settings| {
             let schedule = Schedule::new(&settings.schedule, Utc::now())?;
             crate::telemetry::start(&settings.telemetry);
             Ok((Source::new(Arc::new(settings))?, schedule))
@@ -135,7 +139,7 @@ impl Daemon {
     }
 
     /// Runs one pass, listening meanwhile: what comes in waits for its end.
-    async fn pass(&mut self, trigger: Trigger, wakes: &mut mpsc::Receiver<Wake>) -> Next {
+    async fn pass(&mut self, trigger: Trigger, wakes: &mut Wakes) -> Next {
         let request = Request {
             trigger,
             mode: Mode::Full,
@@ -150,18 +154,15 @@ impl Daemon {
             loop {
                 tokio::select! {
                     ended = &mut pass => break Some(ended),
-                    wake = wakes.recv() => match wake {
-                        Some(Wake::Stop) | None => {
+                    wake = wakes.next() => match wake {
+                        Wake::Stop => {
                             stop.cancel();
-                            let ended = tokio::time::timeout(GRACE, &mut pass).await;
-                            if ended.is_err() {
-                                tracing::warn!("the pass did not end in time: its transaction is rolled back");
-                            }
+                            pass.await;
                             break None;
                         }
                         // A pass that is due while one runs has just been had.
-                        Some(Wake::Tick) => {}
-                        Some(wake) => later.push(wake),
+                        Wake::Tick => {}
+                        wake => later.push(wake),
                     },
                 }
             }
@@ -175,7 +176,7 @@ impl Daemon {
         };
         self.passed(&report, error.as_ref());
         for wake in later {
-            if matches!(self.woken(wake), Next::End) {
+            if matches!(self.woken(wake, wakes).await, Next::End) {
                 return Next::End;
             }
         }

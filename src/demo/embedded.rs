@@ -10,11 +10,13 @@ use anyhow::Context;
 use pglite_oxide::PgliteServer;
 
 use super::postgres::Folder;
+use super::story::Beginning;
 
 /// The embedded server. It stops when it is dropped.
 pub(super) struct Embedded {
     server: Option<PgliteServer>,
     url: String,
+    beginning: Beginning,
 }
 
 impl fmt::Debug for Embedded {
@@ -26,8 +28,14 @@ impl fmt::Debug for Embedded {
 impl Embedded {
     /// Starts it on the folder. Blocks.
     pub(super) fn start(folder: &Folder) -> anyhow::Result<Self> {
+        let data = folder.path().join("embedded");
+        let beginning = if data.exists() {
+            Beginning::AsItWasLeft
+        } else {
+            Beginning::Empty
+        };
         let server = PgliteServer::builder()
-            .path(folder.path().join("embedded"))
+            .path(data)
             .tcp(SocketAddr::from((Ipv4Addr::LOCALHOST, 0)))
             .start()
             .context("the embedded PostgreSQL does not start")?;
@@ -38,7 +46,12 @@ impl Embedded {
         Ok(Self {
             server: Some(server),
             url,
+            beginning,
         })
+    }
+
+    pub(super) fn beginning(&self) -> Beginning {
+        self.beginning
     }
 
     pub(super) fn url(&self) -> String {

@@ -20,6 +20,7 @@ use anyhow::{Context, bail, ensure};
 use uuid::Uuid;
 
 use super::postgres::Folder;
+use super::story::Beginning;
 
 /// Where binaries are looked for after Debian's versioned folders. Not taken
 /// from the environment: what runs here should not depend on who calls.
@@ -143,6 +144,7 @@ pub(super) struct Machine {
     password: String,
     log: PathBuf,
     version: String,
+    beginning: Beginning,
 }
 
 impl Machine {
@@ -159,9 +161,12 @@ impl Machine {
                 .context("cannot give the folder to the user that PostgreSQL runs as")?;
         }
         let data = path.join("data");
-        if !data.join("PG_VERSION").exists() {
+        let beginning = if data.join("PG_VERSION").exists() {
+            Beginning::AsItWasLeft
+        } else {
             init(binaries, user, path, &data)?;
-        }
+            Beginning::Empty
+        };
         let log = path.join("postgres.log");
         let port = free_port()?;
         let child = serve(binaries, user, &data, &log, port, durable)?;
@@ -172,7 +177,12 @@ impl Machine {
             password,
             log,
             version,
+            beginning,
         })
+    }
+
+    pub(super) fn beginning(&self) -> Beginning {
+        self.beginning
     }
 
     pub(super) fn url(&self, database: &str) -> String {

@@ -5,14 +5,18 @@ use std::path::PathBuf;
 use tokio_postgres::NoTls;
 
 use super::machine::Binaries;
-use super::postgres::{Place, PrivatePostgres};
-use super::story::{Onlookers, Scene, Stage, tell};
+use super::postgres::{Place, PrivatePostgres, Server};
+use super::story::{Beginning, Onlookers, Scene, Sequel, Stage, tell};
 use super::{LITELLM_TABLES, tenant};
 
 /// A server, or nothing where the machine has no binaries.
 async fn server(place: Place) -> Option<PrivatePostgres> {
     Binaries::find()?;
-    Some(PrivatePostgres::start(place).await.unwrap())
+    Some(
+        PrivatePostgres::start(place, Server::OfTheMachine)
+            .await
+            .unwrap(),
+    )
 }
 
 async fn count(server: &PrivatePostgres, sql: &str) -> i64 {
@@ -66,8 +70,7 @@ async fn a_kept_folder_is_used_again() {
 #[cfg(feature = "demo")]
 #[tokio::test]
 async fn the_embedded_server_takes_litellms_tables_over_its_one_connection() {
-    let why = anyhow::anyhow!("the test wants it");
-    let server = PrivatePostgres::start_embedded(Place::Temporary, why)
+    let server = PrivatePostgres::start(Place::Temporary, Server::Embedded)
         .await
         .unwrap();
     assert_eq!(server.pool_size(), 1);
@@ -124,6 +127,8 @@ async fn the_story_is_told_in_order() {
         program: "entra-sync".to_owned(),
         settings: "entra-sync.yaml".to_owned(),
         data: None,
+        beginning: Beginning::Empty,
+        sequel: Sequel::Passes,
         onlookers: Onlookers::NoRoom,
     };
     let mut out = Vec::new();

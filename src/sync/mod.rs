@@ -4,7 +4,9 @@
 //! Invariant: nothing is read from Graph before the database is known to be
 //! LiteLLM's, nothing is decided before the reading has ended, and nothing is
 //! written without the lease. A pass can be dropped at any await: transactions
-//! close their connection, and the next pass heals what is missing.
+//! close their connection, and the next pass heals what is missing. Asked to
+//! end, it ends between two transactions, or rolls the open one back when that
+//! takes too long.
 //! Must not: know who asked, beyond writing it down.
 
 mod error;
@@ -13,6 +15,7 @@ mod report;
 mod write;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use chrono::Utc;
 use tokio_util::sync::CancellationToken;
@@ -34,6 +37,14 @@ use crate::{entra, sync::write::Writer};
 pub use error::{Error, Result};
 pub use progress::{Phase, Progress, Watch, Written};
 pub use report::{Report, failed_plan_json, plan_json};
+
+/// Asked to end, work that goes on for longer is dropped with its transaction,
+/// and the lease is given back.
+const WORK_GRACE: Duration = Duration::from_secs(5);
+
+/// A database that does not even take the lease back is left alone; systemd
+/// and Kubernetes wait longer than this.
+const GRACE: Duration = Duration::from_secs(8);
 
 /// One Enterprise Application and the database it is kept in step with. Made
 /// once, it keeps its connections, token and throttling between passes.
@@ -101,6 +112,7 @@ impl Source {
     }
 
     /// Runs one pass to its end. The report is there even when it failed.
+    /// Within [`GRACE`] of `stop` it has ended, whatever the database does.
     pub async fn pass(
         &self,
         request: &Request,
@@ -109,7 +121,13 @@ impl Source {
     ) -> (Report, Option<Error>) {
         let run = RunId::new(Uuid::new_v4());
         let mut report = Report::begin(run, request, Utc::now());
-        let ended = self.run(run, request, progress, stop, &mut report).await;
+        let ended = tokio::select! {
+            ended = self.run(run, request, progress, stop, &mut report) => ended,
+            () = overdue(stop, GRACE) => {
+                tracing::warn!(run.id = %run, "the database does not answer: the lease runs out by itself");
+                Err(Error::Stopped)
+            }
+        };
         progress.enter(Phase::Idle);
         match ended {
             Ok(()) => (report, None),
@@ -129,8 +147,11 @@ impl Source {
         report: &mut Report,
     ) -> Result<()> {
         progress.enter(Phase::Opening);
-        ledger::migrate(&self.database).await?;
-        let (source, capabilities) = self.open().await?;
+        // Until there is a lease there is nothing to give back.
+        let (source, capabilities) = tokio::select! {
+            opened = self.open() => opened?,
+            () = stop.cancelled() => return Err(Error::Stopped),
+        };
         let life = self.settings.schedule.lease;
         let lease = lease::acquire(&self.database, source, &self.holder, life).await?;
         let mut begun = self.database.begin(Limits::WRITE).await?;
@@ -149,6 +170,10 @@ impl Source {
         let ended = tokio::select! {
             ended = work => ended,
             lost = self.keep(lease) => Err(lost),
+            () = overdue(stop, WORK_GRACE) => {
+                tracing::warn!(run.id = %run, "the transaction in flight takes too long and is rolled back");
+                Err(Error::Stopped)
+            }
         };
         self.close(lease, run, &ended, report).await;
         ended
@@ -248,6 +273,7 @@ impl Source {
     }
 
     async fn open(&self) -> Result<(SourceId, Capabilities)> {
+        ledger::migrate(&self.database).await?;
         let mut transaction = self.database.begin(Limits::WRITE).await?;
         let schema = &self.settings.litellm.database.schema;
         let capabilities = litellm::probe(&mut transaction, schema).await?;
@@ -304,6 +330,13 @@ impl Source {
             tracing::warn!(error.message = %error, "the end of the run was not recorded");
         }
     }
+}
+
+/// Comes so long after somebody asked the process to end, and never if nobody
+/// does.
+async fn overdue(stop: &CancellationToken, grace: Duration) {
+    stop.cancelled().await;
+    tokio::time::sleep(grace).await;
 }
 
 /// Host and process, as `status` shows the holder of the lease.

@@ -127,9 +127,29 @@ impl Running {
         .await;
     }
 
+    /// Its process id.
+    pub fn id(&self) -> u32 {
+        self.child.id().expect("it runs")
+    }
+
+    /// Whether it has taken charge of all these signals, by their numbers; the
+    /// kernel's own mask says so.
+    pub fn catches(&self, signals: &[u32]) -> bool {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.id()));
+        let caught = status.expect("it runs");
+        let caught = caught
+            .lines()
+            .find_map(|line| line.strip_prefix("SigCgt:"))
+            .and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok())
+            .expect("a mask");
+        signals
+            .iter()
+            .all(|number| caught & (1 << (number - 1)) != 0)
+    }
+
     /// Sends a signal, by the program's own process id.
     pub async fn signal(&self, name: &str) {
-        let id = self.child.id().expect("it runs").to_string();
+        let id = self.id().to_string();
         let sent = Command::new("kill")
             .args(["-s", name, &id])
             .status()

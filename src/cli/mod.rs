@@ -14,6 +14,7 @@ mod history;
 mod migrate;
 mod output;
 mod plan;
+mod progress;
 mod run;
 mod show;
 mod status;

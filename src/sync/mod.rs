@@ -35,7 +35,7 @@ use crate::plan::{self, Plan, World};
 use crate::{entra, sync::write::Writer};
 
 pub use error::{Error, Result};
-pub use progress::{Phase, Progress, Watch, Written};
+pub use progress::{Moment, Phase, Progress, Watch, Written};
 pub use report::{Report, failed_plan_json, plan_json};
 
 /// Asked to end, work that goes on for longer is dropped with its transaction,
@@ -202,7 +202,6 @@ impl Source {
         report.planned(&planned.plan);
         // The reading has served; a first pass over a large tenant needs room.
         drop(planned.directory);
-        progress.enter(Phase::Writing);
         let writer = Writer::new(
             &self.database,
             &self.settings.litellm,

@@ -32,6 +32,7 @@ mod organization_models;
 mod organizations;
 mod people_as_they_are;
 mod pooler;
+mod progress;
 mod reference_rows;
 mod roles;
 mod seats;

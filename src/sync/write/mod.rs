@@ -120,7 +120,7 @@ impl<'a> Writer<'a> {
         progress: &Progress,
         stop: &CancellationToken,
     ) -> (Tally, Result<()>) {
-        progress.expect(plan.counts().total());
+        progress.enter_writing(plan.counts().total());
         let mut tally = Tally::default();
         let desk = Desk {
             database: self.database,

@@ -21,6 +21,7 @@ mod status;
 mod stop;
 mod sync;
 mod watch;
+mod words;
 
 use std::process::ExitCode;
 

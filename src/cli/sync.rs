@@ -13,6 +13,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::arguments::{ScopeArguments, SyncArguments};
 use super::stop::Stop;
+use super::words::{counted, singular};
 use super::{Arguments, Exit, Format, output, watch};
 use crate::model::policy::Scope;
 use crate::model::report::{Kind, Mode, Skipped, Status, Trigger};
@@ -106,13 +107,13 @@ pub(super) fn text(report: &Report, out: &mut impl Write) -> io::Result<()> {
     if report.status != Status::Failed || read.requests > 0 {
         writeln!(
             out,
-            "read     {} groups, {} users, {} memberships ({} requests, {} resource units, {} retries)",
-            read.groups,
-            read.users,
-            read.memberships,
-            read.requests,
-            read.resource_units,
-            read.retries
+            "read     {}, {}, {} ({}, {}, {})",
+            counted(read.groups, "group"),
+            counted(read.users, "user"),
+            counted(read.memberships, "membership"),
+            counted(read.requests, "request"),
+            counted(read.resource_units, "resource_unit"),
+            counted(read.retries, "retry"),
         )?;
     }
     let changed = changes(&json["changes"]);
@@ -152,24 +153,64 @@ fn left_out(skipped: &[Skipped], out: &mut impl Write) -> io::Result<()> {
         let more = if ids.len() > NAMED { ", …" } else { "" };
         writeln!(
             out,
-            "left out {} {kind} ({reason}): {}{more}",
-            ids.len(),
+            "left out {} ({reason}): {}{more}",
+            counted(ids.len() as u64, kind),
             named.join(", ")
         )?;
     }
     Ok(())
 }
 
-/// "3 teams created, 12 team memberships added".
+/// "1 team created, 12 team memberships added".
 pub(super) fn changes(counts: &serde_json::Value) -> String {
     let mut words = Vec::new();
     for (objects, counts) in counts.as_object().into_iter().flatten() {
         for (action, count) in counts.as_object().into_iter().flatten() {
             let count = count.as_u64().unwrap_or_default();
             if count > 0 {
-                words.push(format!("{count} {} {action}", objects.replace('_', " ")));
+                let counted = counted(count, singular(objects));
+                words.push(format!("{counted} {action}"));
             }
         }
     }
     words.join(", ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn changes_are_counted_in_english() {
+        let counts = serde_json::json!({
+            "organizations": {"created": 1, "updated": 0},
+            "team_memberships": {"added": 1, "removed": 2},
+            "users": {"created": 3},
+        });
+        assert_eq!(
+            changes(&counts),
+            "1 organization created, 1 team membership added, 2 team memberships removed, \
+             3 users created"
+        );
+    }
+
+    #[test]
+    fn what_was_left_out_is_counted_in_english() {
+        let skipped = |kind, id: &str| Skipped {
+            kind,
+            id: id.to_owned(),
+            reason: "disabled".to_owned(),
+        };
+        let mut out = Vec::new();
+        let all = [
+            skipped(Kind::User, "a"),
+            skipped(Kind::User, "b"),
+            skipped(Kind::TeamMembership, "t/c"),
+        ];
+        left_out(&all, &mut out).unwrap();
+        assert_eq!(
+            String::from_utf8(out).unwrap(),
+            "left out 1 team membership (disabled): t/c\nleft out 2 users (disabled): a, b\n"
+        );
+    }
 }

@@ -72,6 +72,8 @@ async fn dispatch(arguments: Arguments) -> Exit {
         Command::Config(command) if command.defaults => config::defaults(),
         #[cfg(feature = "simulator")]
         Command::Demo(command) => demo::run(command).await,
+        #[cfg(feature = "demo")]
+        Command::EmbeddedPostgres(command) => embedded_postgres(command.clone()).await,
         #[cfg(feature = "simulator")]
         Command::Simulate(command) => simulate(command.clone()).await,
         // These two catch signals before they read their settings.
@@ -125,6 +127,8 @@ async fn configured(arguments: &Arguments, loaded: Loaded) -> anyhow::Result<Exi
         Command::Migrate(_) => migrate::run(format, loaded).await,
         // They read their settings themselves, or none.
         Command::Run(_) | Command::Sync(_) => Ok(Exit::Usage),
+        #[cfg(feature = "demo")]
+        Command::EmbeddedPostgres(_) => Ok(Exit::Usage),
         #[cfg(feature = "simulator")]
         Command::Demo(_) | Command::Simulate(_) => Ok(Exit::Usage),
     }
@@ -147,5 +151,15 @@ fn sources(common: &CommonArguments) -> Sources {
 #[cfg(feature = "simulator")]
 async fn simulate(command: crate::simulator::command::SimulateArgs) -> anyhow::Result<Exit> {
     command.run().await?;
+    Ok(Exit::Ok)
+}
+
+#[cfg(feature = "demo")]
+async fn embedded_postgres(
+    command: crate::demo::embedded::EmbeddedArguments,
+) -> anyhow::Result<Exit> {
+    tokio::task::spawn_blocking(move || command.serve())
+        .await
+        .context("the embedded PostgreSQL broke off")??;
     Ok(Exit::Ok)
 }

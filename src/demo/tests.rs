@@ -67,19 +67,6 @@ async fn a_kept_folder_is_used_again() {
     assert_eq!(count(&again, "SELECT count(*) FROM kept").await, 1);
 }
 
-#[cfg(feature = "demo")]
-#[tokio::test]
-async fn the_embedded_server_takes_litellms_tables_over_its_one_connection() {
-    let server = PrivatePostgres::start(Place::Temporary, Server::Embedded)
-        .await
-        .unwrap();
-    assert_eq!(server.pool_size(), 1);
-    server.execute(LITELLM_TABLES).await.unwrap();
-    let tables = "SELECT count(*) FROM information_schema.tables WHERE table_schema = 'public'";
-    assert_eq!(count(&server, tables).await, 20);
-    server.stop().await;
-}
-
 fn open(folder: &std::path::Path) {
     use std::os::unix::fs::PermissionsExt;
     std::fs::set_permissions(folder, std::fs::Permissions::from_mode(0o755)).unwrap();

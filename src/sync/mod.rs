@@ -112,7 +112,7 @@ impl Source {
     }
 
     /// Runs one pass to its end. The report is there even when it failed.
-    /// Within [`GRACE`] of `stop` it has ended, whatever the database does.
+    /// Within 8 s of `stop` it has ended, whatever the database does.
     pub async fn pass(
         &self,
         request: &Request,

@@ -16,6 +16,7 @@ mod daemon_outages;
 mod daemon_schedule;
 mod daemon_signals;
 mod database_role;
+mod demo;
 mod early_signals;
 mod existing_teams;
 mod filters_and_scopes;

@@ -141,6 +141,14 @@ impl Running {
         text(&self.stderr)
     }
 
+    /// Waits until standard output holds this.
+    pub async fn tells(&self, words: &str) {
+        wait_for(&format!("{words:?} on standard output"), || async {
+            text(&self.stdout).contains(words).then_some(())
+        })
+        .await;
+    }
+
     /// Waits until standard error holds this so many times.
     pub async fn says(&self, text: &str, times: usize) {
         wait_for(&format!("{times} × {text:?} on standard error"), || async {

@@ -6,6 +6,7 @@ pub mod database;
 pub mod doorman;
 pub mod export;
 pub mod look;
+pub mod nook;
 pub mod pooler;
 pub mod psql;
 pub mod seed;

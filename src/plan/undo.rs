@@ -81,6 +81,8 @@ pub struct Return {
     pub joining: u64,
     /// Of a team: whose membership is managed again.
     pub managed: Vec<Member>,
+    /// Of a team: rows that stand for somebody else by now and stay out.
+    pub barred: Vec<UserId>,
 }
 
 /// How much of a thing is given back.
@@ -151,8 +153,19 @@ pub fn undo(of: RunId, losses: &[Loss], present: Present<'_>) -> Undo {
     for loss in losses {
         let item = loss.removal.item("remove");
         match decide(loss, present) {
-            Ok((extent, joining, managed)) => {
-                let back = keys.come_back(loss, present, &mut undo.left);
+            Ok(decision) => {
+                let Decision {
+                    extent,
+                    joining,
+                    managed,
+                    barred,
+                } = decision;
+                let back = keys.come_back(loss, &barred, present, &mut undo.left);
+                undo.left.extend(barred.iter().map(|user| Left {
+                    kind: Kind::TeamMembership,
+                    id: format!("{}/{user}", item.id),
+                    why: NotGiven::RowTaken,
+                }));
                 if extent == Extent::Rest && back == 0 && joining == 0 {
                     undo.left.push(Left {
                         kind: item.kind,
@@ -178,6 +191,7 @@ pub fn undo(of: RunId, losses: &[Loss], present: Present<'_>) -> Undo {
                     keys: back,
                     joining,
                     managed,
+                    barred,
                 });
             }
             Err(why) => undo.left.push(Left {
@@ -232,10 +246,26 @@ impl Undo {
     }
 }
 
-/// How much is given back, how many join, and who of them is managed.
-type Decision = Result<(Extent, u64, Vec<Member>), NotGiven>;
+/// As in [`Return`].
+struct Decision {
+    extent: Extent,
+    joining: u64,
+    managed: Vec<Member>,
+    barred: Vec<UserId>,
+}
 
-fn decide(loss: &Loss, present: Present<'_>) -> Decision {
+impl Decision {
+    const fn of_one(extent: Extent, joining: u64) -> Self {
+        Self {
+            extent,
+            joining,
+            managed: Vec::new(),
+            barred: Vec::new(),
+        }
+    }
+}
+
+fn decide(loss: &Loss, present: Present<'_>) -> Result<Decision, NotGiven> {
     if loss.given_back_by.is_some() {
         return Err(NotGiven::GivenBackBefore);
     }
@@ -250,8 +280,8 @@ fn decide(loss: &Loss, present: Present<'_>) -> Decision {
             }
             row_of(member, present)?;
             Ok(match is_member(&team, &member.user, present) {
-                true => (Extent::Rest, 0, Vec::new()),
-                false => (Extent::Whole, 1, Vec::new()),
+                true => Decision::of_one(Extent::Rest, 0),
+                false => Decision::of_one(Extent::Whole, 1),
             })
         }
         Removal::OrganizationMember { group, member, .. } => {
@@ -263,7 +293,7 @@ fn decide(loss: &Loss, present: Present<'_>) -> Decision {
             row_of(member, present)?;
             match organization.members.binary_search(&member.user) {
                 Ok(_) => Err(NotGiven::MemberAgain),
-                Err(_) => Ok((Extent::Whole, 1, Vec::new())),
+                Err(_) => Ok(Decision::of_one(Extent::Whole, 1)),
             }
         }
         Removal::Deactivation { member, .. } => {
@@ -271,7 +301,7 @@ fn decide(loss: &Loss, present: Present<'_>) -> Decision {
             let owned = present.owned.people.get(&member.person);
             match (row.activity, owned.map(|owned| owned.deactivation)) {
                 (Activity::Active, _) => Err(NotGiven::ActiveAgain),
-                (Activity::Deactivated, Some(Ours::Yes)) => Ok((Extent::Whole, 0, Vec::new())),
+                (Activity::Deactivated, Some(Ours::Yes)) => Ok(Decision::of_one(Extent::Whole, 0)),
                 (Activity::Deactivated, _) => Err(NotGiven::DeactivatedByOthers),
             }
         }
@@ -280,7 +310,7 @@ fn decide(loss: &Loss, present: Present<'_>) -> Decision {
             let ours = present.owned.people.get(&member.person);
             let is_ours = ours.is_some_and(|owned| owned.role == Some(*after));
             if row.role == StoredRole::Role(*after) && is_ours {
-                Ok((Extent::Whole, 0, Vec::new()))
+                Ok(Decision::of_one(Extent::Whole, 0))
             } else {
                 Err(NotGiven::RoleChanged)
             }
@@ -294,7 +324,7 @@ fn decide(loss: &Loss, present: Present<'_>) -> Decision {
             let ours = present.owned.teams.get(group).map(|team| team.block);
             match (row.block, ours) {
                 (Block::Open, _) => Err(NotGiven::OpenAgain),
-                (Block::Blocked, Some(Ours::Yes)) => Ok((Extent::Whole, 0, Vec::new())),
+                (Block::Blocked, Some(Ours::Yes)) => Ok(Decision::of_one(Extent::Whole, 0)),
                 (Block::Blocked, _) => Err(NotGiven::BlockedByOthers),
             }
         }
@@ -302,25 +332,36 @@ fn decide(loss: &Loss, present: Present<'_>) -> Decision {
     }
 }
 
-fn team(loss: &Loss, team: &TeamId, present: Present<'_>) -> Decision {
+fn team(loss: &Loss, team: &TeamId, present: Present<'_>) -> Result<Decision, NotGiven> {
     if present.target.broken_teams.contains_key(team) {
         return Err(NotGiven::TeamUnreadable);
     }
-    let extent = match present.target.teams.contains_key(team) {
-        true => Extent::Rest,
-        false => Extent::Whole,
-    };
-    let joins = |user: &&UserId| {
-        present.target.users.contains_key(*user) && !is_member(team, user, present)
-    };
-    let joining = loss.users.iter().filter(joins).count() as u64;
-    let managed = loss
+    let is_barred = |member: &&Member| matches!(row_of(member, present), Err(NotGiven::RowTaken));
+    let barred: Vec<UserId> = loss
         .managed
         .iter()
-        .filter(|member| joins(&&member.user) && row_of(member, present).is_ok())
-        .cloned()
+        .filter(is_barred)
+        .map(|member| member.user.clone())
         .collect();
-    Ok((extent, joining, managed))
+    let joins = |user: &UserId| {
+        present.target.users.contains_key(user)
+            && !is_member(team, user, present)
+            && !barred.contains(user)
+    };
+    Ok(Decision {
+        extent: match present.target.teams.contains_key(team) {
+            true => Extent::Rest,
+            false => Extent::Whole,
+        },
+        joining: loss.users.iter().filter(|user| joins(user)).count() as u64,
+        managed: loss
+            .managed
+            .iter()
+            .filter(|member| joins(&member.user))
+            .cloned()
+            .collect(),
+        barred,
+    })
 }
 
 /// Whether all copies of a membership are there.
@@ -377,8 +418,14 @@ impl<'a> Keys<'a> {
     }
 
     /// How many of the keys come back; notes those that do not, or not as they
-    /// were. Keys of somebody whose row is gone stay away with it.
-    fn come_back(&self, loss: &Loss, present: Present<'_>, left: &mut Vec<Left>) -> u64 {
+    /// were. Keys of somebody whose row is gone, or another's, stay away with it.
+    fn come_back(
+        &self,
+        loss: &Loss,
+        barred: &[UserId],
+        present: Present<'_>,
+        left: &mut Vec<Left>,
+    ) -> u64 {
         let mut back = 0;
         let mut note = |key: &LostKey, why| {
             left.push(Left {
@@ -395,6 +442,10 @@ impl<'a> Keys<'a> {
             }
             if owner.is_some_and(|owner| !present.target.users.contains_key(owner)) {
                 note(key, NotGiven::UserGone);
+                continue;
+            }
+            if owner.is_some_and(|owner| barred.contains(owner)) {
+                note(key, NotGiven::RowTaken);
                 continue;
             }
             let alias = key.alias.as_deref();

@@ -133,6 +133,10 @@ impl Source {
             ended = work => ended,
             lost = self.keep(lease) => Err(lost),
         };
+        let ended = ended.map_err(|error| match error {
+            Error::Stopped => Error::StoppedUndoing { of: request.of },
+            other => other,
+        });
         self.close(lease, run, &ended, &mut undone.report).await;
         ended
     }

@@ -5,10 +5,10 @@
 //! Must not: read Entra. Whether it still wants what comes back is the next
 //! pass's question, which keeps its hands off (see [`Undo::protected`]).
 
+mod keys;
 mod show;
 
-use std::collections::BTreeSet;
-
+use self::keys::Keys;
 use super::change::Member;
 use super::removal::Removal;
 use crate::model::ids::{OrganizationId, PersonId, RunId, TeamId, UserId};
@@ -397,63 +397,5 @@ fn row_of<'a>(member: &Member, present: Present<'a>) -> Result<&'a UserRow, NotG
     match is_another_row || is_anothers {
         true => Err(NotGiven::RowTaken),
         false => Ok(row),
-    }
-}
-
-/// Keys that are there now.
-struct Keys<'a> {
-    tokens: BTreeSet<&'a str>,
-    aliases: BTreeSet<&'a str>,
-}
-
-impl<'a> Keys<'a> {
-    fn of(present: &'a [LostKey]) -> Self {
-        Self {
-            tokens: present.iter().map(|key| key.token.as_str()).collect(),
-            aliases: present
-                .iter()
-                .filter_map(|key| key.alias.as_deref())
-                .collect(),
-        }
-    }
-
-    /// How many of the keys come back; notes those that do not, or not as they
-    /// were. Keys of somebody whose row is gone, or another's, stay away with it.
-    fn come_back(
-        &self,
-        loss: &Loss,
-        barred: &[UserId],
-        present: Present<'_>,
-        left: &mut Vec<Left>,
-    ) -> u64 {
-        let mut back = 0;
-        let mut note = |key: &LostKey, why| {
-            left.push(Left {
-                kind: Kind::Key,
-                id: key.token.clone(),
-                why,
-            });
-        };
-        for key in &loss.keys {
-            let owner = key.owner.as_ref();
-            if self.tokens.contains(key.token.as_str()) {
-                note(key, NotGiven::KeyThere);
-                continue;
-            }
-            if owner.is_some_and(|owner| !present.target.users.contains_key(owner)) {
-                note(key, NotGiven::UserGone);
-                continue;
-            }
-            if owner.is_some_and(|owner| barred.contains(owner)) {
-                note(key, NotGiven::RowTaken);
-                continue;
-            }
-            let alias = key.alias.as_deref();
-            if alias.is_some_and(|alias| self.aliases.contains(alias)) {
-                note(key, NotGiven::KeyAliasTaken);
-            }
-            back += 1;
-        }
-        back
     }
 }

@@ -2,10 +2,22 @@
 -- and who decided about it, and copies of what was taken.
 
 ALTER TABLE entra_sync.owned_team ADD COLUMN blocked_by_us boolean NOT NULL DEFAULT false;
+ALTER TABLE entra_sync.owned_team ADD COLUMN block_lifted boolean NOT NULL DEFAULT false;
+COMMENT ON COLUMN entra_sync.owned_team.block_lifted IS
+    'A person ended our block: it is not made again before the group was assigned again.';
 ALTER TABLE entra_sync.owned_user ADD COLUMN deactivated_by_us boolean NOT NULL DEFAULT false;
 ALTER TABLE entra_sync.run ADD COLUMN unapproved_removals bigint NOT NULL DEFAULT 0;
 COMMENT ON COLUMN entra_sync.run.unapproved_removals IS
     'Removals this run applied that no operator had approved: the guard counts them for guard.window.';
+
+CREATE TABLE entra_sync.unapproved_removal (
+    run_id   uuid NOT NULL REFERENCES entra_sync.run ON DELETE CASCADE,
+    group_id uuid NOT NULL,
+    removals bigint NOT NULL,
+    PRIMARY KEY (run_id, group_id)
+);
+COMMENT ON TABLE entra_sync.unapproved_removal IS
+    'The part of run.unapproved_removals that one group lost.';
 
 CREATE TABLE entra_sync.waiting_removal (
     source_id integer NOT NULL REFERENCES entra_sync.source ON DELETE CASCADE,

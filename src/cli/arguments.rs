@@ -187,7 +187,8 @@ pub struct PlanArguments {
 /// `entra-sync explain`.
 #[derive(Debug, Clone, Args)]
 pub struct ExplainArguments {
-    /// Object id, user principal name, e-mail or display name.
+    /// Object id, user principal name, e-mail or display name. If it means
+    /// several people, they are listed with their ids, and the exit code is 1.
     pub user: String,
     /// Only this team, by the group's object id or display name.
     pub team: Option<String>,

@@ -1,9 +1,9 @@
 //! Looking again before anything is taken away.
 //!
 //! Invariant: what is found here can only keep things: a failure is an
-//! [`Unread`], a [`Whereabouts::Unknown`] or no list at all, never an absence.
-//! Nothing of the first reading is used again, or one mistake of it would
-//! confirm itself.
+//! [`Unread`] or a [`Whereabouts::Unknown`], never an absence. It never fails a
+//! pass either: what the first reading adds needs no second one. Nothing of the
+//! first reading is used again, or one mistake of it would confirm itself.
 //!
 //! [`Whereabouts::Unknown`]: crate::model::evidence::Whereabouts::Unknown
 
@@ -20,58 +20,56 @@ use super::objects::{GroupObject, group_objects};
 use super::people::Register;
 use super::progress::Progress;
 use super::reader::Reader;
-use super::whereabouts::whereabouts;
-use crate::model::complete::Complete;
+use super::whereabouts::{stays, whereabouts};
 use crate::model::directory::{Assignment, ReadingCost, Unread};
-use crate::model::evidence::{self, Evidence, Needed};
+use crate::model::evidence::{self, Again, Evidence, Needed};
 use crate::model::ids::{GroupId, PersonId};
-
-/// A group's members in the second reading, or why they are not known.
-type Again = Result<Complete<Vec<PersonId>>, Unread>;
 
 impl Reader {
     /// Answers the questions that a plan has about seeming absences, and says
     /// what that cost. `progress` goes on counting from the first reading.
     ///
-    /// Every group and person asked for is in the answer. An assignment list
-    /// that could not be read again is `None`, which keeps every group.
-    ///
-    /// # Errors
-    /// Only what would end a whole reading: no token, throttling without end,
-    /// an outage, a foreign link.
+    /// Everything asked for is in the answer. What would end a whole reading
+    /// (no token, throttling without end, an outage, a foreign link) ends the
+    /// look: all that has no answer by then carries the failure's sentence.
     pub async fn second_look(
         &self,
         asked: &evidence::Questions,
         progress: &Progress,
-    ) -> Result<(Evidence, ReadingCost), Error> {
+    ) -> (Evidence, ReadingCost) {
         let meter = Meter::new(progress);
         let questions = Questions::new(&self.line, &meter);
         // People before groups: whoever is restored in between has been looked
         // up as deleted, or is in the group again. The other way round they
         // would be there, but in no reading of the group: as if they had left.
-        let (assignments, people) = futures::try_join!(
+        let looked = futures::try_join!(
             self.assignments_again(questions, asked.assignments),
             whereabouts(questions, &self.settings.attributes, &asked.people),
-        )?;
-        let groups = self.groups_again(questions, &asked.groups).await?;
-        let evidence = Evidence {
-            assignments,
-            groups,
-            people,
+        );
+        let evidence = match looked {
+            Err(error) => without_answers(asked, &error),
+            Ok((assignments, people)) => Evidence {
+                assignments,
+                groups: match self.groups_again(questions, &asked.groups).await {
+                    Ok(groups) => groups,
+                    Err(error) => without_answers(asked, &error).groups,
+                },
+                people,
+            },
         };
-        Ok((evidence, meter.total()))
+        (evidence, meter.total())
     }
 
     async fn assignments_again(
         &self,
         questions: Questions<'_>,
         needed: Needed,
-    ) -> Result<Option<Complete<Vec<Assignment>>>, Error> {
+    ) -> Result<Option<Again<Vec<Assignment>>>, Error> {
         if needed == Needed::No {
             return Ok(None);
         }
         match assigned::assignments(questions, self.settings.service_principal_id).await {
-            Ok(assignments) => Ok(Some(assignments)),
+            Ok(assignments) => Ok(Some(Ok(assignments))),
             Err(error) => {
                 let error = questions.of_one_object(error)?;
                 tracing::warn!(
@@ -79,7 +77,7 @@ impl Reader {
                     %error,
                     "the assignments could not be read a second time; no group counts as unassigned"
                 );
-                Ok(None)
+                Ok(Some(Err(Unread::Failed(error.to_string()))))
             }
         }
     }
@@ -88,8 +86,8 @@ impl Reader {
         &self,
         questions: Questions<'_>,
         asked: &[GroupId],
-    ) -> Result<BTreeMap<GroupId, Again>, Error> {
-        let mut groups: BTreeMap<GroupId, Again> = BTreeMap::new();
+    ) -> Result<BTreeMap<GroupId, Again<Vec<PersonId>>>, Error> {
+        let mut groups = BTreeMap::new();
         let mut found: Vec<(GroupId, GroupObject)> = Vec::with_capacity(asked.len());
         // The objects again as well: a group may have begun to hide its members.
         for (id, object) in group_objects(questions, asked).await? {
@@ -99,7 +97,7 @@ impl Reader {
             }
         }
         self.longest_first(&mut found);
-        let read: Vec<(GroupId, Again)> = stream::iter(found)
+        let read: Vec<(GroupId, Again<_>)> = stream::iter(found)
             .map(|(id, object)| async move {
                 let again = self.group_again(questions, id, object).await?;
                 Ok::<_, Error>((id, again))
@@ -123,7 +121,7 @@ impl Reader {
         questions: Questions<'_>,
         id: GroupId,
         object: GroupObject,
-    ) -> Result<Again, Error> {
+    ) -> Result<Again<Vec<PersonId>>, Error> {
         let expansion = Expansion {
             membership: self.settings.membership,
             role: RoleThroughGroup::None,
@@ -132,5 +130,22 @@ impl Reader {
         let register = Register::default();
         let group = read_group(questions, names, &register, id, object, expansion).await?;
         Ok(group.members)
+    }
+}
+
+/// Every question unanswered, for one reason.
+fn without_answers(asked: &evidence::Questions, error: &Error) -> Evidence {
+    tracing::warn!(
+        error.kind = error.kind(),
+        %error,
+        groups = asked.groups.len(),
+        people = asked.people.len(),
+        "the second look broke off; what it did not see again is kept"
+    );
+    let unread = || Unread::Failed(error.to_string());
+    Evidence {
+        assignments: (asked.assignments == Needed::Yes).then(|| Err(unread())),
+        groups: asked.groups.iter().map(|id| (*id, Err(unread()))).collect(),
+        people: asked.people.iter().map(|id| (*id, stays(error))).collect(),
     }
 }

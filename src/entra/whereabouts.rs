@@ -146,7 +146,7 @@ async fn object(
 
 /// What a failed look-up says about the person: nothing, and why.
 fn unknown(questions: Questions<'_>, error: Error) -> Result<Whereabouts, Error> {
-    let error = match questions.of_one_object(error)? {
+    Ok(stays(&match questions.of_one_object(error)? {
         // Of a collection, or not in Graph's words: no object is meant.
         Error::NotFound { call, code, trace } => Error::Refused {
             call,
@@ -155,10 +155,12 @@ fn unknown(questions: Questions<'_>, error: Error) -> Result<Whereabouts, Error>
             trace,
         },
         other => other,
-    };
-    Ok(Whereabouts::Unknown(format!(
-        "could not be looked up, and stays: {error}"
-    )))
+    }))
+}
+
+/// Somebody whose look-up failed.
+pub(super) fn stays(error: &Error) -> Whereabouts {
+    Whereabouts::Unknown(format!("could not be looked up, and stays: {error}"))
 }
 
 /// The people of `/users`, each with the state of the account.

@@ -8,17 +8,16 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
-use diesel::sql_types::{
-    Array, BigInt, Double, Integer, Nullable, Text, Timestamptz, Uuid as SqlUuid,
-};
+use diesel::sql_types::{Array, Integer, Nullable, Text, Timestamptz, Uuid as SqlUuid};
 use diesel::{OptionalExtension, QueryableByName, sql_query};
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
 use serde::Serialize;
 
 use super::error::Result;
+use super::recent;
 use crate::db::QueryContext;
 use crate::model::ids::{RunId, SourceId};
-use crate::model::ledger::Decisions;
+use crate::model::ledger::{Decisions, Recent};
 
 /// What the ledger knows about removals before a pass decides.
 #[derive(Debug, Clone, Default)]
@@ -28,7 +27,7 @@ pub struct State {
     /// What operators decided.
     pub decisions: Decisions,
     /// Removals applied without approval within the window.
-    pub recent: u64,
+    pub recent: Recent,
 }
 
 /// A held set.
@@ -76,26 +75,12 @@ pub async fn load(
         #[diesel(sql_type = Timestamptz)]
         since: DateTime<Utc>,
     }
-    #[derive(QueryableByName)]
-    struct Recent {
-        #[diesel(sql_type = BigInt)]
-        removals: i64,
-    }
     let waiting: Vec<Waiting> =
         sql_query("SELECT key, since FROM entra_sync.waiting_removal WHERE source_id = $1")
             .bind::<Integer, _>(source.get())
             .load(connection)
             .await
             .doing("reading waiting removals")?;
-    let recent: Recent = sql_query(
-        "SELECT coalesce(sum(unapproved_removals), 0)::bigint AS removals FROM entra_sync.run \
-         WHERE source_id = $1 AND started_at > clock_timestamp() - make_interval(secs => $2)",
-    )
-    .bind::<Integer, _>(source.get())
-    .bind::<Double, _>(window.as_secs_f64())
-    .get_result(connection)
-    .await
-    .doing("counting recent removals")?;
     let mut decisions = Decisions::default();
     for plan in open(connection, source).await? {
         match plan.status.as_str() {
@@ -116,7 +101,7 @@ pub async fn load(
             .map(|row| (row.key, row.since))
             .collect(),
         decisions,
-        recent: recent.removals.unsigned_abs(),
+        recent: recent::load(connection, source, window).await?,
     })
 }
 

@@ -12,6 +12,7 @@ pub mod held;
 pub mod lease;
 mod migrate;
 pub mod ownership;
+pub mod recent;
 pub mod runs;
 mod source;
 mod standing;

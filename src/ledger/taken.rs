@@ -1,5 +1,4 @@
-//! Whole copies of what was taken away, and how many removals of a run nobody
-//! approved.
+//! Whole copies of what was taken away.
 //!
 //! Invariant: a copy is given back once at most; the transaction that does so
 //! marks it.
@@ -191,26 +190,4 @@ pub async fn is_said_of(connection: &mut AsyncPgConnection, run: RunId) -> Resul
     .await
     .doing("asking whether the run took anything")?;
     Ok(row.said)
-}
-
-/// Counts removals that no operator had approved; the guard of later passes
-/// adds them up over its window.
-///
-/// # Errors
-/// When the database fails.
-pub async fn count_unapproved(
-    connection: &mut AsyncPgConnection,
-    run: RunId,
-    removals: u64,
-) -> Result<()> {
-    sql_query(
-        "UPDATE entra_sync.run SET unapproved_removals = unapproved_removals + $2 \
-         WHERE run_id = $1",
-    )
-    .bind::<SqlUuid, _>(run.as_uuid())
-    .bind::<BigInt, _>(i64::try_from(removals).unwrap_or(i64::MAX))
-    .execute(connection)
-    .await
-    .doing("counting removals")?;
-    Ok(())
 }

@@ -11,13 +11,17 @@ use super::complete::Complete;
 use super::directory::{Account, Assignment, Unread};
 use super::ids::{GroupId, PersonId};
 
+/// A second reading, or why there is none.
+pub type Again<T> = Result<Complete<T>, Unread>;
+
 /// Second readings, made in the same pass.
 #[derive(Debug, Clone, Default)]
 pub struct Evidence {
-    /// The assignment list, read again because a group seemed unassigned.
-    pub assignments: Option<Complete<Vec<Assignment>>>,
+    /// The assignment list, read again because a group seemed unassigned, or
+    /// why that failed; `None` when it was not asked for.
+    pub assignments: Option<Again<Vec<Assignment>>>,
     /// Groups read again because somebody seemed to have left.
-    pub groups: BTreeMap<GroupId, Result<Complete<Vec<PersonId>>, Unread>>,
+    pub groups: BTreeMap<GroupId, Again<Vec<PersonId>>>,
     /// People looked up because they were in no reading at all.
     pub people: BTreeMap<PersonId, Whereabouts>,
 }

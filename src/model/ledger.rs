@@ -60,6 +60,8 @@ pub struct OwnedTeam {
     pub placement: Placement,
     /// Whether we blocked it; only then do we unblock it.
     pub block: Ours,
+    /// Whether such a block was ended by hand.
+    pub lifted: Lifted,
 }
 
 /// Where a team that we made stands.
@@ -96,6 +98,16 @@ pub struct OwnedUser {
     pub role: Option<Role>,
     /// Whether we deactivated the row; only then do we reactivate it.
     pub deactivation: Ours,
+}
+
+/// Whether a person ended a block of ours while its group was not assigned.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Lifted {
+    /// No.
+    #[default]
+    No,
+    /// Yes: it is not blocked again before the group has been assigned again.
+    Yes,
 }
 
 /// Whether a state in LiteLLM is our doing.
@@ -143,4 +155,14 @@ pub struct Decisions {
     /// Digests of sets that were rejected: silent while exactly the same set
     /// would be held again.
     pub rejected_digests: BTreeSet<String>,
+}
+
+/// Removals applied without approval within `guard.window`, as the guard
+/// weighs them.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Recent {
+    /// All of them.
+    pub removals: u64,
+    /// Those that a group lost: members of its team, or the team itself.
+    pub by_group: BTreeMap<GroupId, u64>,
 }

@@ -11,7 +11,7 @@ use sha2::{Digest, Sha256};
 
 use super::removal::Removal;
 use crate::model::ids::GroupId;
-use crate::model::ledger::{Decisions, Owned};
+use crate::model::ledger::{Decisions, Owned, Recent};
 use crate::model::policy::GuardSettings;
 use crate::model::report::Held;
 
@@ -23,7 +23,7 @@ pub struct Situation<'a> {
     /// What is managed.
     pub owned: &'a Owned,
     /// Removals applied without approval within the window.
-    pub recent: u64,
+    pub recent: &'a Recent,
     /// What operators decided about earlier sets.
     pub decisions: &'a Decisions,
     /// Whether this pass may use what operators approved.
@@ -134,7 +134,8 @@ fn overall(situation: &Situation<'_>, planned: u64) -> Option<String> {
     if situation.source == Source::Empty {
         return Some("Entra shows no assigned group with any member".to_owned());
     }
-    let counted = planned + situation.recent;
+    let recent = situation.recent.removals;
+    let counted = planned.saturating_add(recent);
     if counted > limits.max_removals {
         return Some(format!(
             "{counted} removals (those of the last {} s included) are more than guard.max_removals \
@@ -144,7 +145,10 @@ fn overall(situation: &Situation<'_>, planned: u64) -> Option<String> {
         ));
     }
     let managed = managed(situation.owned);
-    if managed >= limits.min_managed && exceeds(counted, managed, limits.max_removal_percent) {
+    // What went within the window does not make it too small to be guarded.
+    if managed.saturating_add(recent) >= limits.min_managed
+        && exceeds(counted, managed, limits.max_removal_percent)
+    {
         return Some(format!(
             "{counted} removals are more than guard.max_removal_percent {} of {managed} managed",
             limits.max_removal_percent
@@ -161,27 +165,33 @@ fn by_group(
 ) -> BTreeSet<GroupId> {
     let mut planned: BTreeMap<GroupId, u64> = BTreeMap::new();
     for removal in removals {
-        let counts = !matches!(removal, Removal::OrganizationMember { .. });
-        if let Some(group) = removal.group().filter(|_| counts) {
+        if let Some(group) = removal.group_losing() {
             *planned.entry(group).or_default() += removal.weight();
         }
     }
     let limits = situation.limits;
     let mut suspicious = BTreeSet::new();
     for (group, planned) in planned {
-        let managed = situation.owned.team_members.get(&group).map_or(0, Vec::len) as u64;
+        let left = situation.owned.team_members.get(&group).map_or(0, Vec::len) as u64;
+        let recent = situation.recent.by_group.get(&group).copied();
+        let recent = recent.unwrap_or_default();
+        // As many as there were before the window's first unapproved removal: a
+        // group that loses a few with every pass is judged by what it was.
+        let managed = left.saturating_add(recent);
         if managed < limits.min_managed {
             continue;
         }
+        let counted = planned.saturating_add(recent);
         if situation.empty_groups.contains(&group) {
             reasons.push(format!(
                 "group {group} with {managed} managed members was read as empty"
             ));
             suspicious.insert(group);
-        } else if exceeds(planned, managed, limits.max_removal_percent) {
+        } else if exceeds(counted, managed, limits.max_removal_percent) {
             reasons.push(format!(
-                "{planned} of {managed} managed members of group {group} would go, more than \
-                 guard.max_removal_percent {}",
+                "{counted} of {managed} managed members of group {group} would be gone (those of \
+                 the last {} s included), more than guard.max_removal_percent {}",
+                limits.window.as_secs(),
                 limits.max_removal_percent
             ));
             suspicious.insert(group);

@@ -90,7 +90,7 @@ fn decide(world: World<'_>, removals: Option<Removals<'_>>) -> Plan {
     places::decide(world, &wanted, &mut plan);
     members::decide(world, &wanted, &bound, &mut plan);
     members::join_default_teams(world, &mut newcomers, &mut plan);
-    restore::decide(world, &wanted, &mut plan);
+    restore::decide(world, &wanted, &bound, &mut plan);
     if let Some(removals) = removals {
         removals::decide(world, removals, &wanted, &bound, &mut plan);
     }

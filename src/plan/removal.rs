@@ -98,7 +98,7 @@ impl Why {
 }
 
 impl Removal {
-    /// The group whose own threshold counts this, if any.
+    /// The group whose own threshold may hold this, if any.
     #[must_use]
     pub const fn group(&self) -> Option<GroupId> {
         match self {
@@ -107,6 +107,16 @@ impl Removal {
             | Self::BlockTeam { group, .. }
             | Self::DeleteTeam { group, .. } => Some(*group),
             Self::Deactivation { .. } | Self::LowerRole { .. } => None,
+        }
+    }
+
+    /// The group that loses something by it: leaving an organization goes along
+    /// with leaving its team, and is not counted again.
+    #[must_use]
+    pub const fn group_losing(&self) -> Option<GroupId> {
+        match self {
+            Self::OrganizationMember { .. } => None,
+            _ => self.group(),
         }
     }
 

@@ -19,10 +19,10 @@ use super::desired::Desired;
 use super::guard::{Approvals, Situation, Source, Verdict, guard};
 use super::people::Bound;
 use super::removal::Removal;
-use crate::model::directory::Attributes;
-use crate::model::evidence::{Evidence, Questions};
+use crate::model::directory::{Attributes, Unread};
+use crate::model::evidence::{Again, Evidence, Questions};
 use crate::model::ids::{GroupId, PersonId, UserId};
-use crate::model::ledger::Decisions;
+use crate::model::ledger::{Decisions, Lifted, Recent};
 use crate::model::policy::{DeprovisionSettings, GuardSettings};
 use crate::model::report::{Kind, ObjectError};
 use crate::model::role::Role;
@@ -42,7 +42,7 @@ pub struct Removals<'a> {
     /// What operators decided.
     pub decisions: &'a Decisions,
     /// Removals applied without approval within the window.
-    pub recent: u64,
+    pub recent: &'a Recent,
     /// UTC.
     pub now: DateTime<Utc>,
 }
@@ -59,13 +59,17 @@ pub struct Deprovision {
 }
 
 /// Ledger rows of memberships that somebody ended in LiteLLM, that an
-/// administrator has taken over, or whose row is another person's by now.
+/// administrator has taken over, or whose row is another person's by now, and
+/// of blocks that somebody ended.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Forgotten {
     /// In teams, sorted.
     pub team_members: Vec<(GroupId, PersonId)>,
     /// In organizations, sorted.
     pub organization_members: Vec<(GroupId, PersonId)>,
+    /// Blocks of teams that somebody ended, sorted, and whether that holds the
+    /// next one off.
+    pub blocks: Vec<(GroupId, Lifted)>,
 }
 
 /// What must be looked at again before anything may be taken away.
@@ -118,6 +122,7 @@ pub(super) fn decide(
     candidates.dedup_by_key(|removal| removal.key());
     doubts.sort();
     doubts.dedup();
+    forgotten.blocks = groups::ended_blocks(world);
     forgotten.team_members.sort_unstable();
     forgotten.team_members.dedup();
     forgotten.organization_members.sort_unstable();
@@ -208,6 +213,25 @@ fn is_anothers(world: World<'_>, person: PersonId, user: &UserId, row: &UserRow)
             };
             is_theirs(other) || (subject && *other != person)
         })
+}
+
+/// Why a second reading does not tell, with the remedy where there is one.
+fn unanswered<T>(again: Option<&Again<T>>) -> String {
+    match again {
+        Some(Err(Unread::Failed(sentence))) => sentence.clone(),
+        Some(Err(Unread::NotFound)) => {
+            "Entra did not show it again (404): deleted a short while ago, or not yet replicated"
+                .to_owned()
+        }
+        Some(Err(Unread::HiddenMembership)) => {
+            "the group hides its members and was read as empty: grant the application \
+             Member.Read.Hidden, or exclude the group with entra.exclude_groups"
+                .to_owned()
+        }
+        Some(Ok(_) | Err(Unread::Excluded | Unread::OutOfScope)) | None => {
+            "it was not looked at again".to_owned()
+        }
+    }
 }
 
 fn doubt(kind: Kind, id: impl ToString, message: String) -> ObjectError {

@@ -1,12 +1,14 @@
 //! Giving back what deactivation or blocking took, to whom comes back.
 //!
-//! Invariant: only what we took is given back.
+//! Invariant: only what we took is given back, and only to whom it was taken
+//! from: a row that has become somebody else's since is not touched for them.
 
 use super::World;
 use super::change::{Member, Plan};
 use super::desired::Desired;
+use super::people::Bound;
 use crate::model::directory::{Account, Attributes};
-use crate::model::ids::{GroupId, TeamId};
+use crate::model::ids::{GroupId, PersonId, TeamId, UserId};
 use crate::model::ledger::Ours;
 use crate::model::target::{Activity, Block};
 
@@ -19,7 +21,7 @@ pub enum Restoration {
     UnblockTeam(GroupId),
 }
 
-pub(super) fn decide(world: World<'_>, desired: &Desired<'_>, plan: &mut Plan) {
+pub(super) fn decide(world: World<'_>, desired: &Desired<'_>, bound: &Bound, plan: &mut Plan) {
     for (person, owned) in &world.owned.people {
         if owned.deactivation == Ours::No || !world.scope.covers_person(*person) {
             continue;
@@ -28,7 +30,8 @@ pub(super) fn decide(world: World<'_>, desired: &Desired<'_>, plan: &mut Plan) {
             matches!(&read.attributes, Attributes::Known(known) if known.account == Account::Enabled)
         });
         let row = world.target.users.get(&owned.user);
-        if enabled && row.is_some_and(|row| row.activity == Activity::Deactivated) {
+        let deactivated = row.is_some_and(|row| row.activity == Activity::Deactivated);
+        if enabled && deactivated && is_still_theirs(world, bound, *person, &owned.user) {
             plan.restorations.push(Restoration::Reactivation(Member {
                 user: owned.user.clone(),
                 person: *person,
@@ -50,4 +53,15 @@ pub(super) fn decide(world: World<'_>, desired: &Desired<'_>, plan: &mut Plan) {
         }
     }
     plan.restorations.sort();
+}
+
+/// Whether the row stands for nobody but this person. The reading's word goes
+/// before the ledger's, which may name two people for one row.
+fn is_still_theirs(world: World<'_>, bound: &Bound, person: PersonId, user: &UserId) -> bool {
+    let mut readers = bound.iter().filter(|(_, row)| *row == user).peekable();
+    if readers.peek().is_some() {
+        return readers.all(|(reader, _)| *reader == person);
+    }
+    let mut known = world.owned.people.iter();
+    known.all(|(other, known)| *other == person || known.user != *user)
 }

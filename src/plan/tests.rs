@@ -36,6 +36,7 @@ fn person(number: u128, email: &str, alias: &str) -> (PersonId, Person) {
     let attributes = PersonAttributes {
         subject: id(number).to_string().into(),
         email: Some(email.into()),
+        also_known_as: Box::default(),
         alias: Some(alias.into()),
         account: Account::Enabled,
     };
@@ -215,8 +216,8 @@ fn people_read_one_line_for_one_object() {
     + add organization_membership 00000000-0000-0000-0000-0000000000e2/00000000-0000-0000-0000-000000000004 (member of the group, create_organizations is on)
     = adopt team 00000000-0000-0000-0000-0000000000e2 (found in LiteLLM, wanted by Entra)
     = adopt user "invited 1" (found in LiteLLM, wanted by Entra)
-    - user 00000000-0000-0000-0000-000000000005 left out: no_seat
-    - user 00000000-0000-0000-0000-000000000006 left out: attributes_unknown
+    . user 00000000-0000-0000-0000-000000000005 left out: no_seat
+    . user 00000000-0000-0000-0000-000000000006 left out: attributes_unknown
     ! group 00000000-0000-0000-0000-0000000000e3 the group hides its members and was read as empty: grant the application Member.Read.Hidden, or exclude the group with entra.exclude_groups; nothing was changed for it
     ! user * Graph withheld the attributes of 1 people: grant the application User.Read.All (admin consent); nobody among them was created or changed
     "#);

@@ -6,15 +6,17 @@
 //! pass's question, which keeps its hands off (see [`Undo::protected`]).
 
 mod keys;
+mod now;
 mod show;
 
 use self::keys::Keys;
+use self::now::Now;
 use super::change::Member;
 use super::removal::Removal;
-use crate::model::ids::{OrganizationId, PersonId, RunId, TeamId, UserId};
+use crate::model::ids::{OrganizationId, RunId, TeamId, UserId};
 use crate::model::ledger::{Ours, Owned};
 use crate::model::report::{Kind, Skipped};
-use crate::model::target::{Activity, Block, StoredRole, Target, UserRow};
+use crate::model::target::{Activity, Block, StoredRole, Target};
 
 /// Something that a run took, as far as a decision needs to know it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -150,9 +152,10 @@ pub fn undo(of: RunId, losses: &[Loss], present: Present<'_>) -> Undo {
         left: Vec::new(),
     };
     let keys = Keys::of(present.keys);
+    let now = Now::of(present);
     for loss in losses {
         let item = loss.removal.item("remove");
-        match decide(loss, present) {
+        match decide(loss, &now) {
             Ok(decision) => {
                 let Decision {
                     extent,
@@ -160,7 +163,7 @@ pub fn undo(of: RunId, losses: &[Loss], present: Present<'_>) -> Undo {
                     managed,
                     barred,
                 } = decision;
-                let back = keys.come_back(loss, &barred, present, &mut undo.left);
+                let back = keys.come_back(loss, &barred, &now, &mut undo.left);
                 undo.left.extend(barred.iter().map(|user| Left {
                     kind: Kind::TeamMembership,
                     id: format!("{}/{user}", item.id),
@@ -265,40 +268,40 @@ impl Decision {
     }
 }
 
-fn decide(loss: &Loss, present: Present<'_>) -> Result<Decision, NotGiven> {
+fn decide(loss: &Loss, now: &Now<'_>) -> Result<Decision, NotGiven> {
     if loss.given_back_by.is_some() {
         return Err(NotGiven::GivenBackBefore);
     }
     match &loss.removal {
         Removal::TeamMember { group, member, .. } => {
             let team = TeamId::of(*group);
-            if present.target.broken_teams.contains_key(&team) {
+            if now.target.broken_teams.contains_key(&team) {
                 return Err(NotGiven::TeamUnreadable);
             }
-            if !present.target.teams.contains_key(&team) {
+            if !now.target.teams.contains_key(&team) {
                 return Err(NotGiven::TeamGone);
             }
-            row_of(member, present)?;
-            Ok(match is_member(&team, &member.user, present) {
+            now.row_of(member)?;
+            Ok(match now.is_member(&team, &member.user) {
                 true => Decision::of_one(Extent::Rest, 0),
                 false => Decision::of_one(Extent::Whole, 1),
             })
         }
         Removal::OrganizationMember { group, member, .. } => {
-            let organization = present
+            let organization = now
                 .target
                 .organizations
                 .get(&OrganizationId::of(*group))
                 .ok_or(NotGiven::OrganizationGone)?;
-            row_of(member, present)?;
+            now.row_of(member)?;
             match organization.members.binary_search(&member.user) {
                 Ok(_) => Err(NotGiven::MemberAgain),
                 Err(_) => Ok(Decision::of_one(Extent::Whole, 1)),
             }
         }
         Removal::Deactivation { member, .. } => {
-            let row = row_of(member, present)?;
-            let owned = present.owned.people.get(&member.person);
+            let row = now.row_of(member)?;
+            let owned = now.owned.people.get(&member.person);
             match (row.activity, owned.map(|owned| owned.deactivation)) {
                 (Activity::Active, _) => Err(NotGiven::ActiveAgain),
                 (Activity::Deactivated, Some(Ours::Yes)) => Ok(Decision::of_one(Extent::Whole, 0)),
@@ -306,8 +309,8 @@ fn decide(loss: &Loss, present: Present<'_>) -> Result<Decision, NotGiven> {
             }
         }
         Removal::LowerRole { member, after, .. } => {
-            let row = row_of(member, present)?;
-            let ours = present.owned.people.get(&member.person);
+            let row = now.row_of(member)?;
+            let ours = now.owned.people.get(&member.person);
             let is_ours = ours.is_some_and(|owned| owned.role == Some(*after));
             if row.role == StoredRole::Role(*after) && is_ours {
                 Ok(Decision::of_one(Extent::Whole, 0))
@@ -316,27 +319,27 @@ fn decide(loss: &Loss, present: Present<'_>) -> Result<Decision, NotGiven> {
             }
         }
         Removal::BlockTeam { group, .. } => {
-            let row = present
+            let row = now
                 .target
                 .teams
                 .get(&TeamId::of(*group))
                 .ok_or(NotGiven::TeamGone)?;
-            let ours = present.owned.teams.get(group).map(|team| team.block);
+            let ours = now.owned.teams.get(group).map(|team| team.block);
             match (row.block, ours) {
                 (Block::Open, _) => Err(NotGiven::OpenAgain),
                 (Block::Blocked, Some(Ours::Yes)) => Ok(Decision::of_one(Extent::Whole, 0)),
                 (Block::Blocked, _) => Err(NotGiven::BlockedByOthers),
             }
         }
-        Removal::DeleteTeam { group, .. } => team(loss, &TeamId::of(*group), present),
+        Removal::DeleteTeam { group, .. } => team(loss, &TeamId::of(*group), now),
     }
 }
 
-fn team(loss: &Loss, team: &TeamId, present: Present<'_>) -> Result<Decision, NotGiven> {
-    if present.target.broken_teams.contains_key(team) {
+fn team(loss: &Loss, team: &TeamId, now: &Now<'_>) -> Result<Decision, NotGiven> {
+    if now.target.broken_teams.contains_key(team) {
         return Err(NotGiven::TeamUnreadable);
     }
-    let is_barred = |member: &&Member| matches!(row_of(member, present), Err(NotGiven::RowTaken));
+    let is_barred = |member: &&Member| matches!(now.row_of(member), Err(NotGiven::RowTaken));
     let barred: Vec<UserId> = loss
         .managed
         .iter()
@@ -344,12 +347,10 @@ fn team(loss: &Loss, team: &TeamId, present: Present<'_>) -> Result<Decision, No
         .map(|member| member.user.clone())
         .collect();
     let joins = |user: &UserId| {
-        present.target.users.contains_key(user)
-            && !is_member(team, user, present)
-            && !barred.contains(user)
+        now.target.users.contains_key(user) && !now.is_member(team, user) && !barred.contains(user)
     };
     Ok(Decision {
-        extent: match present.target.teams.contains_key(team) {
+        extent: match now.target.teams.contains_key(team) {
             true => Extent::Rest,
             false => Extent::Whole,
         },
@@ -362,40 +363,4 @@ fn team(loss: &Loss, team: &TeamId, present: Present<'_>) -> Result<Decision, No
             .collect(),
         barred,
     })
-}
-
-/// Whether all copies of a membership are there.
-fn is_member(team: &TeamId, user: &UserId, present: Present<'_>) -> bool {
-    let Some(row) = present.target.teams.get(team) else {
-        return false;
-    };
-    let names_it = |row: &UserRow| row.teams.binary_search(team).is_ok();
-    row.roster.iter().any(|entry| entry.user == *user)
-        && row.memberships.binary_search(user).is_ok()
-        && present.target.users.get(user).is_some_and(names_it)
-}
-
-/// The row that stands for a person, if it still does.
-fn row_of<'a>(member: &Member, present: Present<'a>) -> Result<&'a UserRow, NotGiven> {
-    let row = present
-        .target
-        .users
-        .get(&member.user)
-        .ok_or(NotGiven::UserGone)?;
-    let people = &present.owned.people;
-    let is_another_row = people
-        .get(&member.person)
-        .is_some_and(|owned| owned.user != member.user);
-    let is_anothers = row.sso_user_id.as_ref().is_some_and(|bound| {
-        let is = |person: &PersonId| person.to_string() == *bound.as_str();
-        *bound != member.user
-            && !is(&member.person)
-            && people
-                .keys()
-                .any(|other| *other != member.person && is(other))
-    });
-    match is_another_row || is_anothers {
-        true => Err(NotGiven::RowTaken),
-        false => Ok(row),
-    }
 }

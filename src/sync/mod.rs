@@ -240,6 +240,7 @@ impl Source {
             .await?;
         let members = &forgotten.organization_members;
         ownership::forget_organization_members(&mut transaction, lease.source, members).await?;
+        ownership::forget_blocks(&mut transaction, lease.source, &forgotten.blocks).await?;
         transaction.commit().await?;
         Ok(())
     }
@@ -307,7 +308,7 @@ impl Source {
         } else {
             progress.enter(Phase::Reading);
             let again = self.reader.second_look(&questions, progress.reading());
-            again.await?
+            again.await
         };
         let plan = plan::plan(
             world,
@@ -317,7 +318,7 @@ impl Source {
                 evidence: &evidence,
                 waiting: &held.waiting,
                 decisions: &held.decisions,
-                recent: held.recent,
+                recent: &held.recent,
                 now: Utc::now(),
             },
         );

@@ -203,6 +203,32 @@ async fn min_managed_decides_from_where_on_shares_count() {
     assert_eq!(world.settle().await.changes.team_memberships.removed, 10);
 }
 
+/// Nor does a group become too small to be guarded by what it loses.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_group_that_loses_a_few_with_every_pass_is_held_once_they_are_many() {
+    let world = World::new(crowd)
+        .await
+        .with("ENTRA_SYNC__GUARD__MIN_MANAGED", EACH);
+    world.settle().await;
+    // A fifth of 30 is 6.
+    for count in [3, 6] {
+        leave(&world, "science", count);
+        assert_eq!(world.settle().await.changes.team_memberships.removed, 3);
+    }
+    leave(&world, "science", 7);
+    leave(&world, "sales", 2);
+    let report = world.pass().await;
+    assert_eq!(held(&report).1, 1);
+    let reason = &report.held.as_ref().expect("what is held").reason;
+    let said = format!("7 of 30 managed members of group {}", group("science"));
+    assert!(reason.contains(&said), "{reason}");
+    assert_eq!(report.changes.team_memberships.removed, 2, "sales");
+    assert_eq!(world.members("science").await.len(), EACH - 6);
+
+    let_a_day_pass(&world).await;
+    assert_eq!(world.settle().await.changes.team_memberships.removed, 1);
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_large_group_read_as_empty_is_held_whatever_the_percentage() {
     let world = World::new(crowd)

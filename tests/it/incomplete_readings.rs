@@ -23,14 +23,14 @@ fn furnish(tenant: &mut Tenant) {
     tenant.group("other").member("ada").assigned_by_default();
 }
 
-async fn world() -> World {
+pub async fn world() -> World {
     World::new(furnish)
         .await
         .with("ENTRA_SYNC__ENTRA__ATTEMPTS", 1)
 }
 
 /// Somebody left, a group was unassigned, somebody was deleted for good.
-fn take(world: &World) {
+pub fn take(world: &World) {
     world.entra.tenant(|tenant| {
         tenant.group("large").without_member("person-3");
         tenant.group("small").without_member("bob");
@@ -97,7 +97,8 @@ async fn takes_nothing(world: &World, fault: Fault, what: &str) {
     world.entra.fault(fault);
     let (report, error) = world.try_pass().await;
     world.entra.clear_faults();
-    assert_eq!(standing(world).await, before, "{what}: {}", report.json());
+    let kept = standing(world).await == before;
+    assert!(kept, "{what}: {}", report.json());
     let said = error.is_some() || !report.errors.is_empty();
     assert!(said, "{what}: nothing was said: {}", report.json());
     assert!(
@@ -205,7 +206,11 @@ async fn failures_of_looking_for_the_deleted_and_the_unassigned_keep_them() {
     });
     for effect in failures() {
         for path in ["/users/*", "/directory/deletedItems/*"] {
-            if matches!(effect, Effect::Status { status: 404, .. }) {
+            // 404 is a matter of the reader's own tests; one object has no list.
+            if matches!(
+                effect,
+                Effect::Status { status: 404, .. } | Effect::MissingValue
+            ) {
                 continue;
             }
             let fault = Fault::new(effect.clone()).on(path);

@@ -2,6 +2,7 @@
 //! LiteLLM database of its own. `scripts/test` provides the PostgreSQL.
 
 mod bad_objects;
+mod broken_second_look;
 mod check_database;
 mod check_entra;
 mod cli_exit_codes;

@@ -5,9 +5,9 @@
 //! else than the plan saw, is an error: with nobody else writing, a plan must
 //! not contain one.
 
-use entra_sync::model::ids::{GroupId, OrganizationId, TeamId, UserId};
+use entra_sync::model::ids::{GroupId, OrganizationId, PersonId, TeamId, UserId};
 use entra_sync::model::ledger::{
-    LastWritten, Origin, Ours, OwnedOrganization, OwnedUser, Placement,
+    LastWritten, Origin, Ours, OwnedOrganization, OwnedTeam, OwnedUser, Placement,
 };
 use entra_sync::model::policy::Organizations;
 use entra_sync::model::target::{
@@ -220,8 +220,26 @@ impl Universe {
                 owned
             }
         };
-        self.owned.teams.insert(group, owned);
+        self.record_team(group, owned);
         Ok(())
+    }
+
+    /// Whose doing a block is, is recorded by whoever blocks or unblocks.
+    fn record_team(&mut self, group: GroupId, mut owned: OwnedTeam) {
+        if let Some(known) = self.owned.teams.get(&group) {
+            (owned.block, owned.lifted) = (known.block, known.lifted);
+        }
+        self.owned.teams.insert(group, owned);
+    }
+
+    /// The same with a deactivation, as long as it is about the same row.
+    fn record_user(&mut self, person: PersonId, mut owned: OwnedUser) {
+        if let Some(known) = self.owned.people.get(&person)
+            && known.user == owned.user
+        {
+            owned.deactivation = known.deactivation;
+        }
+        self.owned.people.insert(person, owned);
     }
 
     fn user(&mut self, change: UserChange) -> Outcome {
@@ -294,7 +312,7 @@ impl Universe {
                 owned
             }
         };
-        self.owned.people.insert(person, owned);
+        self.record_user(person, owned);
         Ok(())
     }
 
@@ -344,9 +362,13 @@ impl Universe {
 
     fn adopt(&mut self, plan: &Plan) {
         let adopted = plan.adopted.clone();
-        self.owned.teams.extend(adopted.teams);
+        for (group, owned) in adopted.teams {
+            self.record_team(group, owned);
+        }
         self.owned.organizations.extend(adopted.organizations);
-        self.owned.people.extend(adopted.users);
+        for (person, owned) in adopted.users {
+            self.record_user(person, owned);
+        }
         for list in adopted.team_members {
             let managed = self.owned.team_members.entry(list.group).or_default();
             list.members

@@ -8,7 +8,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use entra_sync::model::directory::{Account, Assignment, Principal, Unread};
 use entra_sync::model::evidence::{Evidence, Whereabouts};
 use entra_sync::model::ids::TeamId;
-use entra_sync::model::ledger::{Decisions, Origin, Ours};
+use entra_sync::model::ledger::{Decisions, Lifted, Origin, Ours, Recent};
 use entra_sync::model::policy::{
     DeprovisionSettings, GonePersonPolicy, GuardSettings, MembershipPolicy, UnassignedGroupPolicy,
 };
@@ -44,11 +44,14 @@ pub struct Departure {
     /// Groups that the assignment list lacks.
     pub unassigned: Vec<u8>,
     pub again: Vec<Again>,
-    /// 0: not asked; 1: what the first list showed; 2: all groups are there.
+    /// 0: not asked; 1: it broke off; 2: all groups are there; else what the
+    /// first list showed.
     pub assignments_again: u8,
     /// 0: not looked up; then here, disabled, deleted, purged, unknown.
     pub whereabouts: Vec<u8>,
-    pub blocked: Vec<(u8, bool)>,
+    /// 0: blocked by somebody else; 1: by us; 2: by us, and ended by hand
+    /// since; 3: the same, and the ledger knows.
+    pub blocked: Vec<(u8, u8)>,
     pub deactivated_by_us: Vec<u8>,
     pub adopted_teams: Vec<u8>,
     /// Teams whose roster cannot be read.
@@ -57,6 +60,8 @@ pub struct Departure {
     pub settings: (bool, u8, bool, bool),
     pub grace_minutes: u64,
     pub limits: (u64, u8, u64, u64),
+    /// What groups lost within the window.
+    pub recent: Vec<(u8, u64)>,
     /// Which of the planned removals wait, and for how many minutes so far.
     pub waiting: (u16, i64),
     pub approved: u16,
@@ -71,7 +76,7 @@ pub struct Circumstances {
     pub evidence: Evidence,
     pub waiting: BTreeMap<String, DateTime<Utc>>,
     pub decisions: Decisions,
-    pub recent: u64,
+    pub recent: Recent,
 }
 
 /// Every pass of these worlds runs at this time.
@@ -88,7 +93,7 @@ pub fn plan_of(world: &Universe, with: &Circumstances) -> Plan {
             evidence: &with.evidence,
             waiting: &with.waiting,
             decisions: &with.decisions,
-            recent: with.recent,
+            recent: &with.recent,
             now: now(),
         },
     )
@@ -115,7 +120,7 @@ pub fn unguarded(with: &Circumstances) -> Circumstances {
     };
     free.decisions = Decisions::default();
     free.deprovision.grace = Duration::ZERO;
-    free.recent = 0;
+    free.recent = Recent::default();
     free
 }
 
@@ -138,11 +143,11 @@ pub fn departures() -> impl Strategy<Value = Departure> {
     );
     let evidence = (
         vec(again(), GROUPS as usize),
-        0_u8..3,
+        0_u8..6,
         vec(0_u8..6, PEOPLE as usize),
     );
     let ledger = (
-        vec((0..GROUPS, any::<bool>()), 0..2),
+        vec((0..GROUPS, 0_u8..4), 0..2),
         vec(0..PEOPLE, 0..2),
         vec(0..GROUPS, 0..2),
         option::weighted(0.1, 0..GROUPS),
@@ -162,34 +167,49 @@ pub fn departures() -> impl Strategy<Value = Departure> {
         0_u64..8,
         prop_oneof![2 => Just(0), 1 => 0_u64..6],
     );
+    let recent = vec((0..GROUPS, 0_u64..6), 0..2);
     // Each removal may wait, be approved or rejected.
     let decided = (
         (any::<u16>(), 0_i64..90),
         option::weighted(0.4, any::<u16>()).prop_map(Option::unwrap_or_default),
         option::weighted(0.4, any::<u16>()).prop_map(Option::unwrap_or_default),
     );
-    (seeds(), gone, evidence, ledger, (settings, limits, decided)).prop_map(
-        |(seed, gone, evidence, ledger, ((settings, grace_minutes), limits, decided))| Departure {
-            seed,
-            settled: gone.0,
-            members: gone.3,
-            unseen: gone.1,
-            unassigned: gone.2,
-            again: evidence.0,
-            assignments_again: evidence.1,
-            whereabouts: evidence.2,
-            blocked: ledger.0,
-            deactivated_by_us: ledger.1,
-            adopted_teams: ledger.2,
-            broken_teams: ledger.3.into_iter().collect(),
-            settings,
-            grace_minutes,
-            limits,
-            waiting: decided.0,
-            approved: decided.1,
-            rejected: decided.2,
-        },
+    (
+        seeds(),
+        gone,
+        evidence,
+        ledger,
+        (settings, limits, decided, recent),
     )
+        .prop_map(
+            |(
+                seed,
+                gone,
+                evidence,
+                ledger,
+                ((settings, grace_minutes), limits, decided, recent),
+            )| Departure {
+                seed,
+                settled: gone.0,
+                members: gone.3,
+                unseen: gone.1,
+                unassigned: gone.2,
+                again: evidence.0,
+                assignments_again: evidence.1,
+                whereabouts: evidence.2,
+                blocked: ledger.0,
+                deactivated_by_us: ledger.1,
+                adopted_teams: ledger.2,
+                broken_teams: ledger.3.into_iter().collect(),
+                settings,
+                grace_minutes,
+                limits,
+                recent,
+                waiting: decided.0,
+                approved: decided.1,
+                rejected: decided.2,
+            },
+        )
 }
 
 impl Departure {
@@ -208,7 +228,14 @@ impl Departure {
             evidence: self.evidence(&world),
             waiting: BTreeMap::new(),
             decisions: Decisions::default(),
-            recent: self.limits.3,
+            recent: Recent {
+                removals: self.limits.3,
+                by_group: self
+                    .recent
+                    .iter()
+                    .map(|(g, n)| (group_id(*g), *n))
+                    .collect(),
+            },
         };
         self.decide(&world, &mut with);
         (world, with)
@@ -249,13 +276,17 @@ impl Departure {
 
     /// What the ledger says of blocks, deactivations and adoptions.
     fn remember(&self, world: &mut Universe) {
-        for (group, ours) in &self.blocked {
+        for (group, whose) in &self.blocked {
             let group = group_id(*group);
-            if let Some(team) = world.target.teams.get_mut(&TeamId::of(group)) {
+            if let (Some(team), 0 | 1) = (world.target.teams.get_mut(&TeamId::of(group)), whose) {
                 team.block = Block::Blocked;
             }
-            if let (Some(team), true) = (world.owned.teams.get_mut(&group), ours) {
-                team.block = Ours::Yes;
+            if let Some(team) = world.owned.teams.get_mut(&group) {
+                (team.block, team.lifted) = match whose {
+                    0 => (Ours::No, Lifted::No),
+                    1 | 2 => (Ours::Yes, Lifted::No),
+                    _ => (Ours::No, Lifted::Yes),
+                };
             }
         }
         for person in &self.deactivated_by_us {
@@ -330,14 +361,15 @@ impl Departure {
         let first = world.directory.assignments.get();
         evidence.assignments = match self.assignments_again {
             0 => None,
-            1 => Some(whole(first.clone())),
-            _ => {
+            1 => Some(Err(Unread::Failed("broke off".to_owned()))),
+            2 => {
                 let all = (0..GROUPS).map(|group| Assignment {
                     principal: Principal::Group(group_id(group)),
                     role: crate::build::role_id(0),
                 });
-                Some(whole(first.iter().cloned().chain(all).collect()))
+                Some(Ok(whole(first.iter().cloned().chain(all).collect())))
             }
+            _ => Some(Ok(whole(first.clone()))),
         };
         evidence
     }

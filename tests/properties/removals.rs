@@ -6,11 +6,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use entra_sync::model::directory::{Account, Attributes, Principal};
 use entra_sync::model::evidence::Whereabouts;
 use entra_sync::model::ids::{GroupId, PersonId, TeamId, UserId};
-use entra_sync::model::ledger::Origin;
+use entra_sync::model::ledger::{Lifted, Origin, Ours};
 use entra_sync::model::policy::{GonePersonPolicy, MembershipPolicy, UnassignedGroupPolicy};
 use entra_sync::model::role::Role;
 use entra_sync::model::target::{Activity, Block, StoredRole, TeamRole};
-use entra_sync::plan::{Removal, Why};
+use entra_sync::plan::{Removal, Restoration, Why};
 use proptest::prelude::*;
 use proptest::strategy::ValueTree;
 use proptest::test_runner::TestRunner;
@@ -195,7 +195,7 @@ proptest! {
         for removal in all(&plan_of(&world, &with)) {
             let Removal::LowerRole { member, after, .. } = &removal else { continue };
             let person = member.person;
-            let again = with.evidence.assignments.as_ref();
+            let again = with.evidence.assignments.as_ref().and_then(|list| list.as_ref().ok());
             prop_assert!(again.is_some(), "not read again: {:?}", removal);
             let lists = [Some(&world.directory.assignments), again];
             for assignment in lists.into_iter().flatten().flat_map(|list| list.get()) {
@@ -266,13 +266,37 @@ proptest! {
             match world.directory.groups.get(&group) {
                 Some(group) => prop_assert!(group.members.is_ok(), "{:?}", removal),
                 None => {
-                    let list = with.evidence.assignments.as_ref().map(|list| list.get());
+                    let list = with.evidence.assignments.as_ref();
+                    let list = list.and_then(|list| list.as_ref().ok()).map(|list| list.get());
                     let named = |list: &Vec<entra_sync::model::directory::Assignment>| {
                         list.iter().any(|row| row.principal == Principal::Group(group))
                     };
                     prop_assert!(list.is_some_and(|list| !named(list)), "{:?}", removal);
                 }
             }
+        }
+    }
+
+    #[test]
+    fn access_comes_back_to_whom_it_was_taken_from(departure in departures()) {
+        let (world, with) = departure.build();
+        let account = |person| {
+            let read = world.directory.people.get(&person)?;
+            match &read.attributes {
+                Attributes::Known(known) => Some(known.account),
+                Attributes::Unknown => None,
+            }
+        };
+        for restoration in plan_of(&world, &with).restorations {
+            let Restoration::Reactivation(member) = &restoration else { continue };
+            let known = &world.owned.people[&member.person];
+            prop_assert!(known.deactivation == Ours::Yes && known.user == member.user);
+            prop_assert_eq!(account(member.person), Some(Account::Enabled));
+            let owner = world.owned.people.keys().find(|person| {
+                person.to_string() == *member.user.as_str() && **person != member.person
+            });
+            let disabled = owner.is_some_and(|owner| account(*owner) == Some(Account::Disabled));
+            prop_assert!(!disabled, "{:?} is the row of {:?}", restoration, owner);
         }
     }
 
@@ -323,9 +347,12 @@ proptest! {
                 Removal::Deactivation { member, .. } => prop_assert_eq!(
                     world.target.users[&member.user].activity, Activity::Active
                 ),
-                Removal::BlockTeam { group, .. } => prop_assert_eq!(
-                    world.target.teams[&TeamId::of(*group)].block, Block::Open
-                ),
+                Removal::BlockTeam { group, .. } => {
+                    prop_assert_eq!(world.target.teams[&TeamId::of(*group)].block, Block::Open);
+                    // Somebody who ended a block of ours did not mean once.
+                    let owned = &world.owned.teams[group];
+                    prop_assert_eq!((owned.block, owned.lifted), (Ours::No, Lifted::No));
+                }
                 _ => {}
             }
         }

@@ -45,7 +45,7 @@ impl Scene {
     pub(super) async fn look(&self, asked: &Questions) -> (Evidence, ReadingCost) {
         self.simulator.reset_requests();
         let progress = Progress::unobserved();
-        self.reader.second_look(asked, &progress).await.unwrap()
+        self.reader.second_look(asked, &progress).await
     }
 
     pub(super) async fn find(&self, key: &str) -> Whereabouts {

@@ -7,9 +7,9 @@ use super::stub::{
     person_id, person_path, quick, role_id, transitive_path,
 };
 use crate::config::{EntraSettings, Membership};
-use crate::entra::{Error, Progress, Reader};
-use crate::model::directory::{Principal, ReadingCost, Unread};
-use crate::model::evidence::{Evidence, Needed, Questions};
+use crate::entra::{Progress, Reader};
+use crate::model::directory::{Account, Principal, ReadingCost, Unread};
+use crate::model::evidence::{Evidence, Needed, Questions, Whereabouts};
 use crate::model::ids::PersonId;
 
 fn groups(numbers: impl IntoIterator<Item = u32>) -> Questions {
@@ -19,11 +19,11 @@ fn groups(numbers: impl IntoIterator<Item = u32>) -> Questions {
     }
 }
 
-async fn look(stub: &Stub, asked: &Questions) -> Result<(Evidence, ReadingCost), Error> {
+async fn look(stub: &Stub, asked: &Questions) -> (Evidence, ReadingCost) {
     look_with(&stub.reader(), asked).await
 }
 
-async fn look_with(reader: &Reader, asked: &Questions) -> Result<(Evidence, ReadingCost), Error> {
+async fn look_with(reader: &Reader, asked: &Questions) -> (Evidence, ReadingCost) {
     reader.second_look(asked, &Progress::unobserved()).await
 }
 
@@ -54,7 +54,7 @@ async fn a_group_is_read_again_to_its_last_page_sorted_and_without_repetition() 
         &format!("{path}?page=2"),
         [Reply::page(&[person(3), person(1)])],
     );
-    let (evidence, cost) = is_send(look(&stub, &groups([1]))).await.unwrap();
+    let (evidence, cost) = is_send(look(&stub, &groups([1]))).await;
     assert_eq!(again(&evidence, 1), Ok(&*ids([1, 3, 9])));
     assert_eq!(evidence.groups.len(), 1, "no other group is read");
     assert!(stub.seen_at(&members_path(group_id(2))).is_empty());
@@ -87,13 +87,13 @@ async fn a_group_is_expanded_as_in_the_first_reading() {
         ..stub.settings()
     };
     let reader = Reader::with_pace(&transitive, quick()).unwrap();
-    let (evidence, _) = look_with(&reader, &groups([1])).await.unwrap();
+    let (evidence, _) = look_with(&reader, &groups([1])).await;
     assert_eq!(again(&evidence, 1), Ok(&*ids([1, 2])));
     assert!(
         stub.seen_at(&members_path(group_id(1))).is_empty(),
         "who receives a role is not asked"
     );
-    let (evidence, _) = look(&stub, &groups([1])).await.unwrap();
+    let (evidence, _) = look(&stub, &groups([1])).await;
     assert_eq!(again(&evidence, 1), Ok(&*ids([1])));
 }
 
@@ -114,7 +114,7 @@ async fn one_group_that_fails_leaves_the_others_alone() {
     stub.set(&format!("{path}?page=2"), [Reply::text(502, "<html>")]);
     // 99 has no object: deleted, or not yet replicated.
     let asked = groups((0..8).chain([99]));
-    let (evidence, cost) = look(&stub, &asked).await.unwrap();
+    let (evidence, cost) = look(&stub, &asked).await;
     assert_eq!(evidence.groups.len(), 9);
     assert_eq!(again(&evidence, 0), Ok(&*ids([0])));
     assert_eq!(again(&evidence, 7), Ok(&*ids([7])));
@@ -146,7 +146,7 @@ async fn hidden_members_read_as_none_are_unknown() {
         let hidden = json!({ "visibility": "HiddenMembership" });
         stub.group_object(group_id(number), hidden);
     }
-    let (evidence, _) = look(&stub, &groups([1, 2, 3])).await.unwrap();
+    let (evidence, _) = look(&stub, &groups([1, 2, 3])).await;
     assert_eq!(again(&evidence, 1), Err(&Unread::HiddenMembership));
     assert_eq!(again(&evidence, 2), Ok(&[][..]));
     assert_eq!(again(&evidence, 3), Ok(&*ids([1])));
@@ -160,7 +160,7 @@ async fn groups_whose_objects_cannot_be_read_are_unread() {
         "/v1.0/groups",
         [Reply::error(403, "Authorization_RequestDenied")],
     );
-    let (evidence, _) = look(&stub, &groups([1])).await.unwrap();
+    let (evidence, _) = look(&stub, &groups([1])).await;
     let unread = again(&evidence, 1).unwrap_err();
     assert!(matches!(unread, Unread::Failed(reason) if reason.contains("GroupMember.Read.All")));
     assert!(stub.seen_at(&members_path(group_id(1))).is_empty());
@@ -175,7 +175,7 @@ async fn no_more_groups_than_allowed_are_read_at_a_time() {
         let slow = Reply::page(&[person(number)]).after(std::time::Duration::from_millis(40));
         stub.set(&members_path(group), [slow]);
     }
-    let (evidence, _) = look(&stub, &groups(0..12)).await.unwrap();
+    let (evidence, _) = look(&stub, &groups(0..12)).await;
     assert!(evidence.groups.values().all(Result::is_ok));
     let mut at: Vec<_> = stub
         .seen()
@@ -210,8 +210,8 @@ async fn the_assignments_are_read_again_when_asked() {
         assignments: Needed::Yes,
         ..Questions::default()
     };
-    let (evidence, cost) = look(&stub, &asked).await.unwrap();
-    let assigned = evidence.assignments.unwrap();
+    let (evidence, cost) = look(&stub, &asked).await;
+    let assigned = evidence.assignments.unwrap().unwrap();
     let principals: Vec<Principal> = assigned.get().iter().map(|row| row.principal).collect();
     assert_eq!(
         principals,
@@ -222,13 +222,13 @@ async fn the_assignments_are_read_again_when_asked() {
         ]
     );
     assert_eq!((cost.requests, cost.resource_units), (2, 2));
-    let (evidence, _) = look(&stub, &groups([])).await.unwrap();
+    let (evidence, _) = look(&stub, &groups([])).await;
     assert!(evidence.assignments.is_none(), "not asked");
     assert_eq!(stub.seen_at(&path).len(), 1);
 }
 
 #[tokio::test]
-async fn assignments_that_cannot_be_read_to_their_end_are_no_list_and_the_rest_goes_on() {
+async fn assignments_that_cannot_be_read_to_their_end_are_unread_and_the_rest_goes_on() {
     let path = assignments_path();
     let replies = [
         Reply::text(500, ""),
@@ -248,8 +248,8 @@ async fn assignments_that_cannot_be_read_to_their_end_are_no_list_and_the_rest_g
             assignments: Needed::Yes,
             ..groups([1])
         };
-        let (evidence, _) = look(&stub, &asked).await.unwrap();
-        assert!(evidence.assignments.is_none());
+        let (evidence, _) = look(&stub, &asked).await;
+        assert!(evidence.assignments.as_ref().unwrap().is_err());
         assert_eq!(again(&evidence, 1), Ok(&*ids([1])));
     }
 }
@@ -267,7 +267,7 @@ async fn people_are_looked_up_before_the_groups_are_read_again() {
     let slow = Reply::error(404, "Request_ResourceNotFound");
     let slow = slow.after(std::time::Duration::from_millis(30));
     stub.set(&person_path(person_id(1)), [slow]);
-    look(&stub, &asked).await.unwrap();
+    look(&stub, &asked).await;
     let order: Vec<bool> = stub
         .seen()
         .iter()
@@ -308,7 +308,7 @@ async fn a_token_revoked_in_the_middle_is_replaced_and_the_look_goes_on() {
         people: ids(0..30),
         ..groups(0..20)
     };
-    let (evidence, cost) = look_with(&reader, &asked).await.unwrap();
+    let (evidence, cost) = look_with(&reader, &asked).await;
     assert_eq!(again(&evidence, 0), Ok(&*ids([0, 50])));
     assert!(evidence.groups.values().all(Result::is_ok));
     assert_eq!(evidence.people.len(), 30);
@@ -318,7 +318,7 @@ async fn a_token_revoked_in_the_middle_is_replaced_and_the_look_goes_on() {
 }
 
 #[tokio::test]
-async fn without_a_token_there_is_no_look() {
+async fn without_a_token_everything_asked_for_is_unanswered() {
     let stub = Stub::start().await;
     stub.group(group_id(1), &[person(1)]);
     stub.set(
@@ -328,6 +328,53 @@ async fn without_a_token_there_is_no_look() {
             &json!({ "error": "invalid_client", "error_codes": [7_000_215] }),
         )],
     );
-    let error = look(&stub, &groups([1])).await.unwrap_err();
-    assert!(matches!(error, Error::SecretRejected { .. }), "{error}");
+    let asked = Questions {
+        assignments: Needed::Yes,
+        people: ids([7]),
+        ..groups([1])
+    };
+    let (evidence, cost) = look(&stub, &asked).await;
+    let unread = [
+        again(&evidence, 1).unwrap_err(),
+        evidence.assignments.as_ref().unwrap().as_ref().unwrap_err(),
+    ];
+    for unread in unread {
+        assert!(matches!(unread, Unread::Failed(reason) if reason.contains("AADSTS7000215")));
+    }
+    let Whereabouts::Unknown(reason) = &evidence.people[&person_id(7)] else {
+        panic!("{:?}", evidence.people);
+    };
+    assert!(reason.contains("entra.client_secret"), "{reason}");
+    assert_eq!((evidence.groups.len(), evidence.people.len()), (1, 1));
+    assert_eq!(cost.resource_units, 0);
+}
+
+/// People whose look-up had been answered by then are known.
+#[tokio::test]
+async fn what_breaks_off_at_the_groups_leaves_the_people_known() {
+    let stub = Stub::start().await;
+    let path = members_path(group_id(1));
+    stub.group(group_id(1), &[]);
+    stub.group(group_id(2), &[person(2)]);
+    let foreign = "https://elsewhere.test/v1.0/groups?page=2";
+    stub.set(&path, [Reply::page_then(&[person(1)], foreign)]);
+    stub.set("/v1.0/users", [Reply::page(&[person(3)])]);
+    let asked = Questions {
+        assignments: Needed::Yes,
+        people: ids([3]),
+        ..groups([1, 2])
+    };
+    let (evidence, _) = look(&stub, &asked).await;
+    for number in [1, 2] {
+        let unread = again(&evidence, number).unwrap_err();
+        assert!(
+            matches!(unread, Unread::Failed(reason) if reason.contains("entra.graph_endpoint")),
+            "{unread:?}"
+        );
+    }
+    assert!(evidence.assignments.unwrap().is_ok());
+    assert_eq!(
+        evidence.people[&person_id(3)],
+        Whereabouts::Present(Account::Enabled)
+    );
 }

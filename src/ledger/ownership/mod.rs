@@ -9,7 +9,8 @@ mod record;
 
 pub use load::{Extent, extent, load};
 pub use mark::{
-    ForgottenTeam, ManagedMember, forget_team, mark_blocked, mark_deactivated, mark_role,
+    ForgottenTeam, ManagedMember, forget_blocks, forget_team, mark_blocked, mark_deactivated,
+    mark_role,
 };
 pub use record::{
     Membership, forget_organization_members, forget_team_members, record_organization_members,

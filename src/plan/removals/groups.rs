@@ -3,11 +3,11 @@
 
 use std::collections::BTreeSet;
 
-use super::{Forgotten, Removals, assigned, doubt, managed_row, member};
+use super::{Forgotten, Removals, assigned, doubt, managed_row, member, unanswered};
 use crate::model::directory::Principal;
 use crate::model::evidence::{Needed, Questions, Whereabouts};
 use crate::model::ids::{GroupId, OrganizationId, PersonId, TeamId, UserId};
-use crate::model::ledger::{Origin, Ours};
+use crate::model::ledger::{Lifted, Origin, Ours, OwnedTeam};
 use crate::model::policy::{DeprovisionSettings, MembershipPolicy, UnassignedGroupPolicy};
 use crate::model::report::{Kind, ObjectError};
 use crate::model::target::{Block, TeamRole, UserRow};
@@ -99,6 +99,31 @@ pub(super) fn read_as_empty(world: World<'_>, desired: &Desired<'_>) -> BTreeSet
         .collect()
 }
 
+/// Blocks of ours that somebody has ended, so that the next one is theirs: as
+/// long as the group is not assigned their word stands, then it is over.
+pub(super) fn ended_blocks(world: World<'_>) -> Vec<(GroupId, Lifted)> {
+    let ended = |group: &GroupId, owned: &OwnedTeam| {
+        let team = TeamId::of(*group);
+        if world.target.broken_teams.contains_key(&team) {
+            return None;
+        }
+        let row = world.target.teams.get(&team);
+        // A team that is gone took its block along.
+        let is_over = row.is_none() || world.directory.groups.contains_key(group);
+        let is_open = row.is_none_or(|row| row.block == Block::Open);
+        let was_ours = owned.block == Ours::Yes && is_open;
+        let was_lifted = owned.lifted == Lifted::Yes && is_over;
+        (was_ours || was_lifted).then_some(match is_over {
+            true => Lifted::No,
+            false => Lifted::Yes,
+        })
+    };
+    let teams = world.owned.teams.iter();
+    teams
+        .filter_map(|(group, owned)| Some((*group, ended(group, owned)?)))
+        .collect()
+}
+
 pub(super) fn decide(
     world: World<'_>,
     removals: Removals<'_>,
@@ -119,15 +144,21 @@ pub(super) fn decide(
         }
     }
     for group in unassigned(world) {
-        let Some(list) = &removals.evidence.assignments else {
-            doubts.push(doubt(
-                Kind::Group,
-                group,
-                "seems no longer assigned, but the assignment list could not be read a second time \
-                 to make sure; nothing was changed for it, the next pass looks again"
-                    .to_owned(),
-            ));
-            continue;
+        let list = match &removals.evidence.assignments {
+            Some(Ok(list)) => list,
+            other => {
+                let reason = unanswered(other.as_ref());
+                doubts.push(doubt(
+                    Kind::Group,
+                    group,
+                    format!(
+                        "seems no longer assigned, but the assignment list could not be read a \
+                         second time to make sure; nothing was changed for it, the next pass looks \
+                         again: {reason}"
+                    ),
+                ));
+                continue;
+            }
         };
         let assigned = Principal::Group(group);
         if list.get().iter().all(|row| row.principal != assigned) {
@@ -155,17 +186,21 @@ fn left(
         return;
     }
     // Not answered, or not asked: whoever is there stays.
-    let Some(Ok(again)) = removals.evidence.groups.get(&group) else {
-        doubts.push(doubt(
-            Kind::Group,
-            group,
-            "members seem to have left, but the group could not be read a second time to make \
-             sure; nobody was removed, the next pass looks again"
-                .to_owned(),
-        ));
-        return;
+    let again = match removals.evidence.groups.get(&group) {
+        Some(Ok(again)) => again.get().as_slice(),
+        other => {
+            let reason = unanswered(other);
+            doubts.push(doubt(
+                Kind::Group,
+                group,
+                format!(
+                    "members seem to have left, but the group could not be read a second time to \
+                     make sure; nobody was removed, the next pass looks again: {reason}"
+                ),
+            ));
+            return;
+        }
     };
-    let again = again.get().as_slice();
     for person in leavers {
         if again.binary_search(&person).is_ok() {
             continue;
@@ -341,7 +376,8 @@ fn no_longer_assigned(
         }
         UnassignedGroupPolicy::Block => {
             // Somebody else's block serves as well, and is theirs to end.
-            if owned.block == Ours::No && row.block == Block::Open {
+            let is_free = owned.block == Ours::No && owned.lifted == Lifted::No;
+            if is_free && row.block == Block::Open {
                 candidates.push(Removal::BlockTeam { group, members });
             }
         }

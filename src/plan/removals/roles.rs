@@ -4,7 +4,7 @@
 //! and only when every group that could give a higher one was read, and two
 //! readings agree: a role that a group gives is as much in doubt as being in it.
 
-use super::{Removals, doubt, is_protected, managed_row, member};
+use super::{Removals, doubt, is_protected, managed_row, member, unanswered};
 use crate::model::directory::{AppRoleState, Assignment, Attributes, Principal};
 use crate::model::evidence::{Needed, Questions, Whereabouts};
 use crate::model::ids::{GroupId, PersonId, UserId};
@@ -96,13 +96,14 @@ pub(super) fn decide(
                 after,
             }),
             Second::Contradicts => {}
-            Second::Missing => doubts.push(doubt(
+            Second::Missing(reason) => doubts.push(doubt(
                 Kind::User,
                 person,
-                "seems to have lost an app role, but the assignments or the groups that give it \
-                 could not be read a second time to make sure; the role was kept, the next pass \
-                 looks again"
-                    .to_owned(),
+                format!(
+                    "seems to have lost an app role, but the assignments or the groups that give \
+                     it could not be read a second time to make sure; the role was kept, the next \
+                     pass looks again: {reason}"
+                ),
             )),
         }
     }
@@ -120,13 +121,14 @@ fn is_away(world: World<'_>, removals: Removals<'_>, person: PersonId) -> bool {
 enum Second {
     Agrees,
     Contradicts,
-    Missing,
+    Missing(String),
 }
 
 /// Whether the second readings agree that nothing gives a higher role.
 fn second_look(world: World<'_>, removals: Removals<'_>, person: PersonId, wanted: Role) -> Second {
-    let Some(again) = &removals.evidence.assignments else {
-        return Second::Missing;
+    let again = match &removals.evidence.assignments {
+        Some(Ok(again)) => again,
+        other => return Second::Missing(unanswered(other.as_ref())),
     };
     let mut verdict = Second::Agrees;
     let lists = [world.directory.assignments.get(), again.get()];
@@ -143,7 +145,7 @@ fn second_look(world: World<'_>, removals: Removals<'_>, person: PersonId, wante
                     return Second::Contradicts;
                 }
                 Some(Ok(_)) if world.policy.groups.admits(group) => {}
-                _ => verdict = Second::Missing,
+                other => verdict = Second::Missing(unanswered(other)),
             },
         }
     }

@@ -5,7 +5,8 @@
 
 use std::collections::BTreeSet;
 
-use super::{Left, Loss, LostKey, NotGiven, Present};
+use super::now::Now;
+use super::{Left, Loss, LostKey, NotGiven};
 use crate::model::ids::UserId;
 use crate::model::report::Kind;
 
@@ -32,7 +33,7 @@ impl<'a> Keys<'a> {
         &self,
         loss: &Loss,
         barred: &[UserId],
-        present: Present<'_>,
+        now: &Now<'_>,
         left: &mut Vec<Left>,
     ) -> u64 {
         let mut back = 0;
@@ -49,7 +50,7 @@ impl<'a> Keys<'a> {
                 note(key, NotGiven::KeyThere);
                 continue;
             }
-            if owner.is_some_and(|owner| !present.target.users.contains_key(owner)) {
+            if owner.is_some_and(|owner| !now.target.users.contains_key(owner)) {
                 note(key, NotGiven::UserGone);
                 continue;
             }

@@ -16,8 +16,9 @@ use super::Tally;
 use super::step::Desk;
 use crate::db::Transaction;
 use crate::ledger::changes::Change;
-use crate::ledger::taken;
+use crate::ledger::recent;
 use crate::model::ids::GroupId;
+use crate::model::ledger::Recent;
 use crate::model::report::Kind;
 use crate::plan::{Plan, Removal};
 use crate::sync::error::{Error, Result};
@@ -107,11 +108,14 @@ async fn count(
     transaction: &mut Transaction,
     tasks: impl Iterator<Item = Task<'_>>,
 ) -> Result<()> {
-    let unapproved = tasks
-        .filter(|task| task.approval == Approval::NotAsked)
-        .map(|task| task.removal.weight())
-        .sum();
-    Ok(taken::count_unapproved(transaction, desk.run, unapproved).await?)
+    let mut unapproved = Recent::default();
+    for Task { removal, .. } in tasks.filter(|task| task.approval == Approval::NotAsked) {
+        unapproved.removals += removal.weight();
+        if let Some(group) = removal.group_losing() {
+            *unapproved.by_group.entry(group).or_default() += removal.weight();
+        }
+    }
+    Ok(recent::count(transaction, desk.run, &unapproved).await?)
 }
 
 fn refuse(task: Task<'_>, error: &Error, tally: &mut Tally) {

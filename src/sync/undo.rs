@@ -138,6 +138,10 @@ impl Source {
             undone,
         );
         let ended = self.while_held(lease, &halt, Box::pin(work)).await;
+        let ended = ended.map_err(|error| match error {
+            Error::Stopped => Error::StoppedUndoing { of: request.of },
+            other => other,
+        });
         self.close(lease, run, &ended, &mut undone.report).await;
         ended
     }

@@ -53,6 +53,8 @@ struct Daemon {
     waiting: Option<Trigger>,
     /// Whether a pass has shown that the settings fit the ledger.
     proven: bool,
+    /// Digest of the removals that the last pass held.
+    held: Option<String>,
 }
 
 /// What to do after waking.
@@ -76,6 +78,7 @@ impl Daemon {
             reload,
             waiting,
             proven: false,
+            held: None,
         })
     }
 
@@ -226,6 +229,7 @@ impl Daemon {
         let now = Utc::now();
         self.schedule.is_past(now);
         log(report, error);
+        self.tell_of_held(report);
         let Some(error) = error else {
             self.proven = true;
             return;
@@ -237,6 +241,38 @@ impl Daemon {
             }
             // The lease is with another instance; its life is short.
             _ => self.schedule.retry_at(now + LEASE_PAUSE),
+        }
+    }
+}
+
+impl Daemon {
+    /// One line when a set of removals is held that was not held before, and one
+    /// when none is any more.
+    fn tell_of_held(&mut self, report: &Report) {
+        let run = report.run_id;
+        match (&report.held, &self.held) {
+            (Some(set), known) if known.as_ref() != Some(&set.digest) => {
+                tracing::error!(
+                    target: "alert",
+                    {
+                        run.id = %run,
+                        held.removals = set.removals,
+                        held.digest = set.digest,
+                        held.reason = set.reason,
+                    },
+                    "removals are held: `entra-sync plan` lists them, `approve` or `reject` decides"
+                );
+                self.held = Some(set.digest.clone());
+            }
+            (None, Some(digest)) if report.status != Status::Failed => {
+                tracing::info!(
+                    target: "alert",
+                    { run.id = %run, held.digest = digest },
+                    "no removals are held any more"
+                );
+                self.held = None;
+            }
+            _ => {}
         }
     }
 }

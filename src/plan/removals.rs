@@ -141,15 +141,7 @@ pub(super) fn decide(
         } else {
             Approvals::Defer
         },
-        source: if desired
-            .groups
-            .values()
-            .all(|group| group.members.is_empty())
-        {
-            Source::Empty
-        } else {
-            Source::Inhabited
-        },
+        source: source(world, desired),
         empty_groups: &empty_groups,
     };
     plan.deprovision = Deprovision {
@@ -157,6 +149,18 @@ pub(super) fn decide(
         waiting,
         forgotten,
     };
+}
+
+/// A source of people who are all assigned directly has no members to show, and
+/// never had.
+fn source(world: World<'_>, desired: &Desired<'_>) -> Source {
+    let shows_members = desired.groups.values().any(|g| !g.members.is_empty());
+    let had_members = world.owned.team_members.values().any(|m| !m.is_empty());
+    if shows_members || (!had_members && !desired.people.is_empty()) {
+        Source::Inhabited
+    } else {
+        Source::Empty
+    }
 }
 
 /// Removals wait from the first complete reading that lacked them.

@@ -251,6 +251,7 @@ impl Seed {
             },
             models: models(seed.models),
             roster: roster.into_iter().collect(),
+            strangers: 0,
             memberships: self.users(&seed.memberships),
             block: Block::Open,
         }

@@ -364,7 +364,7 @@ proptest! {
 fn the_worlds_show_removals_of_every_kind() {
     let mut runner = TestRunner::deterministic();
     let mut seen: BTreeMap<String, u32> = BTreeMap::new();
-    for _ in 0..2_000 {
+    for _ in 0..6_000 {
         let tree = departures().new_tree(&mut runner).expect("a world");
         let (world, with) = tree.current().build();
         for removal in all(&plan_of(&world, &unguarded(&with))) {

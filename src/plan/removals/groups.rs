@@ -342,7 +342,9 @@ fn no_longer_assigned(
     let Some(row) = world.target.teams.get(&TeamId::of(group)) else {
         return;
     };
-    let members = world.owned.team_members.get(&group).map_or(0, Vec::len) as u64;
+    let managed = world.owned.team_members.get(&group).map_or(0, Vec::len);
+    // People whom somebody added by hand lose a team that goes as well.
+    let members = managed.max(row.roster.len()) as u64 + row.strangers;
     let policy = match (removals.deprovision.unassigned_group, owned.origin) {
         // An adopted team was somebody's before it was ours.
         (UnassignedGroupPolicy::Block | UnassignedGroupPolicy::Delete, Origin::Adopted) => {

@@ -1,4 +1,5 @@
--- The role that entra-sync works under: exactly the rights a pass needs.
+-- The role that entra-sync works under: exactly the rights a pass needs, and
+-- `entra-sync undo`.
 --
 -- Run it with psql in LiteLLM's database, as the owner of LiteLLM's tables who
 -- may create roles, or as a superuser; after LiteLLM has made its tables:
@@ -11,6 +12,7 @@
 --   litellm_schema  where LiteLLM's tables are           public
 --   removals        on: also memberships and keys go     on
 --   delete_teams    on: also `unassigned_group: delete`  off
+--   audit           on: also `store_audit_logs: true`    off
 --
 -- It may be run again at any time: rights are first taken back, then given, so
 -- that a run with fewer of them leaves fewer. Run it again after an upgrade of
@@ -28,6 +30,7 @@
 \if :{?litellm_schema} \else \set litellm_schema public \endif
 \if :{?removals}       \else \set removals on           \endif
 \if :{?delete_teams}   \else \set delete_teams off      \endif
+\if :{?audit}          \else \set audit off             \endif
 
 BEGIN;
 
@@ -44,8 +47,8 @@ FROM pg_roles WHERE rolname = current_user AND NOT rolsuper \gexec
 SELECT format('CREATE SCHEMA entra_sync AUTHORIZATION %I', :'role')
 WHERE to_regnamespace('entra_sync') IS NULL \gexec
 
--- Temporary tables carry a whole directory into one statement.
-SELECT format('GRANT CONNECT, TEMPORARY ON DATABASE %I TO %I', current_database(), :'role') \gexec
+SELECT format('REVOKE TEMPORARY ON DATABASE %I FROM %I', current_database(), :'role') \gexec
+SELECT format('GRANT CONNECT ON DATABASE %I TO %I', current_database(), :'role') \gexec
 
 SELECT set_config('entra_sync.role', :'role', true), set_config('entra_sync.litellm', :'litellm_schema', true)
 \g /dev/null
@@ -92,58 +95,69 @@ GRANT USAGE ON SCHEMA :"litellm_schema" TO :"role";
 REVOKE ALL ON ALL TABLES IN SCHEMA :"litellm_schema" FROM :"role";
 REVOKE ALL ON ALL SEQUENCES IN SCHEMA :"litellm_schema" FROM :"role";
 
--- 1. Reading: what is there, and whether LiteLLM is migrating just now.
+-- 1. Passes that add and change. An UPDATE right on one column is also what
+--    SELECT ... FOR UPDATE asks for. Nobody's password hash is read or set.
 
 SELECT pg_temp.allow('SELECT', '{
     LiteLLM_BudgetTable, LiteLLM_OrganizationTable, LiteLLM_OrganizationMembership,
-    LiteLLM_TeamTable, LiteLLM_TeamMembership, LiteLLM_VerifiedSubject,
-    LiteLLM_AccessGroupTable, LiteLLM_ModelTable, LiteLLM_ObjectPermissionTable,
-    LiteLLM_VerificationToken, _prisma_migrations}');
-SELECT pg_temp.allow('SELECT', '{LiteLLM_UserTable}', (
+    LiteLLM_TeamTable, LiteLLM_TeamMembership, LiteLLM_VerifiedSubject, _prisma_migrations}');
+SELECT pg_temp.allow(privilege, '{LiteLLM_UserTable}', (
     SELECT array_agg(attname::text) FROM pg_attribute
     WHERE attrelid = to_regclass(format('%I."LiteLLM_UserTable"', :'litellm_schema'))
-      AND attnum > 0 AND NOT attisdropped AND attname <> 'password'));
-
--- 2. Passes that add and change. An UPDATE right on one column is also what
---    SELECT ... FOR UPDATE asks for.
+      AND attnum > 0 AND NOT attisdropped AND attname <> 'password'))
+FROM unnest('{SELECT, INSERT}'::text[]) AS privilege;
 
 SELECT pg_temp.allow('INSERT', '{
     LiteLLM_BudgetTable, LiteLLM_OrganizationTable, LiteLLM_OrganizationMembership,
-    LiteLLM_TeamTable, LiteLLM_TeamMembership, LiteLLM_UserTable, LiteLLM_AuditLog,
-    LiteLLM_ModelTable, LiteLLM_ObjectPermissionTable}');
-SELECT format('GRANT USAGE ON SEQUENCE %I."LiteLLM_ModelTable_id_seq" TO %I', :'litellm_schema', :'role')
-WHERE to_regclass(format('%I."LiteLLM_ModelTable_id_seq"', :'litellm_schema')) IS NOT NULL \gexec
-
+    LiteLLM_TeamTable, LiteLLM_TeamMembership}');
 SELECT pg_temp.allow('UPDATE', '{LiteLLM_UserTable}',
-    '{user_email, user_alias, user_role, sso_user_id, teams, metadata, updated_at}');
+    '{user_email, user_alias, user_role, sso_user_id, teams, updated_at}');
 SELECT pg_temp.allow('UPDATE', '{LiteLLM_TeamTable}',
-    '{team_alias, organization_id, models, members_with_roles, blocked, metadata, updated_at}');
+    '{team_alias, organization_id, models, members_with_roles, updated_at}');
 SELECT pg_temp.allow('UPDATE', '{LiteLLM_OrganizationTable}',
     '{organization_alias, updated_at, updated_by}');
-SELECT pg_temp.allow('UPDATE', '{LiteLLM_AccessGroupTable}',
-    '{assigned_team_ids, updated_at, updated_by}');
 
--- 3. Removals: memberships go, with the keys of that team; deactivated people's
---    keys are blocked; `undo` puts keys back. Not needed when `deprovision` is
---    `keep` throughout.
+-- What default_team_params may ask for: model aliases, object permissions, and
+-- access groups that a new team enters.
+SELECT pg_temp.allow('INSERT', '{LiteLLM_ModelTable, LiteLLM_ObjectPermissionTable}');
+SELECT pg_temp.allow('SELECT', '{LiteLLM_ModelTable}', '{id}');
+SELECT format('GRANT USAGE ON SEQUENCE %I."LiteLLM_ModelTable_id_seq" TO %I', :'litellm_schema', :'role')
+WHERE to_regclass(format('%I."LiteLLM_ModelTable_id_seq"', :'litellm_schema')) IS NOT NULL \gexec
+SELECT pg_temp.allow('SELECT', '{LiteLLM_AccessGroupTable}', '{access_group_id, assigned_team_ids}');
+SELECT pg_temp.allow('UPDATE', '{LiteLLM_AccessGroupTable}', '{assigned_team_ids, updated_at}');
+
+-- 2. Removals: memberships go, with the keys of that team; deactivated people's
+--    keys are blocked, and teams, if the settings say so; `undo` puts all of it
+--    back. Not needed when `deprovision` has been `keep` throughout.
 
 \if :removals
 SELECT pg_temp.allow('DELETE', '{LiteLLM_TeamMembership, LiteLLM_OrganizationMembership}');
 SELECT pg_temp.allow('INSERT', '{LiteLLM_DeletedVerificationToken}');
-SELECT pg_temp.allow('INSERT, DELETE', '{LiteLLM_VerificationToken}');
+SELECT pg_temp.allow('SELECT, INSERT, DELETE', '{LiteLLM_VerificationToken}');
 SELECT pg_temp.allow('UPDATE', '{LiteLLM_VerificationToken}', '{blocked, metadata, updated_at}');
+SELECT pg_temp.allow('UPDATE', '{LiteLLM_UserTable}', '{metadata}');
+SELECT pg_temp.allow('UPDATE', '{LiteLLM_TeamTable}', '{blocked}');
 -- Before LiteLLM's migration 20260717000000 a mapping kept its key from going;
 -- `undo` puts it back with its key.
 SELECT pg_temp.allow('SELECT, INSERT, DELETE', '{LiteLLM_JWTKeyMapping}');
--- A key that comes back may have been in a project that has gone since.
+-- What a key that comes back belonged to may have gone since.
 SELECT pg_temp.allow('SELECT', '{LiteLLM_ProjectTable}', '{project_id}');
+SELECT pg_temp.allow('SELECT', '{LiteLLM_ObjectPermissionTable}', '{object_permission_id}');
 \endif
 
--- 4. Deleting teams: only for `deprovision.unassigned_group: delete`.
+-- 3. Deleting teams: only for `deprovision.unassigned_group: delete`; with
+--    removals, because members and keys go with their team.
 
 \if :delete_teams
 SELECT pg_temp.allow('DELETE', '{LiteLLM_TeamTable}');
 SELECT pg_temp.allow('INSERT', '{LiteLLM_DeletedTeamTable}');
+\endif
+
+-- 4. LiteLLM's audit log: only for `litellm.store_audit_logs`. Rows can be
+--    added, neither read nor changed.
+
+\if :audit
+SELECT pg_temp.allow('INSERT', '{LiteLLM_AuditLog}');
 \endif
 
 COMMIT;

@@ -156,7 +156,7 @@ litellm_template() {
     "${psql[@]}" --dbname="$url" --command='CREATE ROLE litellm LOGIN' \
         --command='CREATE DATABASE litellm_template OWNER litellm'
     litellm_schema_sql "$migrations" | PGOPTIONS='-c client_min_messages=error' "${psql[@]}" --output=/dev/null --dbname="$owner"
-    "${psql[@]}" --dbname="$template" --set=delete_teams=on \
+    "${psql[@]}" --dbname="$template" --set=delete_teams=on --set=audit=on \
         --output=/dev/null --file="$ROOT/deploy/sql/role.sql"
     # Nobody connects to it by accident: a template in use cannot be cloned.
     "${psql[@]}" --dbname="$url" --command='ALTER DATABASE litellm_template ALLOW_CONNECTIONS false'

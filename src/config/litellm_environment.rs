@@ -7,7 +7,7 @@ use super::error::Wrong;
 use super::layers::Environment;
 
 /// LiteLLM's name and the key it sets.
-pub(super) const NAMES: [(&str, &str); 16] = [
+pub(super) const NAMES: [(&str, &str); 17] = [
     ("MICROSOFT_TENANT", "entra.tenant"),
     ("MICROSOFT_CLIENT_ID", "entra.client_id"),
     ("MICROSOFT_CLIENT_SECRET", "entra.client_secret"),
@@ -42,6 +42,7 @@ pub(super) const NAMES: [(&str, &str); 16] = [
         "ENTRA_GROUPS_ALSO_CREATE_ORGS",
         "litellm.create_organizations",
     ),
+    ("LITELLM_STORE_AUDIT_LOGS", "litellm.store_audit_logs"),
 ];
 
 /// LiteLLM's name for a key, if it has one.

@@ -127,6 +127,17 @@ pub struct LitellmSettings {
     pub redis_url: Option<Secret>,
     /// Calendar that `budget_reset_at` is aligned to.
     pub calendar: BudgetCalendar,
+    /// Whether LiteLLM's audit log is kept.
+    pub store_audit_logs: StoreAuditLogs,
+}
+
+/// `litellm.store_audit_logs`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum StoreAuditLogs {
+    /// Changes are also recorded where LiteLLM records its own.
+    On,
+    /// They are recorded in our own change log only.
+    Off,
 }
 
 impl fmt::Debug for LitellmSettings {
@@ -135,6 +146,7 @@ impl fmt::Debug for LitellmSettings {
             .field("database", &self.database)
             .field("redis_url", &self.redis_url)
             .field("calendar", &self.calendar)
+            .field("store_audit_logs", &self.store_audit_logs)
             .finish_non_exhaustive()
     }
 }

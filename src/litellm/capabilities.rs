@@ -169,6 +169,8 @@ const MIGRATION_MINUTES: i64 = 10;
 #[derive(Debug, Clone, Default)]
 pub struct Capabilities {
     tables: BTreeMap<String, BTreeSet<String>>,
+    /// Table and column of what no insert may leave out.
+    demanded: BTreeSet<(String, String)>,
 }
 
 impl Capabilities {
@@ -193,6 +195,14 @@ impl Capabilities {
             .into_iter()
             .flatten()
             .map(String::as_str)
+    }
+
+    /// Columns of a table that no insert may leave out, sorted.
+    pub(super) fn demanded<'a>(&'a self, table: &'a str) -> impl Iterator<Item = &'a str> {
+        self.demanded
+            .iter()
+            .filter(move |(of, _)| of == table)
+            .map(|(_, column)| column.as_str())
     }
 }
 
@@ -234,10 +244,10 @@ pub async fn probe(connection: &mut AsyncPgConnection, schema: &str) -> Result<C
     .await
     .doing("reading the shape of LiteLLM's tables")?;
     let mut capabilities = Capabilities::default();
-    let mut demanded = BTreeSet::new();
     for column in columns {
         if column.demanded {
-            demanded.insert((column.table_name.clone(), column.column_name.clone()));
+            let name = (column.table_name.clone(), column.column_name.clone());
+            capabilities.demanded.insert(name);
         }
         capabilities
             .tables
@@ -246,7 +256,7 @@ pub async fn probe(connection: &mut AsyncPgConnection, schema: &str) -> Result<C
             .insert(column.column_name);
     }
     refuse_missing(connection, schema, &capabilities).await?;
-    refuse_demanding(&demanded)?;
+    refuse_demanding(&capabilities.demanded)?;
     refuse_migration(connection, schema).await?;
     Ok(capabilities)
 }

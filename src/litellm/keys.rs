@@ -14,7 +14,7 @@ use diesel_async::{AsyncPgConnection, RunQueryDsl};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::audit::{self, Audit};
+use super::audit;
 use super::copies::{self, Copy, text};
 use super::error::Result;
 use super::writing::Writing;
@@ -114,7 +114,6 @@ pub(super) async fn delete(
     connection: &mut AsyncPgConnection,
     writing: Writing<'_>,
     tokens: &[String],
-    audit: Audit,
 ) -> Result<Vec<TakenKey>> {
     if tokens.is_empty() {
         return Ok(Vec::new());
@@ -147,7 +146,7 @@ pub(super) async fn delete(
             key,
         })
         .collect();
-    audit::keys_deleted(connection, writing, &taken, audit).await?;
+    audit::keys_deleted(connection, writing, &taken).await?;
     Ok(taken)
 }
 

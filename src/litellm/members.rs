@@ -9,6 +9,7 @@ use diesel::sql_types::{Array, Bool, Double, Nullable, Text, Timestamp};
 use diesel::{QueryableByName, sql_query};
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
 
+use super::audit::{self, Audit};
 use super::error::{Error, Result};
 use super::users;
 use super::writing::{ACTOR, Insert, Writing};
@@ -310,6 +311,22 @@ async fn append_to_rosters(
         #[diesel(sql_type = Array<Text>)]
         users: Vec<String>,
     }
+    let update = "UPDATE \"LiteLLM_TeamTable\" t \
+         SET members_with_roles = rosters.list || entries.list, updated_at = $3 \
+         FROM entries JOIN rosters ON rosters.team_id = entries.team_id \
+         WHERE t.team_id = entries.team_id \
+         RETURNING t.team_id, entries.users AS users";
+    let change = match writing.audit {
+        Audit::Off => update.to_owned(),
+        Audit::On => {
+            let audit = audit::insert_of_rosters("changed", "$3");
+            format!(
+                ", changed AS ({update}, t.team_alias, rosters.list AS before, \
+                               t.members_with_roles AS after), \
+                 audit AS ({audit}) SELECT team_id, users FROM changed"
+            )
+        }
+    };
     let joined: Vec<Joined> = sql_query(format!(
         "WITH rosters AS MATERIALIZED ( \
             SELECT t.team_id, {ROSTER} AS list \
@@ -330,11 +347,7 @@ async fn append_to_rosters(
                        AS list, \
                    array_agg(f.user_id ORDER BY f.user_id COLLATE \"C\") AS users \
             FROM fresh f GROUP BY f.team_id) \
-         UPDATE \"LiteLLM_TeamTable\" t \
-         SET members_with_roles = rosters.list || entries.list, updated_at = $3 \
-         FROM entries JOIN rosters ON rosters.team_id = entries.team_id \
-         WHERE t.team_id = entries.team_id \
-         RETURNING t.team_id, entries.users AS users"
+         {change}"
     ))
     .bind::<Array<Text>, _>(&pairs.teams)
     .bind::<Array<Text>, _>(&pairs.users)

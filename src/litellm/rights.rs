@@ -3,7 +3,13 @@
 //!
 //! Invariant: asks the catalogue only, so it can be told before anything is
 //! read or written; a table or column that this LiteLLM does not have needs no
-//! right. What is listed here is what `deploy/sql/role.sql` grants.
+//! right. `deploy/sql/role.sql` grants what is listed here for some settings,
+//! and nothing else: each [`Purpose`] but the first is one of its variables. A
+//! test compares the two.
+//!
+//! What was taken away comes back with the rights that took it: after
+//! `deprovision` is set to `keep`, giving access back and `undo` still need
+//! those of removals.
 //! Must not: try a statement out.
 
 use std::fmt;
@@ -14,7 +20,8 @@ use diesel_async::{AsyncPgConnection, RunQueryDsl};
 
 use super::error::Result;
 use crate::config::{
-    DeprovisionSettings, GonePersonPolicy, MembershipPolicy, UnassignedGroupPolicy,
+    DeprovisionSettings, GonePersonPolicy, LitellmSettings, MembershipPolicy, StoreAuditLogs,
+    UnassignedGroupPolicy,
 };
 use crate::db::QueryContext;
 use crate::model::policy::{Organizations, Policy};
@@ -24,18 +31,25 @@ use crate::model::policy::{Organizations, Policy};
 pub enum Purpose {
     /// Every pass: without it nothing works.
     Passes,
-    /// Only what `deprovision` asks for.
+    /// What `deprovision` asks for, and taking it back; `removals` of role.sql.
     Removals,
+    /// `deprovision.unassigned_group: delete`; `delete_teams` of role.sql.
+    TeamDeletions,
+    /// `litellm.store_audit_logs`; `audit` of role.sql.
+    AuditRows,
 }
 
 /// A right on one table, on some columns or on all but password hashes.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Right {
-    purpose: Purpose,
-    privilege: &'static str,
-    table: &'static str,
+    /// What it is needed for.
+    pub purpose: Purpose,
+    /// For example `SELECT`.
+    pub privilege: &'static str,
+    /// The table, or a sequence.
+    pub table: &'static str,
     /// Separated by commas; `None` is all of them.
-    columns: Option<&'static str>,
+    pub columns: Option<&'static str>,
 }
 
 const fn right(privilege: &'static str, table: &'static str) -> Right {
@@ -53,14 +67,14 @@ impl Right {
         self
     }
 
-    const fn for_removals(mut self) -> Self {
-        self.purpose = Purpose::Removals;
+    const fn serving(mut self, purpose: Purpose) -> Self {
+        self.purpose = purpose;
         self
     }
 }
 
 /// What every pass does, whatever the settings say.
-const ALWAYS: [Right; 15] = [
+const ALWAYS: [Right; 14] = [
     right("SELECT", "_prisma_migrations"),
     right("SELECT", "LiteLLM_BudgetTable"),
     right("SELECT", "LiteLLM_OrganizationMembership"),
@@ -74,81 +88,118 @@ const ALWAYS: [Right; 15] = [
     right("INSERT", "LiteLLM_TeamMembership"),
     right("INSERT", "LiteLLM_TeamTable"),
     right("INSERT", "LiteLLM_UserTable"),
-    // Managed organizations follow their group's name even when no new ones
-    // are wanted.
-    right("UPDATE", "LiteLLM_OrganizationTable").on("organization_alias,updated_at,updated_by"),
     right("UPDATE", "LiteLLM_TeamTable")
         .on("team_alias,organization_id,models,members_with_roles,updated_at"),
     right("UPDATE", "LiteLLM_UserTable")
         .on("user_email,user_alias,user_role,sso_user_id,teams,updated_at"),
 ];
 
-/// What a pass with these settings needs.
+const KEYS: &str = "LiteLLM_VerificationToken";
+const MAPPINGS: &str = "LiteLLM_JWTKeyMapping";
+const ACCESS_GROUPS: &str = "LiteLLM_AccessGroupTable";
+
+/// Finding a team's access groups, and entering or leaving them.
+const IN_ACCESS_GROUPS: [Right; 2] = [
+    right("SELECT", ACCESS_GROUPS).on("access_group_id,assigned_team_ids"),
+    right("UPDATE", ACCESS_GROUPS).on("assigned_team_ids,updated_at"),
+];
+
+/// What a pass with these settings needs, and the undoing of what it takes.
 #[must_use]
-pub fn needed(policy: &Policy, deprovision: &DeprovisionSettings) -> Vec<Right> {
+pub fn needed(litellm: &LitellmSettings, deprovision: &DeprovisionSettings) -> Vec<Right> {
     let mut rights = ALWAYS.to_vec();
+    rights.extend(for_additions(&litellm.policy));
+    rights.extend(for_removals(deprovision));
+    if litellm.store_audit_logs == StoreAuditLogs::On {
+        rights.push(right("INSERT", "LiteLLM_AuditLog").serving(Purpose::AuditRows));
+    }
+    rights
+}
+
+fn for_additions(policy: &Policy) -> Vec<Right> {
+    let mut rights = Vec::new();
     if matches!(policy.organizations, Organizations::On(_)) {
-        rights.push(right("INSERT", "LiteLLM_OrganizationTable"));
-        rights.push(right("INSERT", "LiteLLM_OrganizationMembership"));
+        rights.extend([
+            right("INSERT", "LiteLLM_OrganizationTable"),
+            right("INSERT", "LiteLLM_OrganizationMembership"),
+            // They follow their group's name.
+            right("UPDATE", "LiteLLM_OrganizationTable")
+                .on("organization_alias,updated_at,updated_by"),
+        ]);
     }
     let team = &policy.team_defaults;
     if team.model_aliases.is_some() {
-        rights.push(right("SELECT", "LiteLLM_ModelTable").on("id"));
-        rights.push(right("INSERT", "LiteLLM_ModelTable"));
-        rights.push(right("USAGE", "LiteLLM_ModelTable_id_seq"));
+        rights.extend([
+            right("SELECT", "LiteLLM_ModelTable").on("id"),
+            right("INSERT", "LiteLLM_ModelTable"),
+            right("USAGE", "LiteLLM_ModelTable_id_seq"),
+        ]);
     }
     if team.object_permission.is_some() {
         rights.push(right("INSERT", "LiteLLM_ObjectPermissionTable"));
     }
     if !team.access_group_ids.is_empty() {
-        rights.push(right("SELECT", "LiteLLM_AccessGroupTable"));
-        rights.push(right("UPDATE", "LiteLLM_AccessGroupTable").on("assigned_team_ids"));
+        rights.extend(IN_ACCESS_GROUPS);
     }
-    rights.extend(for_removals(deprovision));
     rights
 }
 
 fn for_removals(deprovision: &DeprovisionSettings) -> Vec<Right> {
-    const KEYS: &str = "LiteLLM_VerificationToken";
     let mut rights = Vec::new();
-    let group = deprovision.unassigned_group;
-    let leave = deprovision.membership == MembershipPolicy::Remove
-        || !matches!(group, UnassignedGroupPolicy::Keep);
-    if leave {
+    let leaving = deprovision.membership == MembershipPolicy::Remove;
+    let deleting = deprovision.unassigned_group == UnassignedGroupPolicy::Delete;
+    let people = [deprovision.disabled_user, deprovision.deleted_user];
+    let deactivating = people.contains(&GonePersonPolicy::Deactivate);
+    if leaving {
         rights.extend([
-            right("DELETE", "LiteLLM_TeamMembership"),
             right("DELETE", "LiteLLM_OrganizationMembership"),
-            right("SELECT", KEYS),
-            right("DELETE", KEYS),
-            right("INSERT", "LiteLLM_DeletedVerificationToken"),
-            right("SELECT", "LiteLLM_JWTKeyMapping"),
-            right("DELETE", "LiteLLM_JWTKeyMapping"),
-            // For `undo`.
-            right("INSERT", KEYS),
-            right("INSERT", "LiteLLM_JWTKeyMapping"),
-            right("SELECT", "LiteLLM_ProjectTable").on("project_id"),
+            // For `undo`, also once organizations are switched off.
+            right("INSERT", "LiteLLM_OrganizationMembership"),
         ]);
     }
-    let people = [deprovision.disabled_user, deprovision.deleted_user];
-    if people.contains(&GonePersonPolicy::Deactivate) {
+    if leaving || deleting {
         rights.extend([
-            right("UPDATE", "LiteLLM_UserTable").on("metadata"),
+            right("DELETE", "LiteLLM_TeamMembership"),
+            right("DELETE", KEYS),
+            right("INSERT", "LiteLLM_DeletedVerificationToken"),
+            right("SELECT", MAPPINGS),
+            right("DELETE", MAPPINGS),
+            // For `undo`. What a key belonged to may have gone since.
+            right("INSERT", KEYS),
+            right("INSERT", MAPPINGS),
+            right("SELECT", "LiteLLM_ProjectTable").on("project_id"),
+            right("SELECT", "LiteLLM_ObjectPermissionTable").on("object_permission_id"),
+        ]);
+    }
+    if leaving || deleting || deactivating {
+        rights.extend([
+            right("SELECT", KEYS),
+            // Also what locking a key asks for; `undo` blocks or unblocks a
+            // key as its owner is by then.
             right("UPDATE", KEYS).on("blocked,metadata,updated_at"),
         ]);
     }
-    match group {
-        UnassignedGroupPolicy::Detach | UnassignedGroupPolicy::Keep => {}
-        UnassignedGroupPolicy::Block => {
-            rights.push(right("UPDATE", "LiteLLM_TeamTable").on("blocked,metadata"));
-        }
-        UnassignedGroupPolicy::Delete => rights.extend([
+    if deactivating {
+        rights.push(right("UPDATE", "LiteLLM_UserTable").on("metadata"));
+    }
+    if deprovision.unassigned_group == UnassignedGroupPolicy::Block {
+        rights.push(right("UPDATE", "LiteLLM_TeamTable").on("blocked"));
+    }
+    let mut rights: Vec<Right> = rights
+        .into_iter()
+        .map(|right| right.serving(Purpose::Removals))
+        .collect();
+    if deleting {
+        let deletions = [
             right("DELETE", "LiteLLM_TeamTable"),
             right("INSERT", "LiteLLM_DeletedTeamTable"),
-            right("SELECT", "LiteLLM_AccessGroupTable"),
-            right("UPDATE", "LiteLLM_AccessGroupTable").on("assigned_team_ids"),
-        ]),
+            // For `undo`: what a team referred to may have gone since.
+            right("SELECT", "LiteLLM_ModelTable").on("id"),
+        ];
+        let deletions = deletions.into_iter().chain(IN_ACCESS_GROUPS);
+        rights.extend(deletions.map(|right| right.serving(Purpose::TeamDeletions)));
     }
-    rights.into_iter().map(Right::for_removals).collect()
+    rights
 }
 
 /// A right that the role lacks.

@@ -10,6 +10,7 @@ use diesel::{QueryableByName, sql_query};
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
 use serde_json::{Value, json};
 
+use super::audit::{self, Audit};
 use super::error::Result;
 use super::members::lock_teams;
 use super::organizations::Found;
@@ -58,6 +59,7 @@ pub async fn insert(
     let belongings = Belongings::insert(connection, writing, defaults, &teams).await?;
     let inserted = insert_rows(connection, writing, defaults, &teams, &belongings).await?;
     belongings::join_access_groups(connection, writing, defaults, &teams).await?;
+    audit::teams_created(connection, writing, &inserted).await?;
     Ok(inserted)
 }
 
@@ -168,7 +170,8 @@ async fn insert_rows(
     Ok(rows.into_iter().map(|row| row.id).collect())
 }
 
-/// `reset_at` is ISO 8601 with an offset, as Python's `isoformat` gives it.
+/// `reset_at` is ISO 8601 in the calendar's zone, as Python's `isoformat` gives
+/// it.
 fn budget_limits(writing: Writing<'_>, defaults: &TeamDefaults) -> Result<Option<Value>> {
     let Some(limits) = &defaults.budget_limits else {
         return Ok(None);
@@ -178,7 +181,8 @@ fn budget_limits(writing: Writing<'_>, defaults: &TeamDefaults) -> Result<Option
         .map(|limit| {
             let reset_at = writing
                 .reset_at(Some(&limit.duration))?
-                .map(|at| at.and_utc().format("%Y-%m-%dT%H:%M:%S%:z").to_string());
+                .map(|at| at.and_utc().with_timezone(&writing.calendar.zone))
+                .map(|at| at.format("%Y-%m-%dT%H:%M:%S%:z").to_string());
             Ok(json!({
                 "budget_duration": limit.duration,
                 "max_budget": limit.max_budget,
@@ -212,6 +216,10 @@ pub async fn update(
     writing: Writing<'_>,
     update: &TeamUpdate<'_>,
 ) -> Result<Found> {
+    let before = match writing.audit {
+        Audit::Off => None,
+        Audit::On => audit::team_as_it_is(connection, update.team).await?,
+    };
     let changed = sql_query(
         "UPDATE \"LiteLLM_TeamTable\" SET \
             team_alias = CASE WHEN $2 THEN $4 ELSE team_alias END, \
@@ -234,5 +242,8 @@ pub async fn update(
     .execute(connection)
     .await
     .doing(format!("changing team {}", update.team))?;
+    if let (1, Some(before)) = (changed, before) {
+        audit::team_updated(connection, writing, update, &before).await?;
+    }
     Ok(Found::from_count(changed))
 }

@@ -8,6 +8,7 @@ use diesel::{QueryableByName, sql_query};
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
 use serde_json::json;
 
+use super::audit;
 use super::error::Result;
 use super::writing::{Insert, Writing};
 use crate::db::QueryContext;
@@ -129,7 +130,7 @@ pub async fn insert(
                   AS n (user_id, email, alias, position) \
              ORDER BY n.position ON CONFLICT DO NOTHING RETURNING user_id, user_email",
         );
-    Ok(sql_query(sql)
+    let inserted: Vec<Inserted> = sql_query(sql)
         .bind::<Array<Text>, _>(users.iter().map(|u| u.user.as_str()).collect::<Vec<_>>())
         .bind::<Array<Nullable<Text>>, _>(users.iter().map(|u| u.email).collect::<Vec<_>>())
         .bind::<Array<Nullable<Text>>, _>(users.iter().map(|u| u.alias).collect::<Vec<_>>())
@@ -145,7 +146,9 @@ pub async fn insert(
         .bind::<Timestamp, _>(writing.stamp())
         .load(connection)
         .await
-        .doing("inserting users")?)
+        .doing("inserting users")?;
+    audit::users_created(connection, writing, &inserted).await?;
+    Ok(inserted)
 }
 
 /// Columns to change in one user's row. Each is written only while it holds

@@ -2,26 +2,40 @@
 
 use chrono::{DateTime, NaiveDateTime, SubsecRound, Utc};
 
+use super::audit::Audit;
 use super::budget_reset::{BadDuration, next_reset};
 use super::capabilities::Capabilities;
-use crate::config::BudgetCalendar;
+use crate::config::{BudgetCalendar, LitellmSettings};
 
 /// `created_by` and `updated_by` of rows made outside a person's session
 /// (litellm-contract 2.0, `LITELLM_PROXY_ADMIN_NAME`).
 pub(super) const ACTOR: &str = "default_user_id";
 
-/// The moment of a write, and the shape of the tables.
+/// The moment of a write, the shape of the tables, and what is recorded.
 #[derive(Debug, Clone, Copy)]
 pub struct Writing<'a> {
     /// What columns there are.
     pub capabilities: &'a Capabilities,
     /// What budgets are aligned to.
     pub calendar: &'a BudgetCalendar,
+    /// Whether LiteLLM's audit log is written as well.
+    pub audit: Audit,
     /// UTC.
     pub now: DateTime<Utc>,
 }
 
-impl Writing<'_> {
+impl<'a> Writing<'a> {
+    /// As the settings and this LiteLLM will have it, now.
+    #[must_use]
+    pub fn new(settings: &'a LitellmSettings, capabilities: &'a Capabilities) -> Self {
+        Self {
+            capabilities,
+            calendar: &settings.calendar,
+            audit: Audit::of(settings.store_audit_logs, capabilities),
+            now: Utc::now(),
+        }
+    }
+
     /// The moment as LiteLLM's zone-less columns hold it: UTC, milliseconds,
     /// rounded as PostgreSQL would.
     #[must_use]

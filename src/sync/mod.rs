@@ -229,6 +229,9 @@ impl Source {
         let capabilities = litellm::probe(&mut transaction, &settings.database.schema).await?;
         transaction.commit().await?;
         litellm::hold_defaults(&capabilities, &settings.policy)?;
+        if let Some(sentence) = litellm::hindered_audit(settings.store_audit_logs, &capabilities) {
+            tracing::warn!("{sentence}");
+        }
         Ok(capabilities)
     }
 

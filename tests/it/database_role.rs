@@ -6,77 +6,99 @@ use tokio_postgres::error::SqlState;
 use crate::support::database::connect;
 use crate::support::{TestDatabase, psql, seed};
 
-/// What a pass does, statement by statement.
-const ALLOWED: [&str; 41] = [
-    // Reading.
+/// What every pass may do.
+const ALLOWED: [&str; 30] = [
     "SELECT * FROM \"LiteLLM_TeamTable\"",
     "SELECT * FROM \"LiteLLM_TeamMembership\"",
     "SELECT * FROM \"LiteLLM_OrganizationTable\"",
     "SELECT * FROM \"LiteLLM_OrganizationMembership\"",
     "SELECT * FROM \"LiteLLM_BudgetTable\"",
-    "SELECT * FROM \"LiteLLM_VerificationToken\"",
     "SELECT * FROM \"LiteLLM_VerifiedSubject\"",
-    "SELECT * FROM \"LiteLLM_AccessGroupTable\"",
-    "SELECT * FROM \"LiteLLM_JWTKeyMapping\"",
     "SELECT * FROM \"_prisma_migrations\"",
+    "SELECT access_group_id, assigned_team_ids FROM \"LiteLLM_AccessGroupTable\"",
+    "SELECT id FROM \"LiteLLM_ModelTable\"",
     "SELECT user_id, user_email, sso_user_id, user_role, teams, metadata FROM \"LiteLLM_UserTable\"",
     "SELECT count(*) FROM \"LiteLLM_UserTable\"",
     "SELECT user_id FROM \"LiteLLM_UserTable\" ORDER BY user_id COLLATE \"C\" FOR UPDATE",
     "SELECT team_id FROM \"LiteLLM_TeamTable\" FOR UPDATE",
     "SELECT pg_advisory_xact_lock(hashtext('a team'))",
-    // Adding and changing.
     "INSERT INTO \"LiteLLM_BudgetTable\" (budget_id, created_by, updated_by) VALUES ('b', '', '')",
     "INSERT INTO \"LiteLLM_OrganizationTable\" (organization_id, organization_alias, budget_id, models, created_by, updated_by) \
          VALUES ('new', 'new', 'budget', '{}', '', '')",
     "INSERT INTO \"LiteLLM_TeamTable\" (team_id, members_with_roles, models) VALUES ('new', '[]', '{}')",
     "INSERT INTO \"LiteLLM_UserTable\" (user_id, models) VALUES ('new', '{}') ON CONFLICT DO NOTHING",
     "INSERT INTO \"LiteLLM_TeamMembership\" (user_id, team_id) VALUES ('new', 'team') ON CONFLICT (user_id, team_id) DO NOTHING",
+    "INSERT INTO \"LiteLLM_TeamMembership\" (user_id, team_id, spend) VALUES ('new', 'team', 1) ON CONFLICT DO NOTHING",
     "INSERT INTO \"LiteLLM_OrganizationMembership\" (user_id, organization_id, user_role) VALUES ('user', 'organization', 'internal_user')",
     "INSERT INTO \"LiteLLM_ModelTable\" (aliases, created_by, updated_by) VALUES ('{}', '', '') RETURNING id",
     "INSERT INTO \"LiteLLM_ObjectPermissionTable\" (object_permission_id) VALUES ('p')",
-    "INSERT INTO \"LiteLLM_AuditLog\" (id, action, table_name, object_id) VALUES ('a', 'created', 'LiteLLM_TeamTable', 'team')",
     "UPDATE \"LiteLLM_UserTable\" SET user_email = 'a@example.com', user_alias = '', user_role = 'internal_user', \
-         sso_user_id = 'x', teams = '{}', metadata = '{}', updated_at = now() WHERE user_id = 'user'",
+         sso_user_id = 'x', teams = '{}', updated_at = now() WHERE user_id = 'user'",
     "UPDATE \"LiteLLM_TeamTable\" SET team_alias = '', organization_id = NULL, models = '{}', members_with_roles = '[]', \
-         blocked = true, metadata = '{}', updated_at = now()",
+         updated_at = now()",
     "UPDATE \"LiteLLM_OrganizationTable\" SET organization_alias = '', updated_at = now(), updated_by = ''",
-    "UPDATE \"LiteLLM_AccessGroupTable\" SET assigned_team_ids = '{}', updated_at = now(), updated_by = ''",
-    "CREATE TEMPORARY TABLE directory (id text) ON COMMIT DROP",
+    "UPDATE \"LiteLLM_AccessGroupTable\" SET assigned_team_ids = '{}', updated_at = now()",
     "CREATE TABLE entra_sync.something (id text)",
-    // Removals.
+    "SELECT has_database_privilege(current_database(), 'CONNECT')",
+    "SET LOCAL lock_timeout = '2s'",
+];
+
+/// What only removals may do, and the undoing of them.
+const REMOVING: [&str; 14] = [
     "DELETE FROM \"LiteLLM_TeamMembership\"",
-    "INSERT INTO \"LiteLLM_DeletedVerificationToken\" (id, token) VALUES ('d', 'token')",
-    "UPDATE \"LiteLLM_VerificationToken\" SET blocked = true, metadata = '{}', updated_at = now()",
+    "DELETE FROM \"LiteLLM_OrganizationMembership\"",
+    "SELECT * FROM \"LiteLLM_VerificationToken\"",
     "SELECT token FROM \"LiteLLM_VerificationToken\" ORDER BY token COLLATE \"C\" FOR UPDATE",
     "DELETE FROM \"LiteLLM_VerificationToken\"",
-    "DELETE FROM \"LiteLLM_OrganizationMembership\"",
+    "UPDATE \"LiteLLM_VerificationToken\" SET blocked = true, metadata = '{}', updated_at = now()",
+    "INSERT INTO \"LiteLLM_DeletedVerificationToken\" (id, token) VALUES ('d', 'token')",
     "DELETE FROM \"LiteLLM_JWTKeyMapping\" m RETURNING to_jsonb(m)",
-    // Undoing.
+    "UPDATE \"LiteLLM_UserTable\" SET metadata = '{}'",
+    "UPDATE \"LiteLLM_TeamTable\" SET blocked = true",
     "INSERT INTO \"LiteLLM_VerificationToken\" (token, spend, models) VALUES ('back', 1, '{}') ON CONFLICT DO NOTHING RETURNING token",
     "INSERT INTO \"LiteLLM_JWTKeyMapping\" (id, jwt_claim_name, jwt_claim_value, token) VALUES ('m', 'sub', 'x', 'token') \
          ON CONFLICT DO NOTHING",
-    "INSERT INTO \"LiteLLM_TeamMembership\" (user_id, team_id, spend) VALUES ('new', 'team', 1) ON CONFLICT DO NOTHING",
     "SELECT project_id FROM \"LiteLLM_ProjectTable\"",
+    "SELECT object_permission_id FROM \"LiteLLM_ObjectPermissionTable\"",
 ];
 
-/// What a defect must not be able to do.
-const REFUSED: [&str; 25] = [
+/// What only `unassigned_group: delete` may do.
+const DELETING: [&str; 2] = [
+    "DELETE FROM \"LiteLLM_TeamTable\"",
+    "INSERT INTO \"LiteLLM_DeletedTeamTable\" (id, team_id) VALUES ('d', 'team')",
+];
+
+/// What only `store_audit_logs` may do.
+const AUDITING: [&str; 1] = [
+    "INSERT INTO \"LiteLLM_AuditLog\" (id, action, table_name, object_id) VALUES ('a', 'created', 'LiteLLM_TeamTable', 'team')",
+];
+
+/// What a defect must never be able to do.
+const REFUSED: [&str; 33] = [
     "UPDATE \"LiteLLM_UserTable\" SET spend = 0",
     "UPDATE \"LiteLLM_UserTable\" SET max_budget = 0",
+    "UPDATE \"LiteLLM_UserTable\" SET password = ''",
+    "INSERT INTO \"LiteLLM_UserTable\" (user_id, models, password) VALUES ('new', '{}', 'a hash')",
     "UPDATE \"LiteLLM_TeamTable\" SET spend = 0",
+    "UPDATE \"LiteLLM_TeamTable\" SET metadata = '{}'",
     "UPDATE \"LiteLLM_TeamTable\" SET team_id = 'other'",
     "UPDATE \"LiteLLM_OrganizationTable\" SET spend = 0",
     "UPDATE \"LiteLLM_OrganizationTable\" SET models = '{}'",
     "UPDATE \"LiteLLM_TeamMembership\" SET spend = 0",
     "UPDATE \"LiteLLM_BudgetTable\" SET max_budget = 0",
     "UPDATE \"LiteLLM_VerificationToken\" SET spend = 0",
+    "UPDATE \"LiteLLM_AccessGroupTable\" SET updated_by = ''",
     "SELECT password FROM \"LiteLLM_UserTable\"",
+    "SELECT aliases FROM \"LiteLLM_ModelTable\"",
+    "SELECT access_group_name FROM \"LiteLLM_AccessGroupTable\"",
+    "SELECT mcp_servers FROM \"LiteLLM_ObjectPermissionTable\"",
     "DELETE FROM \"LiteLLM_UserTable\"",
     "DELETE FROM \"LiteLLM_OrganizationTable\"",
     "DELETE FROM \"LiteLLM_BudgetTable\"",
     // What was taken, and that it was, cannot be hidden.
     "DELETE FROM \"LiteLLM_DeletedVerificationToken\"",
     "DELETE FROM \"LiteLLM_AuditLog\"",
+    "SELECT * FROM \"LiteLLM_AuditLog\"",
     "UPDATE \"LiteLLM_AuditLog\" SET changed_by = ''",
     "UPDATE \"LiteLLM_JWTKeyMapping\" SET token = ''",
     "SELECT metadata FROM \"LiteLLM_ProjectTable\"",
@@ -89,73 +111,58 @@ const REFUSED: [&str; 25] = [
     "CREATE TABLE public.ours (id text)",
 ];
 
+/// The script's variables, with the statements that each one adds.
+const VARIABLES: [(&str, &[&str]); 3] = [
+    ("removals", &REMOVING),
+    ("delete_teams", &DELETING),
+    ("audit", &AUDITING),
+];
+
 #[tokio::test]
-async fn the_role_may_do_everything_that_a_pass_does() {
+async fn each_variable_gives_its_own_rights_and_takes_them_back() {
     let database = seeded().await;
     let daemon = database.daemon().await;
-    for statement in ALLOWED {
-        if let Err(code) = attempt(&daemon, statement).await {
-            panic!("{statement}: {code:?}");
+    for choice in 0..8_u8 {
+        let answers = answers(choice);
+        let variables = grant_as(&database, answers);
+        let always = ALLOWED.iter().map(|statement| (statement, Ok(())));
+        let never = REFUSED.iter().map(|statement| (statement, refused()));
+        let chosen = VARIABLES.iter().zip(answers).flat_map(|(variable, on)| {
+            let expected = if on { Ok(()) } else { refused() };
+            variable
+                .1
+                .iter()
+                .map(move |statement| (statement, expected.clone()))
+        });
+        for (statement, expected) in always.chain(never).chain(chosen) {
+            assert_eq!(
+                attempt(&daemon, statement).await,
+                expected,
+                "{variables:?}: {statement}"
+            );
         }
     }
 }
 
-#[tokio::test]
-async fn the_role_may_do_nothing_else() {
-    let database = seeded().await;
-    let daemon = database.daemon().await;
-    for statement in REFUSED {
-        assert_eq!(
-            attempt(&daemon, statement).await,
-            Err(SqlState::INSUFFICIENT_PRIVILEGE),
-            "{statement}"
-        );
-    }
+fn refused() -> Result<(), SqlState> {
+    Err(SqlState::INSUFFICIENT_PRIVILEGE)
 }
 
 #[tokio::test]
-async fn deleting_teams_is_asked_for_and_taken_back() {
+async fn removals_are_the_one_thing_that_is_on_unless_said_otherwise() {
     let database = seeded().await;
     let daemon = database.daemon().await;
-    let delete = "DELETE FROM \"LiteLLM_TeamTable\"";
-    for (answer, expected) in [
-        ("on", Ok(())),
-        ("off", Err(SqlState::INSUFFICIENT_PRIVILEGE)),
-        ("on", Ok(())),
-    ] {
-        grant(&database, &[("delete_teams", answer)]);
-        assert_eq!(
-            attempt(&daemon, delete).await,
-            expected,
-            "delete_teams={answer}"
-        );
+    grant(&database, &[]);
+    let groups: [(&[&str], _); 3] = [
+        (&REMOVING, Ok(())),
+        (&DELETING, refused()),
+        (&AUDITING, refused()),
+    ];
+    for (statements, expected) in groups {
+        for statement in statements {
+            assert_eq!(attempt(&daemon, statement).await, expected, "{statement}");
+        }
     }
-}
-
-#[tokio::test]
-async fn without_removals_nothing_can_be_taken_away() {
-    let database = seeded().await;
-    grant(&database, &[("removals", "off")]);
-    let daemon = database.daemon().await;
-    for table in [
-        "LiteLLM_TeamMembership",
-        "LiteLLM_OrganizationMembership",
-        "LiteLLM_VerificationToken",
-        "LiteLLM_JWTKeyMapping",
-        "LiteLLM_TeamTable",
-        "LiteLLM_UserTable",
-    ] {
-        let statement = format!("DELETE FROM \"{table}\"");
-        assert_eq!(
-            attempt(&daemon, &statement).await,
-            Err(SqlState::INSUFFICIENT_PRIVILEGE),
-            "{statement}"
-        );
-    }
-    assert_eq!(
-        attempt(&daemon, "UPDATE \"LiteLLM_TeamTable\" SET team_alias = ''").await,
-        Ok(())
-    );
 }
 
 #[tokio::test]
@@ -221,6 +228,22 @@ async fn seeded() -> TestDatabase {
         .insert(&database)
         .await;
     database
+}
+
+/// One of the eight choices of the script's variables.
+pub fn answers(choice: u8) -> [bool; 3] {
+    [0, 1, 2].map(|bit| choice & (1 << bit) != 0)
+}
+
+/// Runs the script with these answers, in the order of its variables.
+pub fn grant_as(database: &TestDatabase, answers: [bool; 3]) -> Vec<(&'static str, &'static str)> {
+    let variables: Vec<_> = VARIABLES
+        .iter()
+        .zip(answers)
+        .map(|((variable, _), on)| (*variable, if on { "on" } else { "off" }))
+        .collect();
+    grant(database, &variables);
+    variables
 }
 
 fn grant(database: &TestDatabase, variables: &[(&str, &str)]) {

@@ -1,6 +1,7 @@
 //! The integration tests: one binary, one file per behaviour, each test with a
 //! LiteLLM database of its own. `scripts/test` provides the PostgreSQL.
 
+mod audit;
 mod bad_objects;
 mod broken_second_look;
 mod check_database;
@@ -19,6 +20,7 @@ mod daemon_outages;
 mod daemon_quarantine;
 mod daemon_schedule;
 mod daemon_signals;
+mod database_grants;
 mod database_role;
 mod demo;
 mod deprovision_grace;

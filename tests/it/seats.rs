@@ -33,7 +33,7 @@ fn viewers() -> Vec<String> {
     ids
 }
 
-fn licence(terms: &serde_json::Value) -> String {
+pub fn licence(terms: &serde_json::Value) -> String {
     BASE64_STANDARD.encode(format!("{terms}.signature"))
 }
 

@@ -9,17 +9,29 @@ import unittest
 
 from validate_rows import NEVER_EMPTY, validate
 
-FIXTURE = __file__.replace("python/test_validate_rows.py", "fixtures/litellm-reference-rows.json")
+FIXTURES = __file__.replace("python/test_validate_rows.py", "fixtures/")
 
 
 def reference_rows():
     """Rows that LiteLLM wrote, as lines of the exchange format."""
-    with open(FIXTURE, encoding="utf-8") as file:
+    with open(FIXTURES + "litellm-reference-rows.json", encoding="utf-8") as file:
         scenarios = json.load(file)
+    yield from audit_rows()
     for name, scenario in scenarios.items():
         if name != "about":
             for table, rows in scenario.get("rows", {}).items():
                 yield from ({"table": table, "row": row} for row in rows)
+
+
+def audit_rows():
+    """Audit rows that LiteLLM made, likewise."""
+    with open(FIXTURES + "audit_rows.json", encoding="utf-8") as file:
+        sections = json.load(file)
+    for name, cases in sections.items():
+        if name != "source":
+            for case in cases:
+                made = {"id": "id", "updated_at": "2026-11-21T19:30:15.123"}
+                yield {"table": "LiteLLM_AuditLog", "row": {**made, **case["audit"]}}
 
 
 def lines(items):
@@ -66,6 +78,33 @@ class Validation(unittest.TestCase):
 
     def test_a_timestamp_that_is_none_is_refused(self):
         self.refuses("LiteLLM_UserTable", budget_reset_at="tomorrow")
+
+    def refuses_audit(self, action, table, column, value):
+        rows = list(reference_rows())
+        about = {"action": action, "table_name": table}
+        spoilt = next(item for item in rows if about.items() <= item["row"].items())
+        spoilt["row"][column] = value
+        found, _ = validate(lines(rows))
+        self.assertTrue(found, f"{action} {table} {value} went through")
+
+    def test_audit_values_that_are_no_json_text_of_litellms_models_are_refused(self):
+        self.refuses_audit("deleted", "LiteLLM_VerificationToken", "before_value", {"token": "t", "created_at": "2030-01-02"})
+        self.refuses_audit("created", "LiteLLM_UserTable", "updated_values", {"user_id": "u", "max_budget": "5"})
+        self.refuses_audit("deleted", "LiteLLM_TeamTable", "before_value", {"team_id": "t", "members_with_roles": {}})
+
+    def test_an_audit_value_that_is_not_masked_is_refused(self):
+        self.refuses_audit("created", "LiteLLM_TeamTable", "updated_values", {"metadata": {"api_key": "sk-1234567890"}})
+
+    def test_an_audit_value_that_is_encoded_otherwise_is_refused(self):
+        self.refuses_audit("deleted", "LiteLLM_TeamTable", "before_value", "{}")
+        rows = list(reference_rows())
+        spoilt = next(item for item in rows if isinstance(item["row"].get("before_value"), str))
+        spoilt["row"]["before_value"] = {"team_id": "t"}
+        found, _ = validate(lines(rows))
+        self.assertTrue(found)
+
+    def test_an_unknown_action_is_refused(self):
+        self.refuses_audit("deleted", "LiteLLM_TeamTable", "action", "detached")
 
     def test_a_table_that_no_pass_writes_is_refused(self):
         found, _ = validate([*lines(reference_rows()), json.dumps({"table": "LiteLLM_Config", "row": {}})])

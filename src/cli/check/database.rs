@@ -26,7 +26,7 @@ pub(super) async fn check(database: &Database, settings: &Settings) -> Vec<Findi
     };
     let reached = format!("reached as {}", database.place());
     let mut findings = vec![Finding::pass("database", reached)];
-    findings.push(schema(database, settings).await);
+    findings.extend(schema(database, settings).await);
     findings.extend(rights(database, settings).await);
     findings.extend(own_schema(database, settings).await);
     findings.extend(seats(database, settings).await);
@@ -48,30 +48,37 @@ fn broken(name: &'static str, error: &db::Error) -> Finding {
     Finding::fail(name, error.to_string(), ROLE)
 }
 
-async fn schema(database: &Database, settings: &Settings) -> Finding {
+async fn schema(database: &Database, settings: &Settings) -> Vec<Finding> {
     const NAME: &str = "LiteLLM schema";
     let schema = &settings.litellm.database.schema;
     let looked = async {
         let mut transaction = database.begin(Limits::READ).await?;
         let capabilities = litellm::probe(&mut transaction, schema).await?;
         transaction.rollback().await?;
-        litellm::hold_defaults(&capabilities, &settings.litellm.policy)
+        litellm::hold_defaults(&capabilities, &settings.litellm.policy)?;
+        Ok(capabilities)
     };
-    match looked.await {
-        Ok(()) => Finding::pass(
-            NAME,
-            format!(
-                "all tables and columns that a pass needs are in schema {schema}, and no migration runs"
-            ),
+    let capabilities = match looked.await {
+        Ok(capabilities) => capabilities,
+        Err(litellm::Error::Database(error)) => return vec![broken(NAME, &error)],
+        Err(error) => return vec![Finding::told(NAME, Verdict::Fail, &error.to_string())],
+    };
+    let mut findings = vec![Finding::pass(
+        NAME,
+        format!(
+            "all tables and columns that a pass needs are in schema {schema}, and no migration runs"
         ),
-        Err(litellm::Error::Database(error)) => broken(NAME, &error),
-        Err(error) => Finding::told(NAME, Verdict::Fail, &error.to_string()),
+    )];
+    let wanted = settings.litellm.store_audit_logs;
+    if let Some(sentence) = litellm::hindered_audit(wanted, &capabilities) {
+        findings.push(Finding::told("audit log", Verdict::Warn, &sentence));
     }
+    findings
 }
 
 async fn rights(database: &Database, settings: &Settings) -> Vec<Finding> {
     const NAME: &str = "database rights";
-    let needed = litellm::needed_rights(&settings.litellm.policy, &settings.deprovision);
+    let needed = litellm::needed_rights(&settings.litellm, &settings.deprovision);
     let looked = async {
         let mut transaction = database.begin(Limits::READ).await?;
         let schema = &settings.litellm.database.schema;
@@ -91,7 +98,7 @@ async fn rights(database: &Database, settings: &Settings) -> Vec<Finding> {
             .collect();
         rights.join(", ")
     };
-    let (passes, removals) = (of(Purpose::Passes), of(Purpose::Removals));
+    let passes = of(Purpose::Passes);
     let mut findings = Vec::new();
     findings.push(if passes.is_empty() {
         Finding::pass(
@@ -101,12 +108,34 @@ async fn rights(database: &Database, settings: &Settings) -> Vec<Finding> {
     } else {
         Finding::fail(NAME, format!("the role lacks {passes}"), ROLE)
     });
-    if !removals.is_empty() {
-        findings.push(Finding::fail(
-            NAME,
-            format!("for removals the role lacks {removals}"),
-            &format!("{ROLE}, or set deprovision to keep"),
-        ));
+    for (purpose, what, variable, setting) in [
+        (
+            Purpose::Removals,
+            "removals",
+            "removals",
+            "set deprovision to keep",
+        ),
+        (
+            Purpose::TeamDeletions,
+            "deleting teams",
+            "delete_teams",
+            "set deprovision.unassigned_group to another policy",
+        ),
+        (
+            Purpose::AuditRows,
+            "audit rows",
+            "audit",
+            "set litellm.store_audit_logs to false",
+        ),
+    ] {
+        let lacking = of(purpose);
+        if !lacking.is_empty() {
+            findings.push(Finding::fail(
+                NAME,
+                format!("for {what} the role lacks {lacking}"),
+                &format!("{ROLE} with -v {variable}=on, or {setting}"),
+            ));
+        }
     }
     findings
 }

@@ -17,7 +17,7 @@ use super::includes::{self, Merged, Section};
 use super::yaml::{Entry, Node, YamlFault};
 
 /// What is read of `litellm_settings`.
-const KEYS: [&str; 8] = [
+const KEYS: [&str; 9] = [
     "default_team_params",
     "default_internal_user_params",
     "max_internal_user_budget",
@@ -26,6 +26,7 @@ const KEYS: [&str; 8] = [
     "timezone",
     "budget_reset_time",
     "entra_groups_also_create_orgs",
+    "store_audit_logs",
 ];
 
 /// The one thing read of `default_team_settings`.

@@ -102,6 +102,17 @@ impl Licence {
         matches!(self, Self::Valid(_))
     }
 
+    /// Why it grants no paid feature, as far as we can tell; reads after
+    /// "`LITELLM_LICENSE`".
+    #[must_use]
+    pub fn no_premium(&self) -> Option<&str> {
+        match self {
+            Self::Absent => Some("is not set"),
+            Self::Unreadable { reason } => Some(reason),
+            Self::Valid(_) => None,
+        }
+    }
+
     /// Why a paid feature may not be written, and what can be done.
     pub(super) fn premium_fault(&self) -> (String, String) {
         let reason = "is a LiteLLM Enterprise feature";

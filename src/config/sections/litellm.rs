@@ -14,7 +14,7 @@ use crate::config::litellm::{
 };
 use crate::config::reader::{Read, Reader, Reported};
 use crate::config::secret::Secret;
-use crate::config::settings::{BudgetCalendar, DatabaseTarget, LitellmSettings};
+use crate::config::settings::{BudgetCalendar, DatabaseTarget, LitellmSettings, StoreAuditLogs};
 use crate::config::values::{self, Switch};
 use crate::model::defaults::{TeamDefaults, UserDefaults};
 use crate::model::ids::UserId;
@@ -42,6 +42,7 @@ pub(super) fn read(
     let user_defaults = user_defaults(reader, &licence, fallbacks);
     let calendar = calendar(reader);
     let redis_url = redis_url(reader);
+    let store_audit_logs = store_audit_logs(reader, &licence);
 
     let organizations = check_organization(reader, organizations, &team_defaults);
     config_file?;
@@ -50,6 +51,7 @@ pub(super) fn read(
         database: database?,
         redis_url: redis_url?,
         calendar: calendar?,
+        store_audit_logs: store_audit_logs?,
         policy: Policy {
             organizations: organizations?,
             email_adoption: email_adoption?,
@@ -121,6 +123,25 @@ fn organizations(reader: &mut Reader<'_>) -> Read<Organizations> {
         );
     }
     Ok(create.choose(Organizations::On(models), Organizations::Off))
+}
+
+/// The setting decides, because a licence that LiteLLM checks online cannot be
+/// read here; but where LiteLLM has none it keeps no audit log.
+fn store_audit_logs(reader: &mut Reader<'_>, licence: &Read<Licence>) -> Read<StoreAuditLogs> {
+    const KEY: &str = "litellm.store_audit_logs";
+    let store = reader.required(KEY, |value| {
+        values::boolean(value).map(|on| on.choose(StoreAuditLogs::On, StoreAuditLogs::Off))
+    })?;
+    if let (StoreAuditLogs::On, Ok(licence)) = (store, licence)
+        && let Some(cause) = licence.no_premium()
+    {
+        reader.warn(format!(
+            "`{KEY}` is on, and LITELLM_LICENSE {cause}: LiteLLM itself writes and shows audit \
+             rows with a licence only; if the proxy has one, give it here as well, else set {KEY} \
+             to false"
+        ));
+    }
+    Ok(store)
 }
 
 /// A team has one organization: its own or the one that all share.

@@ -4,7 +4,7 @@ use super::support::{Room, TENANT, today};
 use crate::config::schema::Schema;
 use crate::config::{
     Cloud, DEFAULTS, GonePersonPolicy, LogFormat, Membership, MembershipPolicy, NotifyWhen,
-    OnStart, UnassignedGroupPolicy, layers, reader, sections,
+    OnStart, StoreAuditLogs, UnassignedGroupPolicy, layers, reader, sections,
 };
 use crate::config::{Overrides, Sources, schema};
 use crate::model::policy::{EmailAdoption, Limit, Organizations};
@@ -38,6 +38,7 @@ fn the_embedded_file_parses_to_the_defaults_of_the_design() {
     assert_eq!(settings.litellm.calendar.zone, chrono_tz::Tz::UTC);
     assert_eq!(settings.litellm.calendar.reset_time, chrono::NaiveTime::MIN);
     assert!(settings.litellm.redis_url.is_none());
+    assert_eq!(settings.litellm.store_audit_logs, StoreAuditLogs::Off);
 
     let schedule = &settings.schedule;
     assert_eq!(schedule.cron, "*/15 * * * *");

@@ -1,9 +1,11 @@
 use std::time::Duration;
 
+use base64::Engine as _;
+use base64::prelude::BASE64_STANDARD;
 use serde_json::json;
 
 use super::support::{Room, TENANT, origin, value};
-use crate::config::{LogFormat, Overrides};
+use crate::config::{LogFormat, Overrides, StoreAuditLogs};
 use crate::model::policy::{OrganizationTeamModels, Organizations};
 use crate::model::role::Role;
 
@@ -250,6 +252,53 @@ fn litellms_own_file_fills_what_no_other_source_gives() {
     assert_eq!(
         origin(&loaded, "litellm.timezone"),
         "environment ENTRA_SYNC__LITELLM__TIMEZONE"
+    );
+}
+
+#[test]
+fn the_audit_log_is_switched_by_litellms_file_its_variable_and_ours() {
+    let room = Room::complete().write(
+        "litellm.yaml",
+        "litellm_settings:\n  store_audit_logs: true\n",
+    );
+    let path = room.path("litellm.yaml").display().to_string();
+    let room = room.with("ENTRA_SYNC__LITELLM__CONFIG_FILE", &path);
+    let key = "litellm.store_audit_logs";
+    let loaded = room.loaded();
+    assert_eq!(loaded.settings.litellm.store_audit_logs, StoreAuditLogs::On);
+    assert_eq!(origin(&loaded, key), format!("LiteLLM's {path}:2"));
+    let licensed = |warnings: &[String]| warnings.iter().all(|warning| !warning.contains(key));
+    let warnings = &loaded.settings.warnings;
+    assert!(
+        warnings
+            .iter()
+            .any(|warning| warning.contains(key) && warning.contains("LITELLM_LICENSE is not set")),
+        "{warnings:?}"
+    );
+
+    let signed = BASE64_STANDARD.encode(r#"{"expiration_date": "2099-01-01"}.signature"#);
+    let room = room.with("LITELLM_LICENSE", &signed);
+    assert!(licensed(&room.loaded().settings.warnings));
+
+    let room = room.with("LITELLM_STORE_AUDIT_LOGS", "False");
+    let loaded = room.loaded();
+    assert_eq!(
+        loaded.settings.litellm.store_audit_logs,
+        StoreAuditLogs::Off
+    );
+    let room = room.without("LITELLM_LICENSE");
+    assert!(licensed(&room.loaded().settings.warnings), "off: no word");
+
+    let room = room.with("ENTRA_SYNC__LITELLM__STORE_AUDIT_LOGS", "true");
+    let loaded = room.loaded();
+    assert_eq!(loaded.settings.litellm.store_audit_logs, StoreAuditLogs::On);
+    assert_eq!(value(&loaded, key), json!("true"));
+
+    let text = room.with("ENTRA_SYNC__LITELLM__STORE_AUDIT_LOGS", "sometimes");
+    let text = text.wrong();
+    assert!(
+        text.contains(key) && text.contains("true or false"),
+        "{text}"
     );
 }
 

@@ -1,7 +1,8 @@
 //! Rows as LiteLLM's own models print them: known fields only, no nulls at the
 //! top, times as ISO 8601 in UTC, lists never null.
 
-use chrono::{NaiveDateTime, Timelike};
+use chrono::{DateTime, FixedOffset, NaiveDateTime, Offset, TimeZone, Timelike};
+use chrono_tz::Tz;
 use serde_json::{Map, Value};
 
 /// Fields of LiteLLM's model of a key. `policies` and `organization_id` are
@@ -114,9 +115,11 @@ const TIMES: [&str; 9] = [
 /// What a team's row has that the request to make it had not.
 const NOT_REQUESTED: [&str; 3] = ["spend", "created_at", "updated_at"];
 
-/// What a request leaves out when there is nothing to say.
-const LEFT_OUT_EMPTY: [&str; 6] = [
+/// What a request leaves out when there is nothing to say. (One that gives
+/// them empty makes the same row, and cannot be told from it.)
+const LEFT_OUT_EMPTY: [&str; 7] = [
     "metadata",
+    "model_max_budget",
     "router_settings",
     "policies",
     "access_group_ids",
@@ -125,23 +128,34 @@ const LEFT_OUT_EMPTY: [&str; 6] = [
 ];
 
 pub(super) fn key(row: &Value) -> Value {
-    printed(row, |column| KEY.contains(&column), iso)
+    printed(row, |column| KEY.contains(&column), iso_utc)
 }
 
 pub(super) fn user(row: &Value) -> Value {
-    printed(row, |column| USER.contains(&column), iso)
+    printed(row, |column| USER.contains(&column), iso_utc)
 }
 
-/// A deleted team: its members are models too, and print no nulls either.
+/// A team as Prisma's client prints its row: what is nested stays as stored.
+pub(super) fn stored_team(row: &Value) -> Value {
+    printed(row, |_| true, iso_utc)
+}
+
+/// A deleted team: its members and budget windows are models too, and print no
+/// nulls either.
 pub(super) fn team(row: &Value) -> Value {
-    let mut printed = printed(row, |_| true, iso);
+    let mut printed = printed(row, |_| true, iso_utc);
     members(&mut printed);
+    budget_windows(&mut printed);
     printed
 }
 
-/// A new team, as it was asked for.
-pub(super) fn created_team(row: &Value) -> Value {
-    let mut printed = printed(row, |column| !NOT_REQUESTED.contains(&column), spaced);
+/// A new team, as it was asked for; the times are still in the zone in which
+/// they were reckoned.
+pub(super) fn created_team(row: &Value, zone: Tz) -> Value {
+    let known = |column: &str| !NOT_REQUESTED.contains(&column);
+    let mut printed = printed(row, known, |at| {
+        spaced(zone.from_utc_datetime(&at).fixed_offset())
+    });
     members(&mut printed);
     if let Value::Object(fields) = &mut printed {
         fields.retain(|name, value| {
@@ -153,7 +167,11 @@ pub(super) fn created_team(row: &Value) -> Value {
     printed
 }
 
-fn printed(row: &Value, known: impl Fn(&str) -> bool, time: fn(NaiveDateTime) -> String) -> Value {
+fn printed(
+    row: &Value,
+    known: impl Fn(&str) -> bool,
+    time: impl Fn(NaiveDateTime) -> String,
+) -> Value {
     let fields = row.as_object().into_iter().flatten();
     Value::Object(
         fields
@@ -187,86 +205,49 @@ fn members(team: &mut Value) {
     }
 }
 
+/// Each is a duration, an amount, and when it is reset.
+fn budget_windows(team: &mut Value) {
+    let windows = team.get_mut("budget_limits").and_then(Value::as_array_mut);
+    for window in windows.into_iter().flatten() {
+        let Some(fields) = window.as_object_mut() else {
+            continue;
+        };
+        fields.retain(|_, value| !value.is_null());
+        if let Some(reset_at) = fields.get_mut("reset_at")
+            && let Some(at) = reset_at.as_str().and_then(|text| text.parse().ok())
+        {
+            *reset_at = Value::String(iso(at));
+        }
+    }
+}
+
+fn iso_utc(at: NaiveDateTime) -> String {
+    iso(at.and_utc().fixed_offset())
+}
+
 /// As pydantic prints a time: six digits of a fraction, or none.
-fn iso(at: NaiveDateTime) -> String {
-    if at.nanosecond() == 0 {
-        at.format("%Y-%m-%dT%H:%M:%SZ").to_string()
+fn iso(at: DateTime<FixedOffset>) -> String {
+    let time = at.format("%Y-%m-%dT%H:%M:%S");
+    let fraction = fraction(at);
+    if at.offset().fix().local_minus_utc() == 0 {
+        format!("{time}{fraction}Z")
     } else {
-        at.format("%Y-%m-%dT%H:%M:%S%.6fZ").to_string()
+        format!("{time}{fraction}{}", at.format("%:z"))
     }
 }
 
 /// As Python's `str` prints a time.
-fn spaced(at: NaiveDateTime) -> String {
-    if at.nanosecond() == 0 {
-        at.format("%Y-%m-%d %H:%M:%S+00:00").to_string()
-    } else {
-        at.format("%Y-%m-%d %H:%M:%S%.6f+00:00").to_string()
+fn spaced(at: DateTime<FixedOffset>) -> String {
+    let time = at.format("%Y-%m-%d %H:%M:%S");
+    format!("{time}{}{}", fraction(at), at.format("%:z"))
+}
+
+fn fraction(at: DateTime<FixedOffset>) -> String {
+    match at.nanosecond() {
+        0 => String::new(),
+        _ => at.format("%.6f").to_string(),
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use serde_json::json;
-
-    use super::*;
-
-    /// The right sides were printed by LiteLLM 1.109.1's own models.
-    #[test]
-    fn a_key_is_printed_as_litellm_prints_it() {
-        let row = json!({
-            "token": "hash-1", "spend": 1.5, "models": null, "max_parallel_requests": null,
-            "metadata": { "n": null }, "blocked": null, "policies": ["p"],
-            "organization_id": "org", "expires": "2030-01-02T03:04:05",
-            "budget_reset_at": "2026-12-01T00:00:00.123", "router_settings": {},
-        });
-        assert_eq!(
-            key(&row),
-            json!({
-                "token": "hash-1", "spend": 1.5, "models": [], "metadata": { "n": null },
-                "expires": "2030-01-02T03:04:05Z",
-                "budget_reset_at": "2026-12-01T00:00:00.123000Z", "router_settings": {},
-            })
-        );
-    }
-
-    #[test]
-    fn a_new_team_is_printed_as_it_was_asked_for() {
-        let row = json!({
-            "team_id": "t", "team_alias": "T", "organization_id": null, "admins": [],
-            "members": [], "members_with_roles": {}, "metadata": {}, "max_budget": null,
-            "spend": 0, "models": [], "budget_duration": "30d",
-            "budget_reset_at": "2026-12-01T00:00:00", "blocked": false,
-            "created_at": "2026-01-01T00:00:00", "updated_at": "2026-01-01T00:00:00",
-            "model_spend": {}, "model_max_budget": {}, "team_member_permissions": [],
-            "router_settings": {}, "policies": [], "allow_team_guardrail_config": false,
-            "access_group_ids": [], "default_team_member_models": [],
-        });
-        assert_eq!(
-            created_team(&row),
-            json!({
-                "team_alias": "T", "team_id": "t", "admins": [], "members": [],
-                "members_with_roles": [], "budget_duration": "30d", "models": [],
-                "blocked": false, "budget_reset_at": "2026-12-01 00:00:00+00:00",
-                "model_spend": {}, "model_max_budget": {}, "allow_team_guardrail_config": false,
-            })
-        );
-    }
-
-    #[test]
-    fn a_deleted_team_prints_members_without_nulls() {
-        let row = json!({
-            "team_id": "t", "metadata": { "x": null },
-            "members_with_roles": [{ "user_id": "a", "user_email": null, "role": "user" }],
-            "updated_at": "2026-01-01T00:00:00.1",
-        });
-        assert_eq!(
-            team(&row),
-            json!({
-                "team_id": "t", "metadata": { "x": null },
-                "members_with_roles": [{ "user_id": "a", "role": "user" }],
-                "updated_at": "2026-01-01T00:00:00.100000Z",
-            })
-        );
-    }
-}
+mod tests;

@@ -11,12 +11,12 @@ use serde_json::Value;
 
 use super::roster::ROSTER;
 use crate::db::QueryContext;
-use crate::litellm::audit::Audit;
+use crate::litellm::audit::{self, Audit};
 use crate::litellm::copies::{self, Copy, Mention, text};
 use crate::litellm::error::Result;
 use crate::litellm::keys::{self, TakenKey};
 use crate::litellm::users;
-use crate::litellm::writing::{ACTOR, Writing};
+use crate::litellm::writing::Writing;
 use crate::model::ids::{TeamId, UserId};
 
 /// What one member lost, with everything needed to give it back.
@@ -91,7 +91,6 @@ pub async fn remove(
     writing: Writing<'_>,
     team: &TeamId,
     users: &[&UserId],
-    audit: Audit,
 ) -> Result<Removal> {
     let wanted: BTreeSet<&str> = users.iter().map(|user| user.as_str()).collect();
     let Some(entries) = entries(connection, team, &wanted).await? else {
@@ -138,13 +137,13 @@ pub async fn remove(
     }
     let gone: Vec<&str> = taken.keys().map(String::as_str).collect();
     let tokens = keys::lock_of_members(connection, team.as_str(), &gone).await?;
-    remove_from_roster(connection, writing, team, &gone, audit).await?;
+    remove_from_roster(connection, writing, team, &gone).await?;
     let absent = going
         .iter()
         .filter(|user| !taken.contains_key(**user))
         .map(|user| (*user).to_owned())
         .collect();
-    for key in keys::delete(connection, writing, &tokens, audit).await? {
+    for key in keys::delete(connection, writing, &tokens).await? {
         if let Some(user) = key.user().map(str::to_owned) {
             member(&mut taken, &user).keys.push(key);
         }
@@ -246,7 +245,6 @@ async fn remove_from_roster(
     writing: Writing<'_>,
     team: &TeamId,
     users: &[&str],
-    audit: Audit,
 ) -> Result<()> {
     if users.is_empty() {
         return Ok(());
@@ -267,27 +265,18 @@ async fn remove_from_roster(
               AND jsonb_array_length(kept.roster) < jsonb_array_length(old.roster) \
             RETURNING t.team_id)"
     );
-    let tail = match audit {
-        Audit::Off => "SELECT FROM changed WHERE $4 <> ''",
-        // No name in it is one that LiteLLM masks.
+    let tail = match writing.audit {
+        Audit::Off => "SELECT FROM changed".to_owned(),
         Audit::On => {
-            "INSERT INTO \"LiteLLM_AuditLog\" \
-                (id, updated_at, changed_by, changed_by_api_key, action, table_name, object_id, \
-                 before_value, updated_values) \
-             SELECT gen_random_uuid()::text, $3, $4, '', 'updated', 'LiteLLM_TeamTable', \
-                    old.team_id, \
-                    jsonb_build_object('team_alias', old.team_alias, \
-                                       'members_with_roles', old.roster), \
-                    jsonb_build_object('team_alias', old.team_alias, \
-                                       'members_with_roles', kept.roster) \
-             FROM changed, old, kept"
+            let roster = "(SELECT old.team_id, old.team_alias, old.roster AS before, \
+                           kept.roster AS after FROM changed, old, kept)";
+            audit::insert_of_rosters(roster, "$3")
         }
     };
     sql_query(format!("WITH {change} {tail}"))
         .bind::<Text, _>(team.as_str())
         .bind::<Array<Text>, _>(users)
         .bind::<Timestamp, _>(writing.stamp())
-        .bind::<Text, _>(ACTOR)
         .execute(connection)
         .await
         .doing(format!("taking members off the roster of team {team}"))?;

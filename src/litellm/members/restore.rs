@@ -67,7 +67,6 @@ pub async fn restore(
     writing: Writing<'_>,
     team: &TeamId,
     taken: &[TakenMember],
-    audit: Audit,
 ) -> Result<Restoration> {
     let wanted: BTreeSet<&str> = taken.iter().map(|member| member.user.as_str()).collect();
     let Some(on_roster) = entries(connection, team, &wanted).await? else {
@@ -113,7 +112,6 @@ pub async fn restore(
         .collect();
     put_on_roster(connection, writing, team, &joining).await?;
     let joined: Vec<String> = joining.iter().map(|member| member.user.clone()).collect();
-    audit::members_joined(connection, writing, team, &joined, audit).await?;
     Ok(Restoration::Restored(Restored {
         joined,
         memberships,
@@ -172,9 +170,17 @@ async fn put_on_roster(
     if joining.is_empty() {
         return Ok(());
     }
+    let tail = match writing.audit {
+        Audit::Off => "SELECT FROM changed".to_owned(),
+        Audit::On => {
+            let roster = "(SELECT old.team_id, old.team_alias, old.list AS before, \
+                           changed.after FROM changed, old)";
+            audit::insert_of_rosters(roster, "$5")
+        }
+    };
     sql_query(format!(
         "WITH old AS MATERIALIZED ( \
-            SELECT t.team_id, {ROSTER} AS list FROM \"LiteLLM_TeamTable\" t \
+            SELECT t.team_id, t.team_alias, {ROSTER} AS list FROM \"LiteLLM_TeamTable\" t \
             WHERE t.team_id = $1), \
          back AS MATERIALIZED ( \
             SELECT n.slot, COALESCE(n.entry, jsonb_build_object( \
@@ -190,10 +196,13 @@ async fn put_on_roster(
             SELECT free.slot::bigint AS slot, e.entry \
             FROM old, jsonb_array_elements(old.list) WITH ORDINALITY AS e (entry, position) \
             JOIN free ON free.position = e.position \
-            UNION ALL SELECT back.slot, back.entry FROM back) \
-         UPDATE \"LiteLLM_TeamTable\" t SET updated_at = $5, members_with_roles = ( \
-            SELECT jsonb_agg(every.entry ORDER BY every.slot) FROM every) \
-         FROM old WHERE t.team_id = old.team_id"
+            UNION ALL SELECT back.slot, back.entry FROM back), \
+         changed AS ( \
+            UPDATE \"LiteLLM_TeamTable\" t SET updated_at = $5, members_with_roles = ( \
+                SELECT jsonb_agg(every.entry ORDER BY every.slot) FROM every) \
+            FROM old WHERE t.team_id = old.team_id \
+            RETURNING t.team_id, t.members_with_roles AS after) \
+         {tail}"
     ))
     .bind::<Text, _>(team.as_str())
     .bind::<Array<Text>, _>(

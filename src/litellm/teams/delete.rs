@@ -12,7 +12,7 @@ use serde_json::Value;
 
 use super::Id;
 use crate::db::QueryContext;
-use crate::litellm::audit::{self, Audit};
+use crate::litellm::audit;
 use crate::litellm::copies::{self, Copy, Mention, text};
 use crate::litellm::error::Result;
 use crate::litellm::keys::{self, TakenKey};
@@ -95,7 +95,6 @@ pub async fn delete(
     connection: &mut AsyncPgConnection,
     writing: Writing<'_>,
     team: &TeamId,
-    audit: Audit,
 ) -> Result<Deletion> {
     if !exists(connection, team).await? {
         return Ok(Deletion::TeamGone);
@@ -108,10 +107,10 @@ pub async fn delete(
     let Some(row) = delete_row(connection, writing, team).await? else {
         return Ok(Deletion::TeamGone);
     };
-    let keys = keys::delete(connection, writing, &tokens, audit).await?;
+    let keys = keys::delete(connection, writing, &tokens).await?;
     strip_from_users(connection, team, &users).await?;
     let memberships = delete_memberships(connection, team).await?;
-    audit::team_deleted(connection, writing, &row, audit).await?;
+    audit::team_deleted(connection, writing, &row).await?;
     Ok(Deletion::Deleted(Box::new(TakenTeam {
         row,
         memberships,

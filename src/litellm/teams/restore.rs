@@ -10,7 +10,7 @@ use diesel_async::AsyncPgConnection;
 use serde_json::Value;
 
 use super::delete::{ACCESS_GROUPS, TEAMS, TakenTeam, exists};
-use crate::litellm::audit::{self, Audit};
+use crate::litellm::audit;
 use crate::litellm::copies::{self, List, Mention, Reference, text};
 use crate::litellm::error::Result;
 use crate::litellm::keys::{self, TakenKey};
@@ -131,7 +131,6 @@ pub async fn restore(
     writing: Writing<'_>,
     team: &TeamId,
     taken: &TakenTeam,
-    audit: Audit,
 ) -> Result<TeamRestoration> {
     if exists(connection, team).await? {
         return Ok(TeamRestoration::TeamThere);
@@ -180,7 +179,7 @@ pub async fn restore(
     insert_copies(connection, writing, &memberships).await?;
     let taken_keys: Vec<&TakenKey> = taken.keys.iter().collect();
     let keys = keys::restore(connection, writing, &taken_keys).await?;
-    audit::teams_created(connection, writing, &[team.to_string()], audit).await?;
+    audit::teams_created(connection, writing, &[team.to_string()]).await?;
     Ok(TeamRestoration::Restored(RestoredTeam {
         members: present,
         keys,

@@ -16,7 +16,6 @@ mod users;
 
 use std::collections::{BTreeSet, HashSet};
 
-use chrono::Utc;
 use tokio_util::sync::CancellationToken;
 
 use super::error::Result;
@@ -156,11 +155,7 @@ impl<'a> Writer<'a> {
         Desk {
             database: self.database,
             policy: &self.settings.policy,
-            writing: Writing {
-                capabilities: self.capabilities,
-                calendar: &self.settings.calendar,
-                now: Utc::now(),
-            },
+            writing: Writing::new(self.settings, self.capabilities),
             lease: self.lease,
             run: self.run,
             progress,

@@ -4,7 +4,7 @@
 use chrono::{DateTime, Utc};
 use entra_sync::config::{self, Environment, Overrides, Settings, Sources};
 use entra_sync::db::{Database, Limits, Transaction};
-use entra_sync::litellm::{self, Capabilities, Writing};
+use entra_sync::litellm::{self, Audit, Capabilities, Writing};
 
 use super::TestDatabase;
 
@@ -69,10 +69,16 @@ impl Hands {
         }
     }
 
+    /// Without audit rows.
     pub fn writing(&self) -> Writing<'_> {
+        self.writing_with(Audit::Off)
+    }
+
+    pub fn writing_with(&self, audit: Audit) -> Writing<'_> {
         Writing {
             capabilities: &self.capabilities,
             calendar: &self.settings.litellm.calendar,
+            audit,
             now: self.now,
         }
     }

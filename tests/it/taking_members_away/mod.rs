@@ -68,7 +68,8 @@ async fn remove(hands: &Hands, users: &[&str], audit: Audit) -> Removed {
     members::lock_team(&mut transaction, &team)
         .await
         .expect("the lock");
-    let removal = members::remove(&mut transaction, hands.writing(), &team, &users, audit)
+    let writing = hands.writing_with(audit);
+    let removal = members::remove(&mut transaction, writing, &team, &users)
         .await
         .unwrap_or_else(|error| panic!("{error}"));
     transaction.commit().await.expect("the removal is durable");
@@ -84,15 +85,9 @@ async fn restore(hands: &Hands, removed: &Removed) -> Restored {
     members::lock_team(&mut transaction, &team)
         .await
         .expect("the lock");
-    let restoration = members::restore(
-        &mut transaction,
-        hands.writing(),
-        &team,
-        &removed.taken,
-        Audit::Off,
-    )
-    .await
-    .unwrap_or_else(|error| panic!("{error}"));
+    let restoration = members::restore(&mut transaction, hands.writing(), &team, &removed.taken)
+        .await
+        .unwrap_or_else(|error| panic!("{error}"));
     transaction
         .commit()
         .await

@@ -142,9 +142,7 @@ async fn a_member_removed_and_added_starts_anew() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn audit_rows_are_those_of_litellm() {
-    let mut hands = world().await;
-    // LiteLLM's model of an audit row takes its values as text only.
-    hands.database = hands.database.unexported();
+    let hands = world().await;
     remove(&hands, &["ada"], Audit::On).await;
     let rows = hands.database.rows("LiteLLM_AuditLog").await;
     assert_eq!(rows.len(), 3);
@@ -242,7 +240,7 @@ async fn rosters_of_any_shape_are_read_alike() {
     );
     let gone = TeamId::new("nowhere");
     let mut transaction = hands.begin().await;
-    let removal = members::remove(&mut transaction, hands.writing(), &gone, &[], Audit::Off).await;
+    let removal = members::remove(&mut transaction, hands.writing(), &gone, &[]).await;
     assert_eq!(removal.expect("no error"), Removal::TeamGone);
 }
 

@@ -44,15 +44,9 @@ async fn a_login_and_a_spend_flush_at_the_same_time_lose_nothing() {
         members::lock_team(&mut transaction, &team)
             .await
             .expect("the lock");
-        let removal = members::remove(
-            &mut transaction,
-            hands.writing(),
-            &team,
-            &[&ada],
-            Audit::Off,
-        )
-        .await
-        .unwrap_or_else(|error| panic!("{error}"));
+        let removal = members::remove(&mut transaction, hands.writing(), &team, &[&ada])
+            .await
+            .unwrap_or_else(|error| panic!("{error}"));
         transaction.commit().await.expect("durable");
         removal
     };

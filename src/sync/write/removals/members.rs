@@ -10,7 +10,6 @@ use crate::db::Transaction;
 use crate::ledger::changes::{self, MemberChange};
 use crate::ledger::ownership::{self, Membership};
 use crate::ledger::taken::{self, Taken};
-use crate::litellm::Audit;
 use crate::litellm::members::{self, lock_team};
 use crate::litellm::organizations;
 use crate::model::ids::{GroupId, OrganizationId, PersonId, TeamId, UserId};
@@ -61,7 +60,7 @@ impl Writable for Leaver<'_> {
         let team = TeamId::of(group);
         lock_team(transaction, &team).await?;
         let users: Vec<&UserId> = leaving.iter().map(|(_, member, _)| &member.user).collect();
-        let removal = members::remove(transaction, desk.writing, &team, &users, Audit::Off).await?;
+        let removal = members::remove(transaction, desk.writing, &team, &users).await?;
         let source = desk.lease.source;
         let everybody: Vec<(GroupId, PersonId)> = leaving
             .iter()

@@ -12,7 +12,7 @@ use crate::ledger::ownership;
 use crate::ledger::taken::{self, Taken};
 use crate::litellm::members::lock_team;
 use crate::litellm::organizations::Found;
-use crate::litellm::{Audit, teams};
+use crate::litellm::teams;
 use crate::model::ids::TeamId;
 use crate::model::ledger::Ours;
 use crate::model::report::Kind;
@@ -63,7 +63,7 @@ impl Writable for Place<'_> {
                 }
                 continue;
             }
-            let deletion = teams::delete(transaction, desk.writing, &team, Audit::Off).await?;
+            let deletion = teams::delete(transaction, desk.writing, &team).await?;
             let owned = ownership::forget_team(transaction, source, group).await?;
             if let teams::Deletion::Deleted(copy) = deletion {
                 tally.counts.teams.deleted += 1;

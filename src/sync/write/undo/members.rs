@@ -13,7 +13,6 @@ use crate::ledger::changes::{self, MemberChange};
 use crate::ledger::ownership::{self, Membership};
 use crate::ledger::taken::{self, Kept};
 use crate::ledger::{self};
-use crate::litellm::Audit;
 use crate::litellm::members::{self, Restoration, Restored, TakenMember, lock_team};
 use crate::litellm::organizations;
 use crate::model::ids::{GroupId, OrganizationId, TeamId, UserId};
@@ -40,19 +39,18 @@ impl Writable for MemberBack<'_> {
             .iter()
             .map(|kept| taken::read("taken.copy", &kept.copy))
             .collect::<ledger::Result<Vec<TakenMember>>>()?;
-        let restored =
-            match members::restore(transaction, desk.writing, &team, &members, Audit::Off).await? {
-                Restoration::Restored(restored) => restored,
-                Restoration::TeamGone => {
-                    let all: Vec<i64> = kept.iter().map(|kept| kept.taken_id).collect();
-                    taken::keep_on(transaction, &all).await?;
-                    for member in &members {
-                        let id = format!("{team}/{}", member.user);
-                        leave(&mut tally, Kind::TeamMembership, id, NotGiven::TeamGone);
-                    }
-                    return Ok(tally);
+        let restored = match members::restore(transaction, desk.writing, &team, &members).await? {
+            Restoration::Restored(restored) => restored,
+            Restoration::TeamGone => {
+                let all: Vec<i64> = kept.iter().map(|kept| kept.taken_id).collect();
+                taken::keep_on(transaction, &all).await?;
+                for member in &members {
+                    let id = format!("{team}/{}", member.user);
+                    leave(&mut tally, Kind::TeamMembership, id, NotGiven::TeamGone);
                 }
-            };
+                return Ok(tally);
+            }
+        };
         let mut without_row = Vec::new();
         let mut managed: Vec<Membership> = Vec::new();
         for (kept, member) in kept.iter().zip(&members) {

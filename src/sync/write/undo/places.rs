@@ -10,7 +10,6 @@ use crate::db::Transaction;
 use crate::ledger::changes::{self, MemberChange};
 use crate::ledger::ownership::{self, ForgottenTeam, Membership};
 use crate::ledger::taken::{self, Kept};
-use crate::litellm::Audit;
 use crate::litellm::members::{self, Restoration, lock_team};
 use crate::litellm::organizations::Found;
 use crate::litellm::teams::{self, RestoredTeam, TakenTeam, TeamRestoration};
@@ -83,7 +82,7 @@ async fn make_again(
     let copy: TakenTeam = taken::read("taken.copy", &kept.copy)?;
     let copy = copy.without(&task.back.barred);
     let owned: ForgottenTeam = taken::read("taken.owned", &kept.owned)?;
-    let restoration = teams::restore(transaction, desk.writing, &team, &copy, Audit::Off).await?;
+    let restoration = teams::restore(transaction, desk.writing, &team, &copy).await?;
     let back = match restoration {
         TeamRestoration::Restored(restored) => {
             if let Some(team) = &owned.team {
@@ -96,8 +95,7 @@ async fn make_again(
         TeamRestoration::TeamThere => {
             leave(tally, Kind::Team, &team, NotGiven::TeamThere);
             let members = copy.members();
-            let restoration =
-                members::restore(transaction, desk.writing, &team, &members, Audit::Off).await?;
+            let restoration = members::restore(transaction, desk.writing, &team, &members).await?;
             let Restoration::Restored(restored) = restoration else {
                 return Ok(());
             };

@@ -71,6 +71,7 @@ impl Source {
         };
         let work = self.run_undo(run, request, progress, stop, &mut undone);
         let ended = in_time(run, stop, Box::pin(work)).await;
+        let ended = ended.map_err(|error| how_to_go_on(error, request));
         progress.enter(Phase::Idle);
         match ended {
             Ok(()) => (undone, None),
@@ -138,10 +139,7 @@ impl Source {
             undone,
         );
         let ended = self.while_held(lease, &halt, Box::pin(work)).await;
-        let ended = ended.map_err(|error| match error {
-            Error::Stopped => Error::StoppedUndoing { of: request.of },
-            other => other,
-        });
+        let ended = ended.map_err(|error| how_to_go_on(error, request));
         self.close(lease, run, &ended, &mut undone.report).await;
         ended
     }
@@ -247,6 +245,14 @@ impl Source {
             keys: &present,
         };
         Ok(undo(of, &losses, present))
+    }
+}
+
+/// Who ends an undo is told how to do the rest.
+fn how_to_go_on(error: Error, request: &UndoRequest) -> Error {
+    match error {
+        Error::Stopped => Error::StoppedUndoing { of: request.of },
+        other => other,
     }
 }
 

@@ -2,6 +2,9 @@
 -- and who decided about it, and copies of what was taken.
 
 ALTER TABLE entra_sync.owned_team ADD COLUMN blocked_by_us boolean NOT NULL DEFAULT false;
+ALTER TABLE entra_sync.owned_team ADD COLUMN block_lifted boolean NOT NULL DEFAULT false;
+COMMENT ON COLUMN entra_sync.owned_team.block_lifted IS
+    'A person ended our block: it is not made again before the group was assigned again.';
 ALTER TABLE entra_sync.owned_user ADD COLUMN deactivated_by_us boolean NOT NULL DEFAULT false;
 ALTER TABLE entra_sync.run ADD COLUMN unapproved_removals bigint NOT NULL DEFAULT 0;
 COMMENT ON COLUMN entra_sync.run.unapproved_removals IS

@@ -118,6 +118,10 @@ pub enum Command {
     /// Everything on one machine: no Entra, no database to install.
     #[cfg(feature = "simulator")]
     Demo(super::demo::DemoArguments),
+    /// What `demo` starts on a machine without PostgreSQL.
+    #[cfg(feature = "demo")]
+    #[command(hide = true)]
+    EmbeddedPostgres(crate::demo::embedded::EmbeddedArguments),
     /// A stand-in for Microsoft Graph, for benchmarks.
     #[cfg(feature = "simulator")]
     #[command(hide = true)]
@@ -137,6 +141,8 @@ impl Command {
             Self::Undo(command) => Some(&command.common),
             Self::Check(command) => Some(&command.common),
             Self::Config(command) => Some(&command.common),
+            #[cfg(feature = "demo")]
+            Self::EmbeddedPostgres(_) => None,
             #[cfg(feature = "simulator")]
             Self::Demo(_) | Self::Simulate(_) => None,
         }
@@ -187,7 +193,8 @@ pub struct PlanArguments {
 /// `entra-sync explain`.
 #[derive(Debug, Clone, Args)]
 pub struct ExplainArguments {
-    /// Object id, user principal name, e-mail or display name.
+    /// Object id, user principal name, e-mail or display name. If it means
+    /// several people, they are listed with their ids, and the exit code is 1.
     pub user: String,
     /// Only this team, by the group's object id or display name.
     pub team: Option<String>,

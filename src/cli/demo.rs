@@ -12,19 +12,21 @@ use std::sync::Arc;
 use anyhow::Context;
 use async_trait::async_trait;
 use clap::Args;
+use tempfile::TempDir;
 use tokio_util::sync::CancellationToken;
 
-use super::{Exit, sync, watch};
+use super::{Exit, sync};
 use crate::config::{Environment, Overrides, Settings, Sources};
-use crate::demo::postgres::{Place, PrivatePostgres};
-use crate::demo::story::{self, Onlookers, Scene, Stage};
+use crate::daemon::{self, Hangup, Wakes};
+use crate::demo::postgres::{Place, PrivatePostgres, Server};
+use crate::demo::story::{self, Onlookers, Scene, Sequel, Stage};
 use crate::demo::{LITELLM_TABLES, tenant};
 use crate::model::policy::Scope;
 use crate::model::report::{Mode, Trigger};
 use crate::plan::render;
 use crate::simulator::Simulator;
 use crate::sync::{Progress, Request, Source};
-use crate::{daemon, telemetry};
+use crate::telemetry;
 
 /// Lines of a list that the story shows.
 const SHOWN: usize = 12;
@@ -38,35 +40,73 @@ pub struct DemoArguments {
     /// Keep the database in this folder, and use it again the next time.
     #[arg(long, value_name = "DIR")]
     pub data: Option<PathBuf>,
+    /// Use the embedded PostgreSQL even if this machine has one.
+    #[cfg(feature = "demo")]
+    #[arg(long)]
+    pub embedded: bool,
+}
+
+impl DemoArguments {
+    fn server(&self) -> Server {
+        #[cfg(feature = "demo")]
+        if self.embedded {
+            return Server::Embedded;
+        }
+        Server::OfTheMachine
+    }
 }
 
 /// Tells the story, then keeps running on a short schedule.
 pub(super) async fn run(command: &DemoArguments) -> anyhow::Result<Exit> {
-    let stop = CancellationToken::new();
-    let demo = demo(command);
-    tokio::select! {
-        ended = demo => ended,
-        // What the demo holds (server, folder) is given back by being dropped.
-        never = watch::stop_on_signal(&stop) => match never {},
-        () = stop.cancelled() => Ok(Exit::Ok),
-    }
-}
-
-async fn demo(command: &DemoArguments) -> anyhow::Result<Exit> {
+    let wakes = Wakes::listen(Hangup::Ends).context("signals cannot be caught")?;
     let place = match &command.data {
         Some(folder) => Place::Folder(folder.clone()),
         None => Place::Temporary,
     };
     println!("Starting a private PostgreSQL and a simulated Entra tenant …");
-    let postgres = PrivatePostgres::start(place)
+    // Not to be broken off: half a server could not be given back.
+    let postgres = PrivatePostgres::start(place, command.server())
         .await
         .context("the demo's own PostgreSQL cannot start")?;
+    let ended = perform(command, &postgres, wakes).await;
+    postgres.stop().await;
+    ended.map(|()| Exit::Ok)
+}
+
+/// What the daemon needs after the story; the tenant and the settings file go
+/// with it.
+struct Play {
+    settings: Settings,
+    file: PathBuf,
+    entra: Simulator,
+    _work: TempDir,
+}
+
+async fn perform(
+    command: &DemoArguments,
+    postgres: &PrivatePostgres,
+    wakes: Wakes,
+) -> anyhow::Result<()> {
+    let play = tokio::select! {
+        biased;
+        () = wakes.stopped() => return Ok(()),
+        play = tell(command, postgres) => play?,
+    };
+    if !command.once {
+        let file = play.file.clone();
+        daemon::run(play.settings, Arc::new(move || load(&file)), wakes).await?;
+    }
+    play.entra.stop().await;
+    Ok(())
+}
+
+async fn tell(command: &DemoArguments, postgres: &PrivatePostgres) -> anyhow::Result<Play> {
     // A kept folder has them already.
     postgres.execute(LITELLM_TABLES).await?;
     let entra = Simulator::start(tenant::tenant()).await?;
     let work = tempfile::tempdir().context("no temporary folder can be made")?;
     let file = work.path().join("entra-sync.yaml");
-    std::fs::write(&file, settings_file(&entra, &postgres))
+    std::fs::write(&file, settings_file(&entra, postgres))
         .context("the demo's settings cannot be written")?;
     let settings = load(&file)?;
     telemetry::start(&settings.telemetry);
@@ -74,20 +114,17 @@ async fn demo(command: &DemoArguments) -> anyhow::Result<Exit> {
         source: Source::new(Arc::new(settings.clone()))?,
         entra,
     };
-    let scene = scene(command, &postgres, &stage.entra, &file);
+    let scene = scene(command, postgres, &stage.entra, &file);
     story::tell(&scene, &mut stage, &mut std::io::stdout()).await?;
     std::io::stdout().flush()?;
-    // An embedded database has one connection, and ends only when that is given
-    // back.
-    let Program { source, entra } = stage;
-    drop(source);
-    if !command.once {
-        let file = file.clone();
-        daemon::run(settings, Box::new(move || load(&file))).await?;
-    }
-    entra.stop().await;
-    postgres.stop().await;
-    Ok(Exit::Ok)
+    // Dropped here, the source gives back its connections: an embedded database
+    // has only one, and ends only when that is closed.
+    Ok(Play {
+        settings,
+        file,
+        entra: stage.entra,
+        _work: work,
+    })
 }
 
 fn settings_file(entra: &Simulator, postgres: &PrivatePostgres) -> String {
@@ -147,6 +184,12 @@ fn scene(
             .data
             .as_ref()
             .map(|folder| folder.display().to_string()),
+        beginning: postgres.beginning(),
+        sequel: if command.once {
+            Sequel::Nothing
+        } else {
+            Sequel::Passes
+        },
         onlookers: if postgres.pool_size() > 1 {
             Onlookers::Welcome
         } else {

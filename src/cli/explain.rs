@@ -1,12 +1,14 @@
 //! `entra-sync explain USER [TEAM]`: why a person is, or is not, in a team.
 //!
 //! Invariant: reads as `plan` does; changes nothing, runs no DDL, takes no
-//! lease.
+//! lease. A word that may mean several people is answered with all of them and
+//! 1, never with a guess.
 
 use std::io::{self, Write};
 use std::sync::Arc;
 
-use serde_json::json;
+use anyhow::anyhow;
+use serde_json::{Value, json};
 
 use super::arguments::ExplainArguments;
 use super::{Exit, Format, output, watch};
@@ -15,7 +17,7 @@ use crate::db::Limits;
 use crate::ledger::{self, changes};
 use crate::model::ids::{GroupId, UserId};
 use crate::model::policy::Scope;
-use crate::model::report::{Mode, Trigger};
+use crate::model::report::{Kind, Mode, ObjectError, Trigger};
 use crate::plan::explain::{self, Explanation, Match};
 use crate::plan::{World, printable, render};
 use crate::sync::{Progress, Request, Source};
@@ -27,6 +29,52 @@ pub(super) async fn run(
     loaded: Loaded,
 ) -> anyhow::Result<Exit> {
     let source = Source::new(Arc::new(loaded.settings))?;
+    let (matches, error) = match look(command, &source).await {
+        Ok(Answer::Told(told, last)) => {
+            match format {
+                Format::Json => {
+                    let mut value = serde_json::to_value(&told)?;
+                    value["last_changes"] = json!(last);
+                    value["matches"] = json!([told.who]);
+                    output::json(&value)?;
+                }
+                Format::Text => output::text(|out| text(&told, &last, out))?,
+            }
+            return Ok(Exit::Ok);
+        }
+        Ok(Answer::NotOne(found)) => not_one(&command.user, found),
+        Ok(Answer::NoTeam(who, team)) => {
+            let message = format!("no assigned or managed group is {}", printable(team));
+            (vec![who], (Kind::Group, team.to_owned(), anyhow!(message)))
+        }
+        Err(error) => {
+            let id = source.settings().entra.service_principal_id.to_string();
+            (Vec::new(), (Kind::Source, id, error))
+        }
+    };
+    let (kind, id, error) = error;
+    match format {
+        // Programs get their object however it ends.
+        Format::Json => {
+            let message = format!("{error:#}");
+            output::json(&nothing_told(&matches, &ObjectError { kind, id, message }))?;
+        }
+        Format::Text if matches.len() > 1 => output::text(|out| candidates(&matches, out))?,
+        Format::Text => {}
+    }
+    Err(error)
+}
+
+/// What a question came to.
+enum Answer<'c> {
+    Told(Box<Explanation>, Vec<changes::LastChange>),
+    /// Nobody, or several people.
+    NotOne(Vec<Match>),
+    /// No group is called so.
+    NoTeam(Match, &'c str),
+}
+
+async fn look<'c>(command: &'c ExplainArguments, source: &Source) -> anyhow::Result<Answer<'c>> {
     let request = Request {
         trigger: Trigger::Cli,
         mode: Mode::Full,
@@ -44,59 +92,75 @@ pub(super) async fn run(
         policy: &source.settings().litellm.policy,
         scope: &request.scope,
     };
-    let found = explain::find_people(world, &command.user);
-    let [who] = found.as_slice() else {
-        return not_one(&command.user, &found, format);
+    let mut found = explain::find_people(world, &command.user);
+    let who = match (found.pop(), found.is_empty()) {
+        (Some(who), true) => who,
+        (last, _) => {
+            found.extend(last);
+            return Ok(Answer::NotOne(found));
+        }
     };
     let groups = match &command.team {
         None => Vec::new(),
-        Some(team) => {
-            let groups = explain::find_groups(world, team);
-            if groups.is_empty() {
-                eprintln!(
-                    "entra-sync: no assigned or managed group is {}",
-                    printable(team)
-                );
-                return Ok(Exit::Failed);
-            }
-            groups
-        }
+        Some(team) => explain::find_groups(world, team),
     };
+    if let (Some(team), true) = (&command.team, groups.is_empty()) {
+        return Ok(Answer::NoTeam(who, team));
+    }
     let told = explain::explain(world, &planned.plan, who.person, &groups);
     let listed: Vec<GroupId> = told.teams.iter().map(|team| team.group).collect();
     let user = told.user.as_ref().map(|row| &row.id);
-    let last = last_changes(&source, user, &listed).await?;
-    match format {
-        Format::Json => {
-            let mut value = serde_json::to_value(&told)?;
-            value["last_changes"] = json!(last);
-            output::json(&value)?;
-        }
-        Format::Text => output::text(|out| text(&told, &last, out))?,
-    }
-    Ok(Exit::Ok)
+    let last = last_changes(source, user, &listed).await?;
+    Ok(Answer::Told(Box::new(told), last))
 }
 
-/// Nobody, or several people.
-fn not_one(word: &str, found: &[Match], format: Format) -> anyhow::Result<Exit> {
-    if format == Format::Json {
-        output::json(&json!({ "matches": found }))?;
-    }
-    let word = printable(word);
-    if found.is_empty() {
-        eprintln!(
-            "entra-sync: nobody in the assigned groups, and nobody in the ledger, is {word}: give \
-             an object id, user principal name, e-mail or display name"
-        );
-        return Ok(Exit::Failed);
-    }
-    eprintln!("entra-sync: {word} may be any of these: give the object id");
+/// What is said of nobody and of several people.
+fn not_one(word: &str, found: Vec<Match>) -> (Vec<Match>, (Kind, String, anyhow::Error)) {
+    let shown = printable(word);
+    let error = if found.is_empty() {
+        anyhow!(
+            "nobody in the assigned groups, and nobody in the ledger, is {shown}: give an object \
+             id, user principal name, e-mail or display name"
+        )
+    } else {
+        let count = found.len();
+        anyhow!("{shown} may be any of {count} people: give the object id of one")
+    };
+    (found, (Kind::User, word.to_owned(), error))
+}
+
+fn candidates(found: &[Match], out: &mut impl Write) -> io::Result<()> {
     for one in found {
         let name = one.name.as_deref().unwrap_or("-");
         let email = one.email.as_deref().unwrap_or("-");
-        eprintln!("  {} {} {}", one.person, printable(name), printable(email));
+        writeln!(
+            out,
+            "{} {} {}",
+            one.person,
+            printable(name),
+            printable(email)
+        )?;
     }
-    Ok(Exit::Failed)
+    Ok(())
+}
+
+/// The object of an answer, with nothing in it but whom the word may mean and
+/// why there is no answer.
+fn nothing_told(matches: &[Match], error: &ObjectError) -> Value {
+    json!({
+        "person": null,
+        "name": null,
+        "email": null,
+        "account": null,
+        "user": null,
+        "app_roles": [],
+        "teams": [],
+        "planned": [],
+        "skipped": [],
+        "errors": [error],
+        "last_changes": [],
+        "matches": matches,
+    })
 }
 
 async fn last_changes(

@@ -16,16 +16,20 @@ mod history;
 mod migrate;
 mod output;
 mod plan;
+mod progress;
 mod run;
 mod show;
 mod status;
+mod stop;
 mod sync;
 mod undo;
 mod watch;
 mod which_run;
+mod words;
 
 use std::process::ExitCode;
 
+use anyhow::Context;
 use clap::Parser;
 
 pub use arguments::{Arguments, Command, CommonArguments, Format};
@@ -73,39 +77,53 @@ async fn dispatch(arguments: Arguments) -> Exit {
         Command::Config(command) if command.defaults => config::defaults(),
         #[cfg(feature = "simulator")]
         Command::Demo(command) => demo::run(command).await,
+        #[cfg(feature = "demo")]
+        Command::EmbeddedPostgres(command) => embedded_postgres(command.clone()).await,
         #[cfg(feature = "simulator")]
         Command::Simulate(command) => simulate(command.clone()).await,
-        _ => match crate::config::load(&sources(&arguments.common())) {
-            Ok(loaded) => {
-                crate::telemetry::start(&loaded.settings.telemetry);
-                // `check` prints them as findings.
-                if !matches!(arguments.command, Command::Check(_)) {
-                    for warning in &loaded.settings.warnings {
-                        tracing::warn!("{warning}");
-                    }
-                }
-                configured(&arguments, loaded).await
-            }
-            Err(error) => {
-                eprintln!("entra-sync: {error}");
-                match &arguments.command {
-                    Command::Check(_) => check::refused(format(&arguments), &error),
-                    _ => Ok(Exit::Usage),
-                }
-            }
+        // These catch signals before they read their settings.
+        Command::Run(_) => run::run(&arguments).await,
+        Command::Sync(command) => sync::run(command, format(&arguments), &arguments).await,
+        Command::Undo(command) => undo::run(command, format(&arguments), &arguments).await,
+        _ => match settings(&arguments).await {
+            Ok(loaded) => configured(&arguments, loaded).await,
+            Err(error) => Err(error),
         },
     };
     ended.unwrap_or_else(|error| {
         eprintln!("entra-sync: {error:#}");
+        if let (Command::Check(_), Some(refused)) = (&arguments.command, error.downcast_ref())
+            && let Err(error) = check::refused(format(&arguments), refused)
+        {
+            eprintln!("entra-sync: {error:#}");
+            return Exit::of(&error);
+        }
         Exit::of(&error)
     })
+}
+
+/// Reads the settings and begins to log.
+///
+/// # Errors
+/// [`crate::config::Error`], with everything that is wrong.
+async fn settings(arguments: &Arguments) -> anyhow::Result<Loaded> {
+    let sources = sources(&arguments.common());
+    // A file may be a pipe, or on a disk that does not answer.
+    let reading = tokio::task::spawn_blocking(move || crate::config::load(&sources));
+    let loaded = reading.await.context("reading the settings broke off")??;
+    crate::telemetry::start(&loaded.settings.telemetry);
+    // `check` prints them as findings.
+    if !matches!(arguments.command, Command::Check(_)) {
+        for warning in &loaded.settings.warnings {
+            tracing::warn!("{warning}");
+        }
+    }
+    Ok(loaded)
 }
 
 async fn configured(arguments: &Arguments, loaded: Loaded) -> anyhow::Result<Exit> {
     let format = format(arguments);
     match &arguments.command {
-        Command::Run(_) => run::run(arguments.common(), loaded).await,
-        Command::Sync(command) => sync::run(command, format, loaded).await,
         Command::Plan(command) => plan::run(command, format, loaded).await,
         Command::Explain(command) => explain::run(command, format, loaded).await,
         Command::Approve(command) => decide::run(command, Decision::Approve, format, loaded).await,
@@ -113,10 +131,13 @@ async fn configured(arguments: &Arguments, loaded: Loaded) -> anyhow::Result<Exi
         Command::Status(_) => status::run(format, loaded).await,
         Command::History(command) => history::run(command, format, loaded).await,
         Command::Show(command) => show::run(command, format, loaded).await,
-        Command::Undo(command) => undo::run(command, format, loaded).await,
         Command::Check(command) => check::run(command, format, loaded).await,
         Command::Config(_) => config::run(format, &loaded),
         Command::Migrate(_) => migrate::run(format, loaded).await,
+        // They read their settings themselves, or none.
+        Command::Run(_) | Command::Sync(_) | Command::Undo(_) => Ok(Exit::Usage),
+        #[cfg(feature = "demo")]
+        Command::EmbeddedPostgres(_) => Ok(Exit::Usage),
         #[cfg(feature = "simulator")]
         Command::Demo(_) | Command::Simulate(_) => Ok(Exit::Usage),
     }
@@ -139,5 +160,15 @@ fn sources(common: &CommonArguments) -> Sources {
 #[cfg(feature = "simulator")]
 async fn simulate(command: crate::simulator::command::SimulateArgs) -> anyhow::Result<Exit> {
     command.run().await?;
+    Ok(Exit::Ok)
+}
+
+#[cfg(feature = "demo")]
+async fn embedded_postgres(
+    command: crate::demo::embedded::EmbeddedArguments,
+) -> anyhow::Result<Exit> {
+    tokio::task::spawn_blocking(move || command.serve())
+        .await
+        .context("the embedded PostgreSQL broke off")??;
     Ok(Exit::Ok)
 }

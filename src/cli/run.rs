@@ -1,11 +1,26 @@
 //! `entra-sync run`: the daemon.
+//!
+//! Invariant: signals are caught before anything else is done, so that none
+//! ends a daemon that is still starting with another exit code.
 
-use super::{CommonArguments, Exit};
-use crate::config::Loaded;
-use crate::daemon;
+use std::sync::Arc;
+
+use anyhow::Context;
+
+use super::{Arguments, Exit};
+use crate::daemon::{self, Hangup, Wakes};
 
 /// Runs until a signal ends it.
-pub(super) async fn run(common: CommonArguments, loaded: Loaded) -> anyhow::Result<Exit> {
+pub(super) async fn run(arguments: &Arguments) -> anyhow::Result<Exit> {
+    let wakes = Wakes::listen(Hangup::Reloads).context("signals cannot be caught")?;
+    let loaded = tokio::select! {
+        loaded = super::settings(arguments) => loaded?,
+        () = wakes.stopped() => {
+            eprintln!("entra-sync: ended on request, before the settings were read");
+            return Ok(Exit::Ok);
+        }
+    };
+    let common = arguments.common();
     let reload = move || {
         let loaded = crate::config::load(&super::sources(&common))?;
         for warning in &loaded.settings.warnings {
@@ -13,6 +28,6 @@ pub(super) async fn run(common: CommonArguments, loaded: Loaded) -> anyhow::Resu
         }
         Ok(loaded.settings)
     };
-    daemon::run(loaded.settings, Box::new(reload)).await?;
+    daemon::run(loaded.settings, Arc::new(reload), wakes).await?;
     Ok(Exit::Ok)
 }

@@ -7,6 +7,7 @@ use std::io::Write;
 use chrono::{DateTime, Utc};
 use serde_json::{Value, json};
 
+use super::words::counted;
 use super::{Exit, Format, history, output};
 use crate::config::Loaded;
 use crate::db::{Database, Limits};
@@ -77,12 +78,15 @@ pub(super) async fn run(format: Format, loaded: Loaded) -> anyhow::Result<Exit> 
             }
             writeln!(
                 out,
-                "managed  {} teams, {} organizations, {} users, {} team memberships, {} organization memberships",
-                managed.teams,
-                managed.organizations,
-                managed.users,
-                managed.team_memberships,
-                managed.organization_memberships,
+                "managed  {}, {}, {}, {}, {}",
+                counted(managed.teams.unsigned_abs(), "team"),
+                counted(managed.organizations.unsigned_abs(), "organization"),
+                counted(managed.users.unsigned_abs(), "user"),
+                counted(managed.team_memberships.unsigned_abs(), "team_membership"),
+                counted(
+                    managed.organization_memberships.unsigned_abs(),
+                    "organization_membership"
+                ),
             )?;
             for set in &open {
                 writeln!(

@@ -1,15 +1,20 @@
 //! `entra-sync sync`: one pass, then exit.
+//!
+//! Invariant: signals are caught before anything else is done, so that an
+//! interrupted pass always gives back what it holds.
 
 use std::collections::BTreeMap;
 use std::io::{self, Write};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use anyhow::{Context, bail};
 use tokio_util::sync::CancellationToken;
 
 use super::arguments::{ScopeArguments, SyncArguments};
-use super::{Exit, Format, output, watch};
-use crate::config::Loaded;
+use super::stop::Stop;
+use super::words::{counted, singular};
+use super::{Arguments, Exit, Format, output, watch};
 use crate::model::policy::Scope;
 use crate::model::report::{Kind, Mode, Skipped, Status, Trigger};
 use crate::plan::printable;
@@ -19,8 +24,13 @@ use crate::sync::{Error, Progress, Report, Request, Source};
 pub(super) async fn run(
     command: &SyncArguments,
     format: Format,
-    loaded: Loaded,
+    arguments: &Arguments,
 ) -> anyhow::Result<Exit> {
+    let stop = Stop::listen().context("signals cannot be caught")?;
+    let loaded = tokio::select! {
+        loaded = super::settings(arguments) => loaded?,
+        () = stop.asked() => bail!("ended on request, before the settings were read"),
+    };
     let patience = loaded.settings.schedule.lease * 2;
     let source = Source::new(Arc::new(loaded.settings))?;
     let request = Request {
@@ -28,14 +38,13 @@ pub(super) async fn run(
         mode: Mode::Full,
         scope: scope(&command.scope),
     };
-    let stop = CancellationToken::new();
     let (progress, watched) = Progress::new();
-    let attempt = async || source.pass(&request, &progress, &stop).await;
-    let pass = patiently(attempt, &stop, patience);
+    let attempt = async || source.pass(&request, &progress, stop.token()).await;
+    let pass = patiently(attempt, stop.token(), patience);
     let (report, error) = tokio::select! {
         ended = pass => ended,
         never = watch::show(watched) => match never {},
-        never = watch::stop_on_signal(&stop) => match never {},
+        never = stop.announced() => match never {},
     };
     if let Some(error) = &error {
         eprintln!("entra-sync: {error}");
@@ -97,13 +106,13 @@ pub(super) fn text(report: &Report, out: &mut impl Write) -> io::Result<()> {
     if report.status != Status::Failed || read.requests > 0 {
         writeln!(
             out,
-            "read     {} groups, {} users, {} memberships ({} requests, {} resource units, {} retries)",
-            read.groups,
-            read.users,
-            read.memberships,
-            read.requests,
-            read.resource_units,
-            read.retries
+            "read     {}, {}, {} ({}, {}, {})",
+            counted(read.groups, "group"),
+            counted(read.users, "user"),
+            counted(read.memberships, "membership"),
+            counted(read.requests, "request"),
+            counted(read.resource_units, "resource_unit"),
+            counted(read.retries, "retry"),
         )?;
     }
     changed(report, out)?;
@@ -164,24 +173,64 @@ fn left_out(skipped: &[Skipped], out: &mut impl Write) -> io::Result<()> {
         let more = if ids.len() > NAMED { ", …" } else { "" };
         writeln!(
             out,
-            "left out {} {kind} ({reason}): {}{more}",
-            ids.len(),
+            "left out {} ({reason}): {}{more}",
+            counted(ids.len() as u64, kind),
             named.join(", ")
         )?;
     }
     Ok(())
 }
 
-/// "3 teams created, 12 team memberships added".
+/// "1 team created, 12 team memberships added".
 pub(super) fn changes(counts: &serde_json::Value) -> String {
     let mut words = Vec::new();
     for (objects, counts) in counts.as_object().into_iter().flatten() {
         for (action, count) in counts.as_object().into_iter().flatten() {
             let count = count.as_u64().unwrap_or_default();
             if count > 0 {
-                words.push(format!("{count} {} {action}", objects.replace('_', " ")));
+                let counted = counted(count, singular(objects));
+                words.push(format!("{counted} {action}"));
             }
         }
     }
     words.join(", ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn changes_are_counted_in_english() {
+        let counts = serde_json::json!({
+            "organizations": {"created": 1, "updated": 0},
+            "team_memberships": {"added": 1, "removed": 2},
+            "users": {"created": 3},
+        });
+        assert_eq!(
+            changes(&counts),
+            "1 organization created, 1 team membership added, 2 team memberships removed, \
+             3 users created"
+        );
+    }
+
+    #[test]
+    fn what_was_left_out_is_counted_in_english() {
+        let skipped = |kind, id: &str| Skipped {
+            kind,
+            id: id.to_owned(),
+            reason: "disabled".to_owned(),
+        };
+        let mut out = Vec::new();
+        let all = [
+            skipped(Kind::User, "a"),
+            skipped(Kind::User, "b"),
+            skipped(Kind::TeamMembership, "t/c"),
+        ];
+        left_out(&all, &mut out).unwrap();
+        assert_eq!(
+            String::from_utf8(out).unwrap(),
+            "left out 1 team membership (disabled): t/c\nleft out 2 users (disabled): a, b\n"
+        );
+    }
 }

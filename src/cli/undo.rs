@@ -3,19 +3,24 @@
 use std::io::{self, Write};
 use std::sync::Arc;
 
-use tokio_util::sync::CancellationToken;
+use anyhow::{Context, bail};
 
-use super::arguments::UndoArguments;
+use super::arguments::{Arguments, UndoArguments};
+use super::stop::Stop;
 use super::{Exit, Format, decide, output, sync, watch, which_run};
-use crate::config::Loaded;
 use crate::sync::{Progress, Source, UndoRequest, Undone, undo_json};
 
 /// Gives back, or only shows what would be, and prints.
 pub(super) async fn run(
     command: &UndoArguments,
     format: Format,
-    loaded: Loaded,
+    arguments: &Arguments,
 ) -> anyhow::Result<Exit> {
+    let stop = Stop::listen().context("signals cannot be caught")?;
+    let loaded = tokio::select! {
+        loaded = super::settings(arguments) => loaded?,
+        () = stop.asked() => bail!("ended on request, before the settings were read"),
+    };
     let patience = loaded.settings.schedule.lease * 2;
     let source = Source::new(Arc::new(loaded.settings))?;
     let of = which_run::find(source.database(), source.settings(), &command.run)
@@ -33,13 +38,12 @@ pub(super) async fn run(
         of,
         who: decide::operator(),
     };
-    let stop = CancellationToken::new();
     let (progress, watched) = Progress::new();
-    let attempt = async || source.undo(&request, &progress, &stop).await;
+    let attempt = async || source.undo(&request, &progress, stop.token()).await;
     let (undone, error) = tokio::select! {
-        ended = sync::patiently(attempt, &stop, patience) => ended,
+        ended = sync::patiently(attempt, stop.token(), patience) => ended,
         never = watch::show(watched) => match never {},
-        never = watch::stop_on_signal(&stop) => match never {},
+        never = stop.announced() => match never {},
     };
     if let Some(error) = &error {
         eprintln!("entra-sync: {error}");

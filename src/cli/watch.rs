@@ -1,21 +1,21 @@
-//! Showing a pass while it runs, and ending it on request.
+//! Showing a pass while it runs, on standard error.
+//!
+//! Must not: decide what is shown; that is [`super::progress`].
 
 use std::convert::Infallible;
 use std::io::IsTerminal;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
-use tokio::signal::unix::{SignalKind, signal};
-use tokio_util::sync::CancellationToken;
 
-use crate::sync::{Phase, Watch};
+use super::progress::{Frames, Lines};
+use crate::sync::Watch;
 
-/// How often a line is written where there is no terminal.
-const LINE_EVERY: Duration = Duration::from_secs(15);
 const REDRAW_EVERY: Duration = Duration::from_millis(150);
+const LOOK_EVERY: Duration = Duration::from_secs(1);
 
-/// Shows progress on standard error until it is dropped: a bar on a terminal,
-/// now and then a log line elsewhere.
+/// Shows progress until it is dropped: a bar on a terminal, now and then a log
+/// line elsewhere.
 pub(super) async fn show(watched: Watch) -> Infallible {
     if std::io::stderr().is_terminal() {
         bar(watched).await
@@ -26,23 +26,17 @@ pub(super) async fn show(watched: Watch) -> Infallible {
 
 async fn bar(watched: Watch) -> Infallible {
     let bar = ProgressBar::with_draw_target(None, ProgressDrawTarget::stderr());
-    let spinner = ProgressStyle::with_template("{spinner} {msg}");
-    let counted = ProgressStyle::with_template("{spinner} {msg} [{bar:30}] {pos}/{len} eta {eta}");
-    // Both templates are constants; the default style is as good if one is not.
-    let spinner = spinner.unwrap_or_else(|_| ProgressStyle::default_spinner());
-    let counted = counted.unwrap_or_else(|_| ProgressStyle::default_bar());
-    let guard = Cleared(bar);
+    // Bar and counts are part of the message: set one after the other, they
+    // would be drawn in between, each with what is left of the phase before.
+    let style = ProgressStyle::with_template("{spinner} {wide_msg}");
+    // The template is a constant; the default style is as good if it is none.
+    let style = style.unwrap_or_else(|_| ProgressStyle::default_spinner());
+    let guard = Cleared(bar.with_style(style));
+    let begun = Instant::now();
+    let mut frames = Frames::default();
     loop {
-        let (message, extent) = describe(&watched);
-        match extent {
-            Some((done, total)) => {
-                guard.0.set_style(counted.clone());
-                guard.0.set_length(total);
-                guard.0.set_position(done);
-            }
-            None => guard.0.set_style(spinner.clone()),
-        }
-        guard.0.set_message(message);
+        let frame = frames.next(begun.elapsed(), watched.moment());
+        guard.0.set_message(frame);
         guard.0.tick();
         tokio::time::sleep(REDRAW_EVERY).await;
     }
@@ -58,52 +52,16 @@ impl Drop for Cleared {
 }
 
 async fn lines(watched: Watch) -> Infallible {
+    let begun = Instant::now();
+    let mut lines = Lines::default();
     loop {
-        tokio::time::sleep(LINE_EVERY).await;
-        let (message, extent) = describe(&watched);
-        match extent {
-            Some((done, total)) => tracing::info!(done, total, "{message}"),
-            None => tracing::info!("{message}"),
+        tokio::time::sleep(LOOK_EVERY).await;
+        if let Some(line) = lines.next(begun.elapsed(), watched.moment()) {
+            let message = line.message;
+            match line.extent {
+                Some((done, total)) => tracing::info!(done, total, "{message}"),
+                None => tracing::info!("{message}"),
+            }
         }
-    }
-}
-
-fn describe(watched: &Watch) -> (String, Option<(u64, u64)>) {
-    match *watched.phase.borrow() {
-        Phase::Idle | Phase::Opening => ("looking at the database".to_owned(), None),
-        Phase::Reading => {
-            let reading = *watched.reading.borrow();
-            let message = format!("reading groups, {} memberships", reading.memberships);
-            (message, Some((reading.groups_done, reading.groups_total)))
-        }
-        Phase::Comparing => ("comparing with LiteLLM".to_owned(), None),
-        Phase::Writing => {
-            let written = *watched.written.borrow();
-            ("writing".to_owned(), Some((written.done, written.total)))
-        }
-    }
-}
-
-/// Ends the pass between two transactions on SIGINT or SIGTERM; a second one
-/// ends the process at once.
-pub(super) async fn stop_on_signal(stop: &CancellationToken) -> Infallible {
-    let (interrupt, terminate) = (
-        signal(SignalKind::interrupt()),
-        signal(SignalKind::terminate()),
-    );
-    let (Ok(mut interrupt), Ok(mut terminate)) = (interrupt, terminate) else {
-        return std::future::pending().await;
-    };
-    loop {
-        tokio::select! {
-            _ = interrupt.recv() => {}
-            _ = terminate.recv() => {}
-        }
-        if stop.is_cancelled() {
-            eprintln!("entra-sync: ended at once; the open transaction is rolled back");
-            std::process::exit(1);
-        }
-        eprintln!("entra-sync: ending after the transaction in flight (again to end at once)");
-        stop.cancel();
     }
 }

@@ -48,6 +48,21 @@ impl<'a> Reader<'a> {
         self.merged.get(key).filter(|entry| !entry.value.is_null())
     }
 
+    /// Which of these keys, or keys in these sections, somebody gave a value,
+    /// and who.
+    pub(super) fn given(&self, places: &[&str]) -> Vec<(&'a str, &'a Origin)> {
+        let is_in = |key: &str, place: &str| {
+            key.strip_prefix(place)
+                .is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
+        };
+        self.merged
+            .iter()
+            .filter(|(_, entry)| entry.origin != Origin::Default && !entry.value.is_null())
+            .filter(|(key, _)| places.iter().any(|place| is_in(key, place)))
+            .map(|(key, entry)| (key.as_str(), &entry.origin))
+            .collect()
+    }
+
     /// Who gave the strongest value of a key.
     pub(super) fn origin(&self, key: &str) -> Option<&'a Origin> {
         self.merged.get(key).map(|entry| &entry.origin)

@@ -1,8 +1,8 @@
 //! When passes run: the schedule, signals, and one pass at a time.
 //!
 //! Invariant: a wake carries no data; whatever asks, the same pass runs. One
-//! runs, at most one waits. Asked to end, the daemon stops between two
-//! transactions, or rolls the open one back when that takes too long.
+//! runs, at most one waits. Asked to end, the daemon asks the pass to, and
+//! does nothing else any more.
 //! Must not: know what a pass does.
 
 mod schedule;
@@ -10,10 +10,8 @@ mod ticker;
 mod wakes;
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use chrono::{TimeDelta, Utc};
-use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
 use crate::config::{OnStart, Settings};
@@ -24,24 +22,21 @@ use crate::sync::{Error, Progress, Report, Request, Source};
 use schedule::{Schedule, moment};
 use wakes::Wake;
 
-/// An orderly end is given up after this; systemd and Kubernetes wait longer.
-const GRACE: Duration = Duration::from_secs(8);
+pub use wakes::{Hangup, Wakes};
 
 /// When an instance that found the lease taken looks again.
 const LEASE_PAUSE: TimeDelta = TimeDelta::seconds(5);
 
-/// Gives new settings when the daemon is asked to read them again.
-pub type Reload = Box<dyn Fn() -> anyhow::Result<Settings> + Send + Sync>;
+/// Gives new settings when the daemon is asked to read them again. May block.
+pub type Reload = Arc<dyn Fn() -> anyhow::Result<Settings> + Send + Sync>;
 
 /// Runs until it is asked to end.
 ///
 /// # Errors
-/// When signals or the ticker cannot be set up, or the first settings cannot
-/// be used. A pass that fails is logged and tried again.
-pub async fn run(settings: Settings, reload: Reload) -> anyhow::Result<()> {
-    let (sender, mut wakes) = mpsc::channel(16);
-    wakes::listen(sender.clone())?;
-    let ticker = ticker::start(sender).await?;
+/// When the ticker cannot be set up, or the first settings cannot be used. A
+/// pass that fails is logged and tried again.
+pub async fn run(settings: Settings, reload: Reload, mut wakes: Wakes) -> anyhow::Result<()> {
+    let ticker = ticker::start(wakes.sender()).await?;
     let mut daemon = Daemon::new(settings, reload)?;
     tracing::info!(schedule.next = %daemon.schedule.describe(), "entra-sync is up");
     let ended = daemon.until_stopped(&mut wakes).await;
@@ -58,6 +53,8 @@ struct Daemon {
     waiting: Option<Trigger>,
     /// Whether a pass has shown that the settings fit the ledger.
     proven: bool,
+    /// Digest of the removals that the last pass held.
+    held: Option<String>,
 }
 
 /// What to do after waking.
@@ -81,10 +78,11 @@ impl Daemon {
             reload,
             waiting,
             proven: false,
+            held: None,
         })
     }
 
-    async fn until_stopped(&mut self, wakes: &mut mpsc::Receiver<Wake>) -> Result<(), Error> {
+    async fn until_stopped(&mut self, wakes: &mut Wakes) -> Result<(), Error> {
         if self.waiting.is_none() {
             // Nobody asks for a pass, so a quarantine of before goes on.
             self.may_pass().await;
@@ -92,10 +90,10 @@ impl Daemon {
         loop {
             let next = match self.waiting.take() {
                 Some(trigger) => self.pass(trigger, wakes).await,
-                None => match wakes.recv().await {
-                    Some(wake) => self.woken(wake).await,
-                    None => Next::End,
-                },
+                None => {
+                    let wake = wakes.next().await;
+                    self.woken(wake, wakes).await
+                }
             };
             match next {
                 Next::Go => {}
@@ -105,7 +103,7 @@ impl Daemon {
         }
     }
 
-    async fn woken(&mut self, wake: Wake) -> Next {
+    async fn woken(&mut self, wake: Wake, wakes: &Wakes) -> Next {
         match wake {
             Wake::Stop => return Next::End,
             Wake::Tick => {
@@ -121,7 +119,13 @@ impl Daemon {
             Wake::Pass => {
                 self.waiting.get_or_insert(Trigger::Signal);
             }
-            Wake::Reload => self.read_settings_again(),
+            Wake::Reload => {
+                // The files may be on a disk that does not answer.
+                tokio::select! {
+                    () = self.read_settings_again() => {}
+                    () = wakes.stopped() => return Next::End,
+                }
+            }
         }
         Next::Go
     }
@@ -155,8 +159,10 @@ impl Daemon {
         }
     }
 
-    fn read_settings_again(&mut self) {
-        match (self.reload)().and_then(|settings| {
+    async fn read_settings_again(&mut self) {
+        let reload = Arc::clone(&self.reload);
+        let read = tokio::task::spawn_blocking(move || reload()).await;
+        match read.map_err(Into::into).flatten().and_then(|settings| {
             let schedule = Schedule::new(&settings.schedule, Utc::now())?;
             crate::telemetry::start(&settings.telemetry);
             Ok((Source::new(Arc::new(settings))?, schedule))
@@ -175,7 +181,7 @@ impl Daemon {
     }
 
     /// Runs one pass, listening meanwhile: what comes in waits for its end.
-    async fn pass(&mut self, trigger: Trigger, wakes: &mut mpsc::Receiver<Wake>) -> Next {
+    async fn pass(&mut self, trigger: Trigger, wakes: &mut Wakes) -> Next {
         let request = Request {
             trigger,
             mode: Mode::Full,
@@ -190,18 +196,15 @@ impl Daemon {
             loop {
                 tokio::select! {
                     ended = &mut pass => break Some(ended),
-                    wake = wakes.recv() => match wake {
-                        Some(Wake::Stop) | None => {
+                    wake = wakes.next() => match wake {
+                        Wake::Stop => {
                             stop.cancel();
-                            let ended = tokio::time::timeout(GRACE, &mut pass).await;
-                            if ended.is_err() {
-                                tracing::warn!("the pass did not end in time: its transaction is rolled back");
-                            }
+                            pass.await;
                             break None;
                         }
                         // A pass that is due while one runs has just been had.
-                        Some(Wake::Tick) => {}
-                        Some(wake) => later.push(wake),
+                        Wake::Tick => {}
+                        wake => later.push(wake),
                     },
                 }
             }
@@ -215,7 +218,7 @@ impl Daemon {
         };
         self.passed(&report, error.as_ref());
         for wake in later {
-            if matches!(self.woken(wake).await, Next::End) {
+            if matches!(self.woken(wake, wakes).await, Next::End) {
                 return Next::End;
             }
         }
@@ -226,6 +229,7 @@ impl Daemon {
         let now = Utc::now();
         self.schedule.is_past(now);
         log(report, error);
+        self.tell_of_held(report);
         let Some(error) = error else {
             self.proven = true;
             return;
@@ -237,6 +241,38 @@ impl Daemon {
             }
             // The lease is with another instance; its life is short.
             _ => self.schedule.retry_at(now + LEASE_PAUSE),
+        }
+    }
+}
+
+impl Daemon {
+    /// One line when a set of removals is held that was not held before, and one
+    /// when none is any more.
+    fn tell_of_held(&mut self, report: &Report) {
+        let run = report.run_id;
+        match (&report.held, &self.held) {
+            (Some(set), known) if known.as_ref() != Some(&set.digest) => {
+                tracing::error!(
+                    target: "alert",
+                    {
+                        run.id = %run,
+                        held.removals = set.removals,
+                        held.digest = set.digest,
+                        held.reason = set.reason,
+                    },
+                    "removals are held: `entra-sync plan` lists them, `approve` or `reject` decides"
+                );
+                self.held = Some(set.digest.clone());
+            }
+            (None, Some(digest)) if report.status != Status::Failed => {
+                tracing::info!(
+                    target: "alert",
+                    { run.id = %run, held.digest = digest },
+                    "no removals are held any more"
+                );
+                self.held = None;
+            }
+            _ => {}
         }
     }
 }

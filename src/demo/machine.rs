@@ -14,12 +14,13 @@ use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt, chown};
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
-use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail, ensure};
 use uuid::Uuid;
 
+use super::children;
 use super::postgres::Folder;
+use super::story::Beginning;
 
 /// Where binaries are looked for after Debian's versioned folders. Not taken
 /// from the environment: what runs here should not depend on who calls.
@@ -33,9 +34,6 @@ const USUAL_PATHS: &[&str] = &[
 
 /// Lower-privileged users to run as when this process is root.
 const UNPRIVILEGED: &[&str] = &["postgres", "nobody"];
-
-/// How long a server may take to stop before it is killed.
-const STOP_LIMIT: Duration = Duration::from_secs(10);
 
 /// A folder with `initdb` and `postgres` that run.
 #[derive(Debug, Clone)]
@@ -61,6 +59,11 @@ impl Binaries {
         let mut folders: Vec<PathBuf> = versions.map(|entry| entry.path().join("bin")).collect();
         folders.sort_by_key(|folder| std::cmp::Reverse(major(folder)));
         folders.extend(USUAL_PATHS.iter().map(PathBuf::from));
+        Self::among(folders)
+    }
+
+    /// The first folder whose programs run.
+    fn among(folders: impl IntoIterator<Item = PathBuf>) -> Option<Self> {
         folders.into_iter().find_map(Self::at)
     }
 
@@ -143,6 +146,7 @@ pub(super) struct Machine {
     password: String,
     log: PathBuf,
     version: String,
+    beginning: Beginning,
 }
 
 impl Machine {
@@ -159,9 +163,12 @@ impl Machine {
                 .context("cannot give the folder to the user that PostgreSQL runs as")?;
         }
         let data = path.join("data");
-        if !data.join("PG_VERSION").exists() {
+        let beginning = if data.join("PG_VERSION").exists() {
+            Beginning::AsItWasLeft
+        } else {
             init(binaries, user, path, &data)?;
-        }
+            Beginning::Empty
+        };
         let log = path.join("postgres.log");
         let port = free_port()?;
         let child = serve(binaries, user, &data, &log, port, durable)?;
@@ -172,7 +179,12 @@ impl Machine {
             password,
             log,
             version,
+            beginning,
         })
+    }
+
+    pub(super) fn beginning(&self) -> Beginning {
+        self.beginning
     }
 
     pub(super) fn url(&self, database: &str) -> String {
@@ -214,25 +226,11 @@ impl Machine {
 }
 
 impl Drop for Machine {
-    #[expect(
-        clippy::disallowed_methods,
-        reason = "a drop cannot await; in order, it runs off the runtime's threads"
-    )]
     fn drop(&mut self) {
-        if !matches!(self.child.try_wait(), Ok(None)) {
-            return;
+        if matches!(self.child.try_wait(), Ok(None)) {
+            self.interrupt();
+            children::wait_or_kill(&mut self.child);
         }
-        self.interrupt();
-        let deadline = Instant::now() + STOP_LIMIT;
-        while Instant::now() < deadline {
-            if !matches!(self.child.try_wait(), Ok(None)) {
-                return;
-            }
-            std::thread::sleep(Duration::from_millis(10));
-        }
-        // Nothing more can be done than to try; it is our own child.
-        let _ = self.child.kill();
-        let _ = self.child.wait();
     }
 }
 
@@ -330,5 +328,39 @@ mod tests {
         assert_eq!((nobody.uid, nobody.gid), (65534, 65533));
         assert!(User::named("fake", accounts).is_none());
         assert!(User::named("postgres", accounts).is_none());
+    }
+
+    #[test]
+    fn programs_that_are_not_there_or_do_not_run_are_passed_over() {
+        let program = |folder: &Path, name: &str, script: &str| {
+            let path = folder.join(name);
+            fs::write(&path, format!("#!/bin/sh\n{script}\n")).unwrap();
+            fs::set_permissions(path, fs::Permissions::from_mode(0o755)).unwrap();
+        };
+        let root = tempfile::tempdir().unwrap();
+        let folder = |name: &str| {
+            let path = root.path().join(name);
+            fs::create_dir(&path).unwrap();
+            path
+        };
+        let (empty, half, broken, sound) = (
+            folder("empty"),
+            folder("half"),
+            folder("broken"),
+            folder("sound"),
+        );
+        program(&half, "initdb", "true");
+        program(&broken, "initdb", "true");
+        program(&broken, "postgres", "false");
+        program(&sound, "initdb", "true");
+        program(&sound, "postgres", "echo postgres 99");
+
+        let unusable = [empty, half, broken, root.path().join("nowhere")];
+        assert!(Binaries::among(unusable.clone()).is_none());
+        let found = Binaries::among(unusable.into_iter().chain([sound.clone()])).unwrap();
+        assert_eq!(
+            (found.folder, found.version.as_str()),
+            (sound, "postgres 99")
+        );
     }
 }

@@ -11,8 +11,9 @@
 //!
 //! Must not: know how a pass works. The passes are handed in.
 
+mod children;
 #[cfg(feature = "demo")]
-mod embedded;
+pub mod embedded;
 mod machine;
 pub mod postgres;
 pub mod story;

@@ -19,6 +19,7 @@ use tokio_postgres::{Client, NoTls};
 #[cfg(feature = "demo")]
 use super::embedded::Embedded;
 use super::machine::{Binaries, Machine};
+use super::story::Beginning;
 
 /// The database that is made for LiteLLM's tables.
 pub(super) const DATABASE: &str = "litellm";
@@ -35,6 +36,16 @@ pub enum Place {
     Temporary,
     /// A folder that stays, and is used again the next time.
     Folder(PathBuf),
+}
+
+/// Which server is wanted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Server {
+    /// The machine's own, else the embedded one.
+    OfTheMachine,
+    /// The embedded one, whatever the machine has.
+    #[cfg(feature = "demo")]
+    Embedded,
 }
 
 /// The folder in use; a temporary one goes when this does.
@@ -95,18 +106,24 @@ pub struct PrivatePostgres {
 }
 
 impl PrivatePostgres {
-    /// Starts a server and makes the database.
+    /// Starts a server and makes the database. Let it end: broken off, it would
+    /// go on by itself for a while.
     ///
     /// # Errors
     /// When there are neither usable binaries nor an embedded server, or the
     /// one that there is does not start; the message says why and what helps.
-    pub async fn start(place: Place) -> anyhow::Result<Self> {
-        let why = match Binaries::find() {
-            None => anyhow::anyhow!(
+    pub async fn start(place: Place, server: Server) -> anyhow::Result<Self> {
+        let binaries = match server {
+            Server::OfTheMachine => Binaries::find().context(
                 "no PostgreSQL binaries (initdb, postgres) under /usr/lib/postgresql or on the \
-                 usual paths; installing the package `postgresql` helps"
+                 usual paths; installing the package `postgresql` helps",
             ),
-            Some(binaries) => match Self::start_machine(binaries, place.clone()).await {
+            #[cfg(feature = "demo")]
+            Server::Embedded => Err(anyhow::anyhow!("it was asked for")),
+        };
+        let why = match binaries {
+            Err(why) => why,
+            Ok(binaries) => match Self::start_machine(binaries, place.clone()).await {
                 Ok(running) => return Ok(running),
                 Err(why) => why.context("the machine's PostgreSQL does not start"),
             },
@@ -115,12 +132,16 @@ impl PrivatePostgres {
     }
 
     async fn start_machine(binaries: Binaries, place: Place) -> anyhow::Result<Self> {
-        let (mut server, folder) = spawn_blocking(move || {
+        let started = spawn_blocking(move || {
             let folder = Folder::at(place)?;
             Machine::start(&binaries, &folder).map(|server| (server, folder))
-        })
-        .await
-        .context("starting PostgreSQL was interrupted")??;
+        });
+        let (server, folder) = started
+            .await
+            .context("starting PostgreSQL was interrupted")??;
+        // In this order: what is declared last is dropped first.
+        let folder = folder;
+        let mut server = server;
         let client = wait_until_it_answers(&mut server).await?;
         let known = client
             .query_opt("SELECT 1 FROM pg_database WHERE datname = $1", &[&DATABASE])
@@ -141,7 +162,7 @@ impl PrivatePostgres {
     }
 
     #[cfg(feature = "demo")]
-    pub(super) async fn start_embedded(place: Place, why: anyhow::Error) -> anyhow::Result<Self> {
+    async fn start_embedded(place: Place, why: anyhow::Error) -> anyhow::Result<Self> {
         tracing::info!(reason = format!("{why:#}"), "using the embedded PostgreSQL");
         let (server, folder) = spawn_blocking(move || {
             let folder = Folder::at(place)?;
@@ -180,6 +201,16 @@ impl PrivatePostgres {
             Running::Machine { .. } => 8,
             #[cfg(feature = "demo")]
             Running::Embedded { .. } => 1,
+        }
+    }
+
+    /// What was found in the folder.
+    #[must_use]
+    pub fn beginning(&self) -> Beginning {
+        match &self.running {
+            Running::Machine { server, .. } => server.beginning(),
+            #[cfg(feature = "demo")]
+            Running::Embedded { server, .. } => server.beginning(),
         }
     }
 

@@ -40,8 +40,30 @@ pub struct Scene {
     pub settings: String,
     /// Where the data stays, if it does.
     pub data: Option<String>,
+    /// What the database held before.
+    pub beginning: Beginning,
+    /// What follows.
+    pub sequel: Sequel,
     /// Whether somebody may look into the database meanwhile.
     pub onlookers: Onlookers,
+}
+
+/// What a demo finds in its database.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Beginning {
+    /// Nothing: it was made just now.
+    Empty,
+    /// What an earlier demo kept.
+    AsItWasLeft,
+}
+
+/// What follows the story.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Sequel {
+    /// The end, at once.
+    Nothing,
+    /// More passes, until Ctrl-C.
+    Passes,
 }
 
 /// Whether a second connection to the database is possible.
@@ -64,10 +86,20 @@ pub async fn tell(
 ) -> anyhow::Result<()> {
     introduce(scene, out)?;
 
-    heading(out, 1, "What a first pass would do (entra-sync plan)")?;
+    let (planned, first) = match scene.beginning {
+        Beginning::Empty => (
+            "What a first pass would do (entra-sync plan)",
+            "The first pass (entra-sync sync)",
+        ),
+        Beginning::AsItWasLeft => (
+            "What a pass would do with what was kept (entra-sync plan)",
+            "The pass (entra-sync sync)",
+        ),
+    };
+    heading(out, 1, planned)?;
     quote(out, &stage.plan().await?)?;
 
-    heading(out, 2, "The first pass (entra-sync sync)")?;
+    heading(out, 2, first)?;
     quote(out, &stage.pass().await?)?;
 
     heading(out, 3, "The same again: nothing is left to do")?;
@@ -104,12 +136,27 @@ fn introduce(scene: &Scene, out: &mut (dyn Write + Send)) -> io::Result<()> {
         out,
         "            {groups} groups, {people} people, {memberships} memberships"
     )?;
-    writeln!(out, "  LiteLLM   its tables, empty, in {}", scene.database)?;
+    let tables = match scene.beginning {
+        Beginning::Empty => "empty",
+        Beginning::AsItWasLeft => "as the last demo left them",
+    };
+    writeln!(
+        out,
+        "  LiteLLM   its tables, {tables}, in {}",
+        scene.database
+    )?;
     writeln!(out, "            {}", scene.database_url)?;
     Ok(())
 }
 
 fn conclude(scene: &Scene, out: &mut (dyn Write + Send)) -> io::Result<()> {
+    if scene.sequel == Sequel::Nothing {
+        writeln!(out)?;
+        return match &scene.data {
+            Some(data) => writeln!(out, "The demo ends. The database stays in {data}."),
+            None => writeln!(out, "The demo ends. Nothing stays behind."),
+        };
+    }
     heading(out, 7, "Where to look")?;
     match scene.onlookers {
         Onlookers::Welcome => {

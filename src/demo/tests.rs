@@ -5,14 +5,18 @@ use std::path::PathBuf;
 use tokio_postgres::NoTls;
 
 use super::machine::Binaries;
-use super::postgres::{Place, PrivatePostgres};
-use super::story::{Onlookers, Scene, Stage, tell};
+use super::postgres::{Place, PrivatePostgres, Server};
+use super::story::{Beginning, Onlookers, Scene, Sequel, Stage, tell};
 use super::{LITELLM_TABLES, tenant};
 
 /// A server, or nothing where the machine has no binaries.
 async fn server(place: Place) -> Option<PrivatePostgres> {
     Binaries::find()?;
-    Some(PrivatePostgres::start(place).await.unwrap())
+    Some(
+        PrivatePostgres::start(place, Server::OfTheMachine)
+            .await
+            .unwrap(),
+    )
 }
 
 async fn count(server: &PrivatePostgres, sql: &str) -> i64 {
@@ -63,20 +67,6 @@ async fn a_kept_folder_is_used_again() {
     assert_eq!(count(&again, "SELECT count(*) FROM kept").await, 1);
 }
 
-#[cfg(feature = "demo")]
-#[tokio::test]
-async fn the_embedded_server_takes_litellms_tables_over_its_one_connection() {
-    let why = anyhow::anyhow!("the test wants it");
-    let server = PrivatePostgres::start_embedded(Place::Temporary, why)
-        .await
-        .unwrap();
-    assert_eq!(server.pool_size(), 1);
-    server.execute(LITELLM_TABLES).await.unwrap();
-    let tables = "SELECT count(*) FROM information_schema.tables WHERE table_schema = 'public'";
-    assert_eq!(count(&server, tables).await, 20);
-    server.stop().await;
-}
-
 fn open(folder: &std::path::Path) {
     use std::os::unix::fs::PermissionsExt;
     std::fs::set_permissions(folder, std::fs::Permissions::from_mode(0o755)).unwrap();
@@ -124,6 +114,8 @@ async fn the_story_is_told_in_order() {
         program: "entra-sync".to_owned(),
         settings: "entra-sync.yaml".to_owned(),
         data: None,
+        beginning: Beginning::Empty,
+        sequel: Sequel::Passes,
         onlookers: Onlookers::NoRoom,
     };
     let mut out = Vec::new();

@@ -25,16 +25,30 @@ pub(super) fn resolve(id: PersonId, shown: &WirePerson<'_>) -> Attributes {
     let email = given(shown.email.as_ref())
         .or(given(shown.mail.as_ref()))
         .map(|email| email.to_lowercase().into_boxed_str());
+    let also_known_as = also_known_as(shown, email.as_deref());
     let alias = alias(shown, &subject);
     Attributes::Known(Box::new(PersonAttributes {
         subject,
         email,
+        also_known_as,
         alias,
         account: match shown.account_enabled {
             Some(false) => Account::Disabled,
             Some(true) | None => Account::Enabled,
         },
     }))
+}
+
+/// The addresses that the settings do not make the e-mail.
+fn also_known_as(shown: &WirePerson<'_>, email: Option<&str>) -> Box<[Box<str>]> {
+    let mut others: Vec<Box<str>> = [&shown.principal_name, &shown.mail]
+        .into_iter()
+        .filter_map(|text| given(text.as_ref()))
+        .map(|text| text.to_lowercase().into_boxed_str())
+        .filter(|text| Some(&**text) != email)
+        .collect();
+    others.dedup();
+    others.into_boxed_slice()
 }
 
 /// The trimmed display name unless that is the id; else first and last name,
@@ -95,6 +109,20 @@ mod tests {
                 Attributes::Unknown
             ));
         }
+    }
+
+    #[test]
+    fn the_other_addresses_are_kept_for_looking_people_up() {
+        let other = |rest: &str| known(&format!(r#"{{"id":"{ID}",{rest}}}"#)).also_known_as;
+        assert_eq!(*other(r#""userPrincipalName":"A@x","mail":"a@X""#), []);
+        assert_eq!(*other(r#""userPrincipalName":"a@x","mail":null"#), []);
+        let by_mail = AttributeNames {
+            email: "mail".into(),
+            ..AttributeNames::default()
+        };
+        let json = format!(r#"{{"id":"{ID}","userPrincipalName":"U@x","mail":"m@x"}}"#);
+        assert_eq!(*known(&json).also_known_as, ["m@x".into()]);
+        assert_eq!(*known_by(&json, &by_mail).also_known_as, ["u@x".into()]);
     }
 
     #[test]

@@ -81,28 +81,36 @@ pub async fn load(
             .load(connection)
             .await
             .doing("reading waiting removals")?;
-    let mut decisions = Decisions::default();
-    for plan in open(connection, source).await? {
-        match plan.status.as_str() {
-            "approved" => {
-                decisions.approved.extend(plan.items);
-                decisions.approved_digests.insert(plan.digest);
-            }
-            "rejected" => {
-                decisions.rejected.extend(plan.items);
-                decisions.rejected_digests.insert(plan.digest);
-            }
-            _ => {}
-        }
-    }
     Ok(State {
         waiting: waiting
             .into_iter()
             .map(|row| (row.key, row.since))
             .collect(),
-        decisions,
+        decisions: decisions(open(connection, source).await?),
         recent: recent::load(connection, source, window).await?,
     })
+}
+
+/// What holds for each item: the last word about any set that it is in.
+fn decisions(mut sets: Vec<HeldPlan>) -> Decisions {
+    sets.sort_by_key(|set| set.decided_at);
+    let mut decisions = Decisions::default();
+    for set in sets {
+        match set.status.as_str() {
+            "approved" => {
+                decisions.rejected.retain(|key| !set.items.contains(key));
+                decisions.approved.extend(set.items);
+                decisions.approved_digests.insert(set.digest);
+            }
+            "rejected" => {
+                decisions.approved.retain(|key| !set.items.contains(key));
+                decisions.rejected.extend(set.items);
+                decisions.rejected_digests.insert(set.digest);
+            }
+            _ => {}
+        }
+    }
+    decisions
 }
 
 /// Sets that are held, approved or rejected, newest first.
@@ -129,12 +137,23 @@ pub struct Outcome<'a> {
     /// Keys of removals whose wait goes on: within their grace time, or past it
     /// and not applied yet.
     pub waiting: Vec<String>,
-    /// The set that is held now, with its reason; `None` when nothing is.
-    pub held: Option<(&'a str, &'a str, Vec<String>)>,
+    /// The set that is held now; `None` when nothing is.
+    pub held: Option<Set<'a>>,
     /// Digests of approved sets that this pass has used.
     pub spent: Vec<String>,
     /// What of the earlier sets is over.
     pub closing: Closing,
+}
+
+/// A set of removals that the guard holds.
+#[derive(Debug, Clone)]
+pub struct Set<'a> {
+    /// Over exactly its items.
+    pub digest: &'a str,
+    /// Which threshold.
+    pub reason: &'a str,
+    /// The items' keys.
+    pub items: Vec<String>,
 }
 
 /// Whether a pass may close earlier sets.
@@ -173,28 +192,13 @@ pub async fn record(
     .execute(connection)
     .await
     .doing("recording waits")?;
-    if let Some((digest, reason, items)) = &outcome.held {
-        sql_query(
-            "INSERT INTO entra_sync.held_plan \
-             (source_id, digest, status, reason, items, run_id, held_at) \
-             VALUES ($1, $2, 'held', $3, $4, $5, $6) \
-             ON CONFLICT (source_id, digest) DO UPDATE SET status = CASE \
-                WHEN held_plan.status = 'closed' THEN 'held' ELSE held_plan.status END",
-        )
-        .bind::<Integer, _>(source.get())
-        .bind::<Text, _>(digest)
-        .bind::<Text, _>(reason)
-        .bind::<Array<Text>, _>(items)
-        .bind::<SqlUuid, _>(outcome.run.as_uuid())
-        .bind::<Timestamptz, _>(outcome.now)
-        .execute(connection)
-        .await
-        .doing("recording held removals")?;
+    if let Some(set) = &outcome.held {
+        hold(connection, source, outcome.run, outcome.now, set).await?;
     }
     let Closing::NotAmong(planned) = &outcome.closing else {
         return Ok(());
     };
-    let digest = outcome.held.as_ref().map(|(digest, _, _)| *digest);
+    let digest = outcome.held.as_ref().map(|set| set.digest);
     // A held set that is not held any more is closed; an approval or a
     // rejection is over once none of its items is planned.
     sql_query(
@@ -210,6 +214,39 @@ pub async fn record(
     .execute(connection)
     .await
     .doing("closing held removals")?;
+    Ok(())
+}
+
+/// Stores a held set, so that it can be decided about. One that was over and
+/// is held again is a new question: earlier answers do not count.
+///
+/// # Errors
+/// When the database fails.
+pub async fn hold(
+    connection: &mut AsyncPgConnection,
+    source: SourceId,
+    run: RunId,
+    now: DateTime<Utc>,
+    set: &Set<'_>,
+) -> Result<()> {
+    sql_query(
+        "INSERT INTO entra_sync.held_plan AS old \
+         (source_id, digest, status, reason, items, run_id, held_at) \
+         VALUES ($1, $2, 'held', $3, $4, $5, $6) \
+         ON CONFLICT (source_id, digest) DO UPDATE SET status = 'held', \
+            reason = excluded.reason, run_id = excluded.run_id, held_at = excluded.held_at, \
+            decided_at = NULL, decided_by = NULL \
+         WHERE old.status = 'closed'",
+    )
+    .bind::<Integer, _>(source.get())
+    .bind::<Text, _>(set.digest)
+    .bind::<Text, _>(set.reason)
+    .bind::<Array<Text>, _>(&set.items)
+    .bind::<SqlUuid, _>(run.as_uuid())
+    .bind::<Timestamptz, _>(now)
+    .execute(connection)
+    .await
+    .doing("recording held removals")?;
     Ok(())
 }
 

@@ -12,6 +12,7 @@ use diesel_async::{
     SimpleAsyncConnection, TransactionManager,
 };
 use diesel_migrations::{EmbeddedMigrations, MigrationHarness, embed_migrations};
+use tokio::task::JoinError;
 
 use super::error::{Error, Result};
 use crate::db::{Database, Limits, QueryContext};
@@ -44,15 +45,19 @@ pub async fn migrate(database: &Database) -> Result<Migrated> {
     // An open transaction must not return to the pool on failure, so from here
     // on the connection is our own.
     let connection = Object::take(connection);
-    let mut connection = prepare(connection).await?;
-    let mut harness = AsyncMigrationHarness::new(connection);
-    let applied = tokio::task::block_in_place(|| {
-        harness
+    let connection = prepare(connection).await?;
+    // diesel's migrations block. On a thread of their own they do not keep
+    // whoever waits for us from giving up.
+    let steps = tokio::task::spawn_blocking(move || {
+        let mut harness = AsyncMigrationHarness::new(connection);
+        let applied = harness
             .run_pending_migrations(MIGRATIONS)
             .map(|versions| versions.iter().map(ToString::to_string).collect())
-            .map_err(|error| Error::NotMigrated(error.to_string()))
-    })?;
-    connection = harness.into_inner();
+            .map_err(|error| Error::NotMigrated(error.to_string()))?;
+        Ok((harness.into_inner(), applied))
+    });
+    let broken_off = |error: JoinError| Error::NotMigrated(error.to_string());
+    let (mut connection, applied) = steps.await.map_err(broken_off).flatten()?;
     AnsiTransactionManager::commit_transaction(&mut connection)
         .await
         .doing("committing the migration of schema entra_sync")?;

@@ -1,7 +1,11 @@
 //! One row for every pass: who asked, how it ended, what it reported.
 
+use std::time::Duration;
+
 use chrono::{DateTime, Utc};
-use diesel::sql_types::{BigInt, Integer, Jsonb, Nullable, Text, Timestamptz, Uuid as SqlUuid};
+use diesel::sql_types::{
+    BigInt, Double, Integer, Jsonb, Nullable, Text, Timestamptz, Uuid as SqlUuid,
+};
 use diesel::{OptionalExtension, QueryableByName, sql_query};
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
 use serde::Serialize;
@@ -200,22 +204,24 @@ pub async fn last_success(
     Ok(row.map(Run::from))
 }
 
-/// Deletes runs that began before this time, with their changes; also those
-/// whose process died and that never ended.
+/// Deletes runs that began longer ago than this by the database's clock, with
+/// their changes and the copies of what they took; also those whose process
+/// died and that never ended.
 ///
 /// # Errors
 /// When the database fails.
 pub async fn prune(
     connection: &mut AsyncPgConnection,
     source: SourceId,
-    before: DateTime<Utc>,
+    keep: Duration,
 ) -> Result<usize> {
-    Ok(
-        sql_query("DELETE FROM entra_sync.run WHERE source_id = $1 AND started_at < $2")
-            .bind::<Integer, _>(source.get())
-            .bind::<Timestamptz, _>(before)
-            .execute(connection)
-            .await
-            .doing("pruning the history")?,
+    Ok(sql_query(
+        "DELETE FROM entra_sync.run \
+         WHERE source_id = $1 AND started_at < now() - make_interval(secs => $2)",
     )
+    .bind::<Integer, _>(source.get())
+    .bind::<Double, _>(keep.as_secs_f64())
+    .execute(connection)
+    .await
+    .doing("pruning the history")?)
 }

@@ -133,6 +133,9 @@ pub struct PersonAttributes {
     pub subject: Arc<str>,
     /// `MICROSOFT_USER_EMAIL_ATTRIBUTE`, else `mail`; lower-cased.
     pub email: Option<Box<str>>,
+    /// `userPrincipalName` and `mail`, lower-cased, as far as they are not
+    /// `email`: an operator may ask by them. Nothing is decided from them.
+    pub also_known_as: Box<[Box<str>]>,
     /// Trimmed display name unless empty or the id; else first and last name.
     pub alias: Option<Box<str>>,
     /// `accountEnabled`; absent or null is not disabled.

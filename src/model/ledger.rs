@@ -64,6 +64,8 @@ pub struct OwnedTeam {
     pub placement: Placement,
     /// Whether we blocked it; only then do we unblock it.
     pub block: Ours,
+    /// Whether such a block was ended by hand.
+    pub lifted: Lifted,
 }
 
 /// Where a team that we made stands.
@@ -100,6 +102,16 @@ pub struct OwnedUser {
     pub role: Option<Role>,
     /// Whether we deactivated the row; only then do we reactivate it.
     pub deactivation: Ours,
+}
+
+/// Whether a person ended a block of ours while its group was not assigned.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Lifted {
+    /// No.
+    #[default]
+    No,
+    /// Yes: it is not blocked again before the group has been assigned again.
+    Yes,
 }
 
 /// Whether a state in LiteLLM is our doing.

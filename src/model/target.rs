@@ -87,8 +87,12 @@ pub struct TeamRow {
     pub organization: Option<OrganizationId>,
     /// `models`, in stored order; a NULL array is empty.
     pub models: Vec<String>,
-    /// Entries of `members_with_roles` that carry a `user_id`, sorted by it.
+    /// Entries of `members_with_roles` with the `user_id` of a row that concerns
+    /// this directory, sorted by it.
     pub roster: Vec<RosterEntry>,
+    /// Entries of people whom neither Entra nor the ledger knows: somebody added
+    /// them by hand, and they are only counted.
+    pub strangers: u64,
     /// `LiteLLM_TeamMembership.user_id` of this team, sorted.
     pub memberships: Vec<UserId>,
     /// `blocked`.

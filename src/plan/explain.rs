@@ -5,7 +5,12 @@
 //! missing it says so.
 //! Must not: perform I/O, or decide anything of its own.
 
+mod find;
+
 use serde::Serialize;
+
+use find::matched;
+pub use find::{Match, find_groups, find_people};
 
 use super::text::storable;
 use super::{Item, Plan, UserChange, World};
@@ -13,17 +18,6 @@ use crate::model::directory::{Account, Attributes, PersonAttributes, Principal, 
 use crate::model::ids::{AppRoleId, GroupId, PersonId, TeamId, UserId};
 use crate::model::report::{ObjectError, Skipped};
 use crate::model::target::TeamRole;
-
-/// Somebody whom a word may mean.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize)]
-pub struct Match {
-    /// Object id.
-    pub person: PersonId,
-    /// Display name, if it is known.
-    pub name: Option<String>,
-    /// Address, if it is known.
-    pub email: Option<String>,
-}
 
 /// Everything about one person.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -88,57 +82,6 @@ pub struct Team {
     /// What the plan does: `add`, `repair`, `adopt`, `remove`, `hold`, `wait`;
     /// empty when it leaves the membership as it is.
     pub planned: Vec<Item>,
-}
-
-/// Everybody whom a word names, by object id, subject, row, address or name.
-#[must_use]
-pub fn find_people(world: World<'_>, word: &str) -> Vec<Match> {
-    let same = |text: &str| text.to_lowercase() == word.to_lowercase();
-    let mut found: Vec<Match> = world
-        .directory
-        .people
-        .keys()
-        .chain(world.owned.people.keys())
-        .chain(world.directory.unread_people.keys())
-        .filter(|person| {
-            let read = attributes(world, **person);
-            let known = world.owned.people.get(person);
-            same(&person.to_string())
-                || known.is_some_and(|known| known.user.as_str() == word)
-                || read.is_some_and(|read| {
-                    *read.subject == *word
-                        || read.email.as_deref().is_some_and(same)
-                        || read.alias.as_deref().is_some_and(same)
-                })
-        })
-        .map(|person| matched(world, *person))
-        .collect();
-    found.sort();
-    found.dedup();
-    found
-}
-
-/// Every group that a word names, by object id or display name.
-#[must_use]
-pub fn find_groups(world: World<'_>, word: &str) -> Vec<GroupId> {
-    let is_meant = |group: GroupId| {
-        let name = world.directory.groups.get(&group);
-        let name = name.and_then(|group| group.display_name.as_deref());
-        name.is_some_and(|name| name.to_lowercase() == word.to_lowercase())
-            || group.to_string() == word.to_lowercase()
-    };
-    let managed = world.owned.teams.keys();
-    let mut found: Vec<GroupId> = world
-        .directory
-        .groups
-        .keys()
-        .chain(managed)
-        .copied()
-        .collect();
-    found.retain(|group| is_meant(*group));
-    found.sort_unstable();
-    found.dedup();
-    found
 }
 
 /// Tells about one person, and of all teams or of these.
@@ -207,16 +150,6 @@ fn attributes(world: World<'_>, person: PersonId) -> Option<&PersonAttributes> {
     match &world.directory.people.get(&person)?.attributes {
         Attributes::Known(attributes) => Some(attributes),
         Attributes::Unknown => None,
-    }
-}
-
-fn matched(world: World<'_>, person: PersonId) -> Match {
-    let read = attributes(world, person);
-    let text = |text: &Option<Box<str>>| text.as_deref().map(|text| storable(text).into_owned());
-    Match {
-        person,
-        name: read.and_then(|read| text(&read.alias)),
-        email: read.and_then(|read| text(&read.email)),
     }
 }
 

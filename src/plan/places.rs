@@ -12,7 +12,9 @@ use super::change::{CREATED, FieldChange, OrganizationChange, Plan, TeamChange};
 use super::desired::{Desired, WantedGroup, skipped};
 use super::follow::{Verdict, follow};
 use crate::model::ids::{GroupId, OrganizationId, TeamId};
-use crate::model::ledger::{LastWritten, Origin, Ours, OwnedOrganization, OwnedTeam, Placement};
+use crate::model::ledger::{
+    LastWritten, Lifted, Origin, Ours, OwnedOrganization, OwnedTeam, Placement,
+};
 use crate::model::policy::{OrganizationTeamModels, Organizations};
 use crate::model::report::{Kind, ObjectError};
 use crate::model::target::TeamRow;
@@ -148,6 +150,7 @@ fn existing_team(
         models: LastWritten::Never,
         placement: Placement::Settled,
         block: Ours::No,
+        lifted: Lifted::No,
     });
     if known.is_none() {
         plan.adopted.first_seen.teams.push(group);
@@ -273,5 +276,6 @@ pub fn created_team(
         models: models.map_or(LastWritten::Never, LastWritten::Value),
         placement,
         block: Ours::No,
+        lifted: Lifted::No,
     }
 }

@@ -56,14 +56,14 @@ pub enum Removal {
     BlockTeam {
         /// The group it stood for.
         group: GroupId,
-        /// How many managed members lose it.
+        /// How many members lose it, whoever added them.
         members: u64,
     },
     /// A team that we made, deleted with a tombstone.
     DeleteTeam {
         /// The group it stood for.
         group: GroupId,
-        /// How many managed members lose it.
+        /// How many members lose it, whoever added them.
         members: u64,
     },
 }

@@ -22,7 +22,7 @@ use super::removal::Removal;
 use crate::model::directory::{Attributes, Unread};
 use crate::model::evidence::{Again, Evidence, Questions};
 use crate::model::ids::{GroupId, PersonId, UserId};
-use crate::model::ledger::{Decisions, Recent};
+use crate::model::ledger::{Decisions, Lifted, Recent};
 use crate::model::policy::{DeprovisionSettings, GuardSettings};
 use crate::model::report::{Kind, ObjectError};
 use crate::model::role::Role;
@@ -59,13 +59,17 @@ pub struct Deprovision {
 }
 
 /// Ledger rows of memberships that somebody ended in LiteLLM, that an
-/// administrator has taken over, or whose row is another person's by now.
+/// administrator has taken over, or whose row is another person's by now, and
+/// of blocks that somebody ended.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Forgotten {
     /// In teams, sorted.
     pub team_members: Vec<(GroupId, PersonId)>,
     /// In organizations, sorted.
     pub organization_members: Vec<(GroupId, PersonId)>,
+    /// Blocks of teams that somebody ended, sorted, and whether that holds the
+    /// next one off.
+    pub blocks: Vec<(GroupId, Lifted)>,
 }
 
 /// What must be looked at again before anything may be taken away.
@@ -118,6 +122,7 @@ pub(super) fn decide(
     candidates.dedup_by_key(|removal| removal.key());
     doubts.sort();
     doubts.dedup();
+    forgotten.blocks = groups::ended_blocks(world);
     forgotten.team_members.sort_unstable();
     forgotten.team_members.dedup();
     forgotten.organization_members.sort_unstable();
@@ -136,15 +141,7 @@ pub(super) fn decide(
         } else {
             Approvals::Defer
         },
-        source: if desired
-            .groups
-            .values()
-            .all(|group| group.members.is_empty())
-        {
-            Source::Empty
-        } else {
-            Source::Inhabited
-        },
+        source: source(world, desired),
         empty_groups: &empty_groups,
     };
     plan.deprovision = Deprovision {
@@ -152,6 +149,18 @@ pub(super) fn decide(
         waiting,
         forgotten,
     };
+}
+
+/// A source of people who are all assigned directly has no members to show, and
+/// never had.
+fn source(world: World<'_>, desired: &Desired<'_>) -> Source {
+    let shows_members = desired.groups.values().any(|g| !g.members.is_empty());
+    let had_members = world.owned.team_members.values().any(|m| !m.is_empty());
+    if shows_members || (!had_members && !desired.people.is_empty()) {
+        Source::Inhabited
+    } else {
+        Source::Empty
+    }
 }
 
 /// Removals wait from the first complete reading that lacked them.

@@ -63,5 +63,9 @@ fn is_still_theirs(world: World<'_>, bound: &Bound, person: PersonId, user: &Use
         return readers.all(|(reader, _)| *reader == person);
     }
     let mut known = world.owned.people.iter();
-    known.all(|(other, known)| *other == person || known.user != *user)
+    known.all(|(other, known)| {
+        // Whom the reading gives another row is not this one any more.
+        let is_elsewhere = bound.contains_key(other);
+        *other == person || known.user != *user || is_elsewhere
+    })
 }

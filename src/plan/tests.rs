@@ -36,6 +36,7 @@ fn person(number: u128, email: &str, alias: &str) -> (PersonId, Person) {
     let attributes = PersonAttributes {
         subject: id(number).to_string().into(),
         email: Some(email.into()),
+        also_known_as: Box::default(),
         alias: Some(alias.into()),
         account: Account::Enabled,
     };

@@ -5,16 +5,18 @@
 //! Must not: read Entra. Whether it still wants what comes back is the next
 //! pass's question, which keeps its hands off (see [`Undo::protected`]).
 
+mod keys;
+mod now;
 mod show;
 
-use std::collections::BTreeSet;
-
+use self::keys::Keys;
+use self::now::Now;
 use super::change::Member;
 use super::removal::Removal;
-use crate::model::ids::{OrganizationId, PersonId, RunId, TeamId, UserId};
+use crate::model::ids::{OrganizationId, RunId, TeamId, UserId};
 use crate::model::ledger::{Ours, Owned};
 use crate::model::report::{Kind, Skipped};
-use crate::model::target::{Activity, Block, StoredRole, Target, UserRow};
+use crate::model::target::{Activity, Block, StoredRole, Target};
 
 /// Something that a run took, as far as a decision needs to know it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -81,6 +83,8 @@ pub struct Return {
     pub joining: u64,
     /// Of a team: whose membership is managed again.
     pub managed: Vec<Member>,
+    /// Of a team: rows that stand for somebody else by now and stay out.
+    pub barred: Vec<UserId>,
 }
 
 /// How much of a thing is given back.
@@ -148,11 +152,23 @@ pub fn undo(of: RunId, losses: &[Loss], present: Present<'_>) -> Undo {
         left: Vec::new(),
     };
     let keys = Keys::of(present.keys);
+    let now = Now::of(present);
     for loss in losses {
         let item = loss.removal.item("remove");
-        match decide(loss, present) {
-            Ok((extent, joining, managed)) => {
-                let back = keys.come_back(loss, present, &mut undo.left);
+        match decide(loss, &now) {
+            Ok(decision) => {
+                let Decision {
+                    extent,
+                    joining,
+                    managed,
+                    barred,
+                } = decision;
+                let back = keys.come_back(loss, &barred, &now, &mut undo.left);
+                undo.left.extend(barred.iter().map(|user| Left {
+                    kind: Kind::TeamMembership,
+                    id: format!("{}/{user}", item.id),
+                    why: NotGiven::RowTaken,
+                }));
                 if extent == Extent::Rest && back == 0 && joining == 0 {
                     undo.left.push(Left {
                         kind: item.kind,
@@ -178,6 +194,7 @@ pub fn undo(of: RunId, losses: &[Loss], present: Present<'_>) -> Undo {
                     keys: back,
                     joining,
                     managed,
+                    barred,
                 });
             }
             Err(why) => undo.left.push(Left {
@@ -232,177 +249,118 @@ impl Undo {
     }
 }
 
-/// How much is given back, how many join, and who of them is managed.
-type Decision = Result<(Extent, u64, Vec<Member>), NotGiven>;
+/// As in [`Return`].
+struct Decision {
+    extent: Extent,
+    joining: u64,
+    managed: Vec<Member>,
+    barred: Vec<UserId>,
+}
 
-fn decide(loss: &Loss, present: Present<'_>) -> Decision {
+impl Decision {
+    const fn of_one(extent: Extent, joining: u64) -> Self {
+        Self {
+            extent,
+            joining,
+            managed: Vec::new(),
+            barred: Vec::new(),
+        }
+    }
+}
+
+fn decide(loss: &Loss, now: &Now<'_>) -> Result<Decision, NotGiven> {
     if loss.given_back_by.is_some() {
         return Err(NotGiven::GivenBackBefore);
     }
     match &loss.removal {
         Removal::TeamMember { group, member, .. } => {
             let team = TeamId::of(*group);
-            if present.target.broken_teams.contains_key(&team) {
+            if now.target.broken_teams.contains_key(&team) {
                 return Err(NotGiven::TeamUnreadable);
             }
-            if !present.target.teams.contains_key(&team) {
+            if !now.target.teams.contains_key(&team) {
                 return Err(NotGiven::TeamGone);
             }
-            row_of(member, present)?;
-            Ok(match is_member(&team, &member.user, present) {
-                true => (Extent::Rest, 0, Vec::new()),
-                false => (Extent::Whole, 1, Vec::new()),
+            now.row_of(member)?;
+            Ok(match now.is_member(&team, &member.user) {
+                true => Decision::of_one(Extent::Rest, 0),
+                false => Decision::of_one(Extent::Whole, 1),
             })
         }
         Removal::OrganizationMember { group, member, .. } => {
-            let organization = present
+            let organization = now
                 .target
                 .organizations
                 .get(&OrganizationId::of(*group))
                 .ok_or(NotGiven::OrganizationGone)?;
-            row_of(member, present)?;
+            now.row_of(member)?;
             match organization.members.binary_search(&member.user) {
                 Ok(_) => Err(NotGiven::MemberAgain),
-                Err(_) => Ok((Extent::Whole, 1, Vec::new())),
+                Err(_) => Ok(Decision::of_one(Extent::Whole, 1)),
             }
         }
         Removal::Deactivation { member, .. } => {
-            let row = row_of(member, present)?;
-            let owned = present.owned.people.get(&member.person);
+            let row = now.row_of(member)?;
+            let owned = now.owned.people.get(&member.person);
             match (row.activity, owned.map(|owned| owned.deactivation)) {
                 (Activity::Active, _) => Err(NotGiven::ActiveAgain),
-                (Activity::Deactivated, Some(Ours::Yes)) => Ok((Extent::Whole, 0, Vec::new())),
+                (Activity::Deactivated, Some(Ours::Yes)) => Ok(Decision::of_one(Extent::Whole, 0)),
                 (Activity::Deactivated, _) => Err(NotGiven::DeactivatedByOthers),
             }
         }
         Removal::LowerRole { member, after, .. } => {
-            let row = row_of(member, present)?;
-            let ours = present.owned.people.get(&member.person);
+            let row = now.row_of(member)?;
+            let ours = now.owned.people.get(&member.person);
             let is_ours = ours.is_some_and(|owned| owned.role == Some(*after));
             if row.role == StoredRole::Role(*after) && is_ours {
-                Ok((Extent::Whole, 0, Vec::new()))
+                Ok(Decision::of_one(Extent::Whole, 0))
             } else {
                 Err(NotGiven::RoleChanged)
             }
         }
         Removal::BlockTeam { group, .. } => {
-            let row = present
+            let row = now
                 .target
                 .teams
                 .get(&TeamId::of(*group))
                 .ok_or(NotGiven::TeamGone)?;
-            let ours = present.owned.teams.get(group).map(|team| team.block);
+            let ours = now.owned.teams.get(group).map(|team| team.block);
             match (row.block, ours) {
                 (Block::Open, _) => Err(NotGiven::OpenAgain),
-                (Block::Blocked, Some(Ours::Yes)) => Ok((Extent::Whole, 0, Vec::new())),
+                (Block::Blocked, Some(Ours::Yes)) => Ok(Decision::of_one(Extent::Whole, 0)),
                 (Block::Blocked, _) => Err(NotGiven::BlockedByOthers),
             }
         }
-        Removal::DeleteTeam { group, .. } => team(loss, &TeamId::of(*group), present),
+        Removal::DeleteTeam { group, .. } => team(loss, &TeamId::of(*group), now),
     }
 }
 
-fn team(loss: &Loss, team: &TeamId, present: Present<'_>) -> Decision {
-    if present.target.broken_teams.contains_key(team) {
+fn team(loss: &Loss, team: &TeamId, now: &Now<'_>) -> Result<Decision, NotGiven> {
+    if now.target.broken_teams.contains_key(team) {
         return Err(NotGiven::TeamUnreadable);
     }
-    let extent = match present.target.teams.contains_key(team) {
-        true => Extent::Rest,
-        false => Extent::Whole,
-    };
-    let joins = |user: &&UserId| {
-        present.target.users.contains_key(*user) && !is_member(team, user, present)
-    };
-    let joining = loss.users.iter().filter(joins).count() as u64;
-    let managed = loss
+    let is_barred = |member: &&Member| matches!(now.row_of(member), Err(NotGiven::RowTaken));
+    let barred: Vec<UserId> = loss
         .managed
         .iter()
-        .filter(|member| joins(&&member.user) && row_of(member, present).is_ok())
-        .cloned()
+        .filter(is_barred)
+        .map(|member| member.user.clone())
         .collect();
-    Ok((extent, joining, managed))
-}
-
-/// Whether all copies of a membership are there.
-fn is_member(team: &TeamId, user: &UserId, present: Present<'_>) -> bool {
-    let Some(row) = present.target.teams.get(team) else {
-        return false;
+    let joins = |user: &UserId| {
+        now.target.users.contains_key(user) && !now.is_member(team, user) && !barred.contains(user)
     };
-    let names_it = |row: &UserRow| row.teams.binary_search(team).is_ok();
-    row.roster.iter().any(|entry| entry.user == *user)
-        && row.memberships.binary_search(user).is_ok()
-        && present.target.users.get(user).is_some_and(names_it)
-}
-
-/// The row that stands for a person, if it still does.
-fn row_of<'a>(member: &Member, present: Present<'a>) -> Result<&'a UserRow, NotGiven> {
-    let row = present
-        .target
-        .users
-        .get(&member.user)
-        .ok_or(NotGiven::UserGone)?;
-    let people = &present.owned.people;
-    let is_another_row = people
-        .get(&member.person)
-        .is_some_and(|owned| owned.user != member.user);
-    let is_anothers = row.sso_user_id.as_ref().is_some_and(|bound| {
-        let is = |person: &PersonId| person.to_string() == *bound.as_str();
-        *bound != member.user
-            && !is(&member.person)
-            && people
-                .keys()
-                .any(|other| *other != member.person && is(other))
-    });
-    match is_another_row || is_anothers {
-        true => Err(NotGiven::RowTaken),
-        false => Ok(row),
-    }
-}
-
-/// Keys that are there now.
-struct Keys<'a> {
-    tokens: BTreeSet<&'a str>,
-    aliases: BTreeSet<&'a str>,
-}
-
-impl<'a> Keys<'a> {
-    fn of(present: &'a [LostKey]) -> Self {
-        Self {
-            tokens: present.iter().map(|key| key.token.as_str()).collect(),
-            aliases: present
-                .iter()
-                .filter_map(|key| key.alias.as_deref())
-                .collect(),
-        }
-    }
-
-    /// How many of the keys come back; notes those that do not, or not as they
-    /// were. Keys of somebody whose row is gone stay away with it.
-    fn come_back(&self, loss: &Loss, present: Present<'_>, left: &mut Vec<Left>) -> u64 {
-        let mut back = 0;
-        let mut note = |key: &LostKey, why| {
-            left.push(Left {
-                kind: Kind::Key,
-                id: key.token.clone(),
-                why,
-            });
-        };
-        for key in &loss.keys {
-            let owner = key.owner.as_ref();
-            if self.tokens.contains(key.token.as_str()) {
-                note(key, NotGiven::KeyThere);
-                continue;
-            }
-            if owner.is_some_and(|owner| !present.target.users.contains_key(owner)) {
-                note(key, NotGiven::UserGone);
-                continue;
-            }
-            let alias = key.alias.as_deref();
-            if alias.is_some_and(|alias| self.aliases.contains(alias)) {
-                note(key, NotGiven::KeyAliasTaken);
-            }
-            back += 1;
-        }
-        back
-    }
+    Ok(Decision {
+        extent: match now.target.teams.contains_key(team) {
+            true => Extent::Rest,
+            false => Extent::Whole,
+        },
+        joining: loss.users.iter().filter(|user| joins(user)).count() as u64,
+        managed: loss
+            .managed
+            .iter()
+            .filter(|member| joins(&member.user))
+            .cloned()
+            .collect(),
+        barred,
+    })
 }

@@ -16,8 +16,8 @@ use crate::model::ids::RunId;
 use crate::plan::{Plan, Removal};
 
 impl Source {
-    /// Notes what waits, what is held and what is no longer ours. Only a pass
-    /// that looked at everything knows.
+    /// Notes what is held, what waits and what is no longer ours; of the last two
+    /// only a pass that looked at everything knows.
     pub(super) async fn settle(
         &self,
         lease: Lease,
@@ -25,18 +25,24 @@ impl Source {
         request: &Request,
         plan: &Plan,
     ) -> Result<()> {
-        if !request.scope.is_everything() {
-            return Ok(());
-        }
         let deprovision = &plan.deprovision;
         let keys = |removals: &[Removal]| removals.iter().map(Removal::key).collect::<Vec<_>>();
-        let held = deprovision.verdict.alarm.as_ref().map(|held| {
-            (
-                held.digest.as_str(),
-                held.reason.as_str(),
-                keys(&deprovision.verdict.held),
-            )
+        let held = deprovision.verdict.alarm.as_ref().map(|held| held::Set {
+            digest: &held.digest,
+            reason: &held.reason,
+            items: keys(&deprovision.verdict.held),
         });
+        if !request.scope.is_everything() {
+            // It can be decided about; what else waits or is over, a filtered
+            // pass does not know.
+            if let Some(set) = held {
+                let mut transaction = self.database.begin(Limits::WRITE).await?;
+                lease::fence(&mut transaction, lease).await?;
+                held::hold(&mut transaction, lease.source, run, Utc::now(), &set).await?;
+                transaction.commit().await?;
+            }
+            return Ok(());
+        }
         let planned = keys(&deprovision.verdict.held);
         let outcome = held::Outcome {
             run,
@@ -63,6 +69,7 @@ impl Source {
             .await?;
         let members = &forgotten.organization_members;
         ownership::forget_organization_members(&mut transaction, lease.source, members).await?;
+        ownership::forget_blocks(&mut transaction, lease.source, &forgotten.blocks).await?;
         transaction.commit().await?;
         Ok(())
     }
@@ -110,11 +117,8 @@ impl Source {
     }
 
     async fn prune(&self, lease: Lease) -> Result<()> {
-        let Ok(keep) = chrono::Duration::from_std(self.settings.history.keep) else {
-            return Ok(());
-        };
         let mut transaction = self.database.begin(Limits::WRITE_OF_MANY).await?;
-        runs::prune(&mut transaction, lease.source, Utc::now() - keep).await?;
+        runs::prune(&mut transaction, lease.source, self.settings.history.keep).await?;
         transaction.commit().await?;
         Ok(())
     }

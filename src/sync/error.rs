@@ -1,5 +1,6 @@
 //! Why a pass ended early.
 
+use crate::model::ids::RunId;
 use crate::{db, entra, ledger, litellm};
 
 /// Result of anything a pass does.
@@ -25,6 +26,14 @@ pub enum Error {
         "the pass was ended on request; what was written is whole, the next pass does the rest"
     )]
     Stopped,
+    /// The same while a run was being undone.
+    #[error(
+        "undoing was ended on request; what came back is whole, `entra-sync undo {of}` does the rest"
+    )]
+    StoppedUndoing {
+        /// The run that was being undone.
+        of: RunId,
+    },
 }
 
 impl Error {
@@ -51,7 +60,7 @@ impl Error {
             Self::Ledger(ledger::Error::Database(error)) | Self::Database(error) => {
                 error.is_retryable()
             }
-            Self::Entra(_) | Self::Ledger(_) | Self::Stopped => false,
+            Self::Entra(_) | Self::Ledger(_) | Self::Stopped | Self::StoppedUndoing { .. } => false,
         }
     }
 
@@ -66,7 +75,7 @@ impl Error {
     #[must_use]
     pub(super) fn is_fatal(&self) -> bool {
         match self {
-            Self::Entra(_) | Self::Stopped => true,
+            Self::Entra(_) | Self::Stopped | Self::StoppedUndoing { .. } => true,
             Self::Ledger(ledger::Error::Database(error))
             | Self::Litellm(litellm::Error::Database(error))
             | Self::Database(error) => error.is_disconnect() || error.is_out_of_order(),
@@ -95,7 +104,7 @@ impl Error {
             Self::Litellm(error) => error.kind(),
             Self::Ledger(error) => error.kind(),
             Self::Database(error) => error.kind(),
-            Self::Stopped => "stopped",
+            Self::Stopped | Self::StoppedUndoing { .. } => "stopped",
         }
     }
 }

@@ -4,7 +4,9 @@
 //! Invariant: nothing is read from Graph before the database is known to be
 //! LiteLLM's, nothing is decided before the reading has ended, and nothing is
 //! written without the lease. A pass can be dropped at any await: transactions
-//! close their connection, and the next pass heals what is missing.
+//! close their connection, and the next pass heals what is missing. Asked to
+//! end, it ends between two transactions, or rolls the open one back when that
+//! takes too long.
 //! Must not: know who asked, beyond writing it down.
 
 mod deciding;
@@ -18,6 +20,7 @@ mod write;
 
 use std::pin::Pin;
 use std::sync::Arc;
+use std::time::Duration;
 
 use chrono::Utc;
 use tokio_util::sync::CancellationToken;
@@ -38,9 +41,19 @@ use crate::plan::Plan;
 use crate::{entra, sync::write::Writer};
 
 pub use error::{Error, Result};
-pub use progress::{Phase, Progress, Watch, Written};
+pub use progress::{Moment, Phase, Progress, Watch, Written};
 pub use report::{Report, failed_plan_json, plan_json};
 pub use undo::{UndoRequest, Undone, undo_json};
+
+/// Asked to end, a transaction that goes on for longer is rolled back.
+const TRANSACTION_GRACE: Duration = Duration::from_secs(5);
+
+/// Work that does not end even then is dropped, and the lease is given back.
+const WORK_GRACE: Duration = Duration::from_secs(6);
+
+/// A database that does not even take the lease back is left alone; systemd
+/// and Kubernetes wait longer than this.
+const GRACE: Duration = Duration::from_secs(8);
 
 /// One Enterprise Application and the database it is kept in step with. Made
 /// once, it keeps its connections, token and throttling between passes.
@@ -114,6 +127,7 @@ impl Source {
     }
 
     /// Runs one pass to its end. The report is there even when it failed.
+    /// Within 8 s of `stop` it has ended, whatever the database does.
     pub async fn pass(
         &self,
         request: &Request,
@@ -123,7 +137,8 @@ impl Source {
         let run = RunId::new(Uuid::new_v4());
         let mut report = Report::begin(run, request, Utc::now());
         self.begin_anew().await;
-        let ended = self.run(run, request, progress, stop, &mut report).await;
+        let pass = self.run(run, request, progress, stop, &mut report);
+        let ended = in_time(run, stop, Box::pin(pass)).await;
         self.note(progress.phase(), ended.as_ref().err()).await;
         progress.enter(Phase::Idle);
         match ended {
@@ -144,11 +159,11 @@ impl Source {
         report: &mut Report,
     ) -> Result<()> {
         progress.enter(Phase::Opening);
-        // Looked at before our own schema is made: a database that is not
-        // LiteLLM's, or is being migrated, gets nothing from us.
-        let capabilities = self.probe().await?;
-        ledger::migrate(&self.database).await?;
-        let source = self.source().await?;
+        // Until there is a lease there is nothing to give back.
+        let (source, capabilities) = tokio::select! {
+            opened = self.open() => opened?,
+            () = stop.cancelled() => return Err(Error::Stopped),
+        };
         let life = self.settings.schedule.lease;
         let lease = lease::acquire(&self.database, source, &self.holder, life).await?;
         let mut begun = self.database.begin(Limits::WRITE).await?;
@@ -164,10 +179,8 @@ impl Source {
         begun.commit().await?;
 
         let halt = stop.child_token();
-        // On the heap: a pass's future is too large for the stack of a thread.
         let work = self.work(lease, run, request, &capabilities, progress, &halt, report);
-        let work = Box::pin(work);
-        let ended = self.while_held(lease, &halt, work).await;
+        let ended = self.while_held(lease, &halt, Box::pin(work)).await;
         self.close(lease, run, &ended, report).await;
         ended
     }
@@ -195,7 +208,6 @@ impl Source {
         report.planned(&planned.plan);
         // The reading has served; a first pass over a large tenant needs room.
         drop((planned.directory, planned.target, planned.owned));
-        progress.enter(Phase::Writing);
         let writer = Writer::new(
             &self.database,
             &self.settings.litellm,
@@ -223,14 +235,18 @@ impl Source {
         Ok(capabilities)
     }
 
-    async fn source(&self) -> Result<SourceId> {
+    /// Looks at LiteLLM's tables before our own schema is made: a database that
+    /// is not LiteLLM's, or is being migrated, gets nothing from us.
+    async fn open(&self) -> Result<(SourceId, Capabilities)> {
+        let capabilities = self.probe().await?;
+        ledger::migrate(&self.database).await?;
         let mut transaction = self.database.begin(Limits::WRITE).await?;
         let entra = &self.settings.entra;
         let source =
             ledger::resolve_source(&mut transaction, &entra.tenant, entra.service_principal_id)
                 .await?;
         transaction.commit().await?;
-        Ok(source)
+        Ok((source, capabilities))
     }
 
     /// Does the work while the lease is kept. A lost lease ends it where a request
@@ -239,8 +255,14 @@ impl Source {
         &self,
         lease: Lease,
         halt: &CancellationToken,
-        mut work: Pin<Box<impl Future<Output = Result<()>>>>,
+        work: Heap<'_>,
     ) -> Result<()> {
+        let mut work = std::pin::pin!(async {
+            tokio::select! {
+                ended = work => ended,
+                () = overdue(halt, WORK_GRACE) => Err(Error::Stopped),
+            }
+        });
         tokio::select! {
             ended = &mut work => ended,
             lost = self.keep(lease) => {
@@ -268,6 +290,27 @@ impl Source {
             }
         }
     }
+}
+
+/// On the heap: a pass's future is too large for the stack of a thread.
+type Heap<'a> = Pin<Box<dyn Future<Output = Result<()>> + Send + 'a>>;
+
+/// Ends with the process's patience, whatever the database does.
+async fn in_time(run: RunId, stop: &CancellationToken, work: Heap<'_>) -> Result<()> {
+    tokio::select! {
+        ended = work => ended,
+        () = overdue(stop, GRACE) => {
+            tracing::warn!(run.id = %run, "the database does not answer: the lease runs out by itself");
+            Err(Error::Stopped)
+        }
+    }
+}
+
+/// Comes so long after somebody asked the process to end, and never if nobody
+/// does.
+async fn overdue(stop: &CancellationToken, grace: Duration) {
+    stop.cancelled().await;
+    tokio::time::sleep(grace).await;
 }
 
 /// Host and process, as `status` shows the holder of the lease.

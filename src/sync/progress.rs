@@ -29,6 +29,19 @@ pub struct Written {
     pub total: u64,
 }
 
+/// A phase with its own counts, and no other's.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Moment {
+    /// No pass runs, or it looks at the database.
+    Opening,
+    /// Reading the directory.
+    Reading(entra::ReadingProgress),
+    /// Reading LiteLLM's rows and deciding.
+    Comparing,
+    /// Writing.
+    Writing(Written),
+}
+
 /// The pass's end of three watches; nobody need look.
 #[derive(Debug)]
 pub struct Progress {
@@ -46,6 +59,19 @@ pub struct Watch {
     pub reading: watch::Receiver<entra::ReadingProgress>,
     /// How far the writing is.
     pub written: watch::Receiver<Written>,
+}
+
+impl Watch {
+    /// What the pass is doing now, and how far that is.
+    #[must_use]
+    pub fn moment(&self) -> Moment {
+        match *self.phase.borrow() {
+            Phase::Idle | Phase::Opening => Moment::Opening,
+            Phase::Reading => Moment::Reading(*self.reading.borrow()),
+            Phase::Comparing => Moment::Comparing,
+            Phase::Writing => Moment::Writing(*self.written.borrow()),
+        }
+    }
 }
 
 impl Progress {
@@ -86,8 +112,11 @@ impl Progress {
         &self.reading
     }
 
-    pub(super) fn expect(&self, total: u64) {
+    /// Begins to write so many objects. The counts are there before the phase
+    /// is, so that nobody sees the phase without them.
+    pub(super) fn enter_writing(&self, total: u64) {
         self.written.send_replace(Written { done: 0, total });
+        self.enter(Phase::Writing);
     }
 
     pub(super) fn advance(&self, by: usize) {

@@ -14,7 +14,7 @@ use super::error::{Error, Result};
 use super::progress::{Phase, Progress};
 use super::report::Report;
 use super::write::Writer;
-use super::{Request, Source};
+use super::{Request, Source, in_time};
 use crate::db::Limits;
 use crate::ledger::lease::{self, Lease};
 use crate::ledger::ownership::{self, ForgottenTeam};
@@ -69,9 +69,8 @@ impl Source {
             undo: None,
             protected: None,
         };
-        let ended = self
-            .run_undo(run, request, progress, stop, &mut undone)
-            .await;
+        let work = self.run_undo(run, request, progress, stop, &mut undone);
+        let ended = in_time(run, stop, Box::pin(work)).await;
         progress.enter(Phase::Idle);
         match ended {
             Ok(()) => (undone, None),
@@ -117,9 +116,10 @@ impl Source {
         undone: &mut Undone,
     ) -> Result<()> {
         progress.enter(Phase::Opening);
-        let capabilities = self.probe().await?;
-        ledger::migrate(&self.database).await?;
-        let source = self.source().await?;
+        let (source, capabilities) = tokio::select! {
+            opened = self.open() => opened?,
+            () = stop.cancelled() => return Err(Error::Stopped),
+        };
         let life = self.settings.schedule.lease;
         let lease = lease::acquire(&self.database, source, &self.holder, life).await?;
         let mut begun = self.database.begin(Limits::WRITE).await?;
@@ -138,6 +138,10 @@ impl Source {
             undone,
         );
         let ended = self.while_held(lease, &halt, Box::pin(work)).await;
+        let ended = ended.map_err(|error| match error {
+            Error::Stopped => Error::StoppedUndoing { of: request.of },
+            other => other,
+        });
         self.close(lease, run, &ended, &mut undone.report).await;
         ended
     }
@@ -159,7 +163,6 @@ impl Source {
         };
         undone.report.undoing(&undo);
         let undo = &*undone.undo.insert(undo);
-        progress.enter(Phase::Writing);
         undone.protected = self.protect(lease, run, request, undo).await?;
         let writer = Writer::new(
             &self.database,

@@ -1,8 +1,10 @@
 //! Why somebody is, or is not, in a team.
 
 use entra_sync::simulator::{group_id, person_id};
+use serde_json::Value;
 
 use crate::cli_exit_codes::world;
+use crate::support::World;
 use crate::support::binary::entra_sync;
 use crate::support::tables;
 
@@ -100,4 +102,116 @@ async fn who_is_not_found_exits_with_1() {
     entra_sync(world.environment(), &["explain", &ada, "no such team"])
         .await
         .exits_with(1);
+}
+
+/// The one person that a word means.
+async fn whom(world: &World, word: &str) -> Value {
+    let told = entra_sync(world.environment(), &["explain", word, "--format", "json"])
+        .await
+        .exits_with(0)
+        .json();
+    assert_eq!(told["matches"][0]["person"], told["person"], "{told}");
+    assert_eq!(told["matches"].as_array().map(Vec::len), Some(1), "{told}");
+    told["person"].clone()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_name_of_several_people_gives_all_of_them_with_their_ids() {
+    let world = world().await;
+    let [ada, bob] = ["ada", "bob"].map(|key| person_id(key).to_string());
+    world.entra.tenant(|tenant| {
+        tenant.user("ada").display_name("Sam Doe");
+        tenant.user("bob").display_name("sam doe");
+        // Whoever calls themselves like another's id is not meant by it.
+        tenant.user("cleo").display_name(&ada);
+    });
+    let arguments = ["explain", "Sam DOE"];
+    let text = entra_sync(world.environment(), &arguments)
+        .await
+        .exits_with(1);
+    assert!(text.message().contains("2 people"), "{text:#?}");
+    let lines: Vec<&str> = text.stdout.lines().collect();
+    assert_eq!(lines.len(), 2, "{text:#?}");
+    for id in [&ada, &bob] {
+        assert!(lines.iter().any(|line| line.starts_with(id)), "{text:#?}");
+    }
+    let told = entra_sync(
+        world.environment(),
+        &[&arguments[..], &["--format", "json"]].concat(),
+    )
+    .await
+    .exits_with(1)
+    .json();
+    let mut found: Vec<&str> = told["matches"]
+        .as_array()
+        .expect("a list")
+        .iter()
+        .filter_map(|one| one["person"].as_str())
+        .collect();
+    found.sort_unstable();
+    let mut both = [ada.as_str(), bob.as_str()];
+    both.sort_unstable();
+    assert_eq!(found, both, "{told}");
+    assert_eq!(told["errors"][0]["kind"], "user", "{told}");
+    assert!(told["person"].is_null(), "{told}");
+    assert_eq!(whom(&world, &ada).await, ada.as_str());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn somebody_is_found_by_every_address_also_after_leaving() {
+    let mut world = world().await;
+    world.entra.tenant(|tenant| {
+        tenant
+            .user("ada")
+            .user_principal_name("Ada.L@contoso.example.com")
+            .mail("countess@example.org");
+    });
+    let ada = person_id("ada").to_string();
+    for attribute in ["userPrincipalName", "mail"] {
+        world.set("MICROSOFT_USER_EMAIL_ATTRIBUTE", attribute);
+        for word in ["ada.l@CONTOSO.example.com", "Countess@example.org"] {
+            assert_eq!(whom(&world, word).await, ada.as_str(), "{attribute} {word}");
+        }
+    }
+    entra_sync(world.environment(), &["sync"])
+        .await
+        .exits_with(0);
+    world.entra.tenant(|tenant| {
+        tenant.group("science").without_member("ada");
+    });
+    // Only LiteLLM's row still says so.
+    assert_eq!(whom(&world, "countess@example.org").await, ada.as_str());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn programs_get_the_whole_object_however_it_ends() {
+    let mut world = world().await;
+    let ada = person_id("ada").to_string();
+    let whole = entra_sync(world.environment(), &["explain", &ada, "--format", "json"])
+        .await
+        .exits_with(0)
+        .json();
+    let keys = |told: &Value| -> Vec<String> {
+        let told = told.as_object().expect("an object");
+        told.keys().cloned().collect()
+    };
+    let failing = async |world: &World, arguments: &[&str], kind: &str| {
+        let told = entra_sync(
+            world.environment(),
+            &[&["explain", "--format", "json"], arguments].concat(),
+        )
+        .await
+        .exits_with(1);
+        let message = told.message().to_owned();
+        let told = told.json();
+        assert_eq!(keys(&told), keys(&whole), "{told}");
+        assert_eq!(told["errors"][0]["kind"], kind, "{told}");
+        assert_eq!(told["errors"][0]["message"], message, "{told}");
+        told
+    };
+    failing(&world, &["nobody@example.com"], "user").await;
+    let told = failing(&world, &[&ada, "no such team"], "group").await;
+    assert_eq!(told["matches"][0]["person"], ada.as_str(), "{told}");
+    world.set("MICROSOFT_CLIENT_SECRET", "another");
+    failing(&world, &[&ada], "source").await;
 }

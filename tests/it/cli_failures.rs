@@ -14,7 +14,7 @@ use crate::support::tables::{self, Tables};
 /// itself. Nothing before the first pass.
 async fn recorded(world: &World) -> Option<Tables> {
     let mut tables = tables::all(&world.database, "entra_sync").await;
-    for own in ["run", "lease"] {
+    for own in ["run", "lease", "alert"] {
         tables.remove(own)?;
     }
     Some(tables)

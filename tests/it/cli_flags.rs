@@ -5,7 +5,7 @@ use serde_json::Value;
 use tempfile::TempDir;
 
 use crate::cli_exit_codes::world;
-use crate::support::binary::entra_sync;
+use crate::support::binary::{Running, entra_sync};
 
 fn file(folder: &TempDir, name: &str, content: &str) -> String {
     let path = folder.path().join(name);
@@ -146,4 +146,32 @@ async fn a_closed_pipe_is_no_failure() {
         .await
         .expect("a shell");
     assert!(status.status.success(), "{status:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn settings_that_steer_nothing_yet_are_named_once() {
+    let mut world = world().await;
+    world.set("ENTRA_SYNC__SERVER__LISTEN", "127.0.0.1:9999");
+    let said =
+        "`server.listen` (environment ENTRA_SYNC__SERVER__LISTEN) has no effect in this version";
+    let warned = |stderr: &str| {
+        let lines = stderr.lines().filter(|line| line.contains(said));
+        lines.filter(|line| line.contains(" WARN ")).count()
+    };
+    let sync = entra_sync(world.environment(), &["sync"])
+        .await
+        .exits_with(0);
+    assert_eq!(warned(&sync.stderr), 1, "{}", sync.stderr);
+    let check = entra_sync(world.environment(), &["check"])
+        .await
+        .exits_with(0);
+    let found = check.stdout.lines().filter(|line| line.contains(said));
+    assert!(found.clone().all(|line| line.starts_with("WARN ")));
+    assert_eq!(found.count(), 1, "{}", check.stdout);
+    assert!(!check.stderr.contains(said), "{}", check.stderr);
+    let daemon = Running::start(world.environment(), &["run"]);
+    daemon.says("pass ended", 1).await;
+    daemon.signal("TERM").await;
+    let daemon = daemon.ended().await.exits_with(0);
+    assert_eq!(warned(&daemon.stderr), 1, "{}", daemon.stderr);
 }

@@ -107,6 +107,53 @@ async fn a_block_that_somebody_ended_and_another_began_is_not_ours_any_more() {
     set(false).await;
     assert_eq!(world.settle().await.changes.total(), 0, "a person's word");
     assert_eq!(world.team("sales").await["blocked"], false);
+    set(true).await;
+    assert_eq!(world.settle().await.changes.total(), 0);
+    assign(&world, "sales");
+    assert_eq!(world.settle().await.changes.total(), 0, "their block");
+    assert_eq!(world.team("sales").await["blocked"], true);
+
+    // That was about this time; the next is ours again.
+    set(false).await;
+    unassign(&world, "sales");
+    assert_eq!(world.settle().await.changes.teams.blocked, 1);
+    assign(&world, "sales");
+    assert_eq!(world.settle().await.changes.teams.unblocked, 1);
+}
+
+/// What else changes in the same pass does not confuse whose doing it was.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_given_back_under_a_new_name_is_not_given_back_again() {
+    let world = world("UNASSIGNED_GROUP", "block").await;
+    world.settle().await;
+    unassign(&world, "sales");
+    world.entra.tenant(|tenant| {
+        tenant.user("bob").disabled().display_name("Robert");
+    });
+    let report = world.settle().await;
+    assert_eq!(report.changes.teams.blocked, 1);
+    assert_eq!(report.changes.users.deactivated, 1);
+    assert_eq!(report.changes.users.updated, 1, "{}", report.json());
+    assign(&world, "sales");
+    world.entra.tenant(|tenant| {
+        tenant.group("sales").display_name("Sellers");
+        let enabled = AccountEnabled::Enabled;
+        tenant.user("bob").account(enabled).display_name("Bob");
+    });
+    let report = world.settle().await;
+    assert_eq!(report.changes.teams.unblocked, 1);
+    assert_eq!(report.changes.teams.updated, 1);
+    assert_eq!(report.changes.users.reactivated, 1, "it was ours");
+    let (sales, bob) = (group("sales"), person("bob"));
+    world
+        .sql(&format!(
+            "UPDATE \"LiteLLM_TeamTable\" SET blocked = true WHERE team_id = '{sales}'; \
+             UPDATE \"LiteLLM_UserTable\" SET metadata = metadata || '{{\"scim_active\": false}}' \
+             WHERE user_id = '{bob}'"
+        ))
+        .await;
+    assert_eq!(world.settle().await.changes.total(), 0, "a person's word");
+    assert_eq!(world.team("sales").await["blocked"], true);
 }
 
 #[tokio::test(flavor = "multi_thread")]

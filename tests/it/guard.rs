@@ -7,6 +7,7 @@ use entra_sync::sync::Report;
 
 use crate::support::World;
 use crate::support::look::group;
+use crate::support::seed;
 
 /// How many are in each of the two groups.
 pub const EACH: usize = 30;
@@ -293,4 +294,44 @@ async fn a_team_that_is_deleted_or_blocked_counts_as_all_of_its_members() {
         assert_eq!(teams.deleted + teams.blocked, 1);
         assert!(world.has_user(&key("sales", 0)).await);
     }
+}
+
+/// Whom a person added by hand loses the team as well.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_team_with_few_members_of_ours_and_many_of_others_counts_as_all_of_them() {
+    let world = World::new(|tenant| {
+        crowd(tenant);
+        tenant.group("small").member("ada").assigned_by_default();
+    })
+    .await
+    .with("ENTRA_SYNC__DEPROVISION__UNASSIGNED_GROUP", "delete")
+    .with("ENTRA_SYNC__GUARD__MAX_REMOVALS", EACH)
+    .with("ENTRA_SYNC__GUARD__MAX_REMOVAL_PERCENT", 100);
+    world.settle().await;
+    for number in 0..=EACH {
+        let user = format!("by-hand-{number}");
+        seed::user(&user).insert(&world.database).await;
+        seed::join(&world.database, &user, &group("small")).await;
+    }
+    world.entra.tenant(|tenant| {
+        tenant.group("small").unassigned_entirely();
+    });
+    let report = world.pass().await;
+    assert_eq!(held(&report).1, 1);
+    assert_eq!(world.members("small").await.len(), EACH + 2);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_source_of_people_assigned_directly_is_not_empty() {
+    let world = World::new(|tenant| {
+        tenant.user("ada").assigned("internal_user");
+        tenant.user("bob").assigned("internal_user");
+    })
+    .await;
+    world.settle().await;
+    world.entra.tenant(|tenant| {
+        tenant.user("ada").account(AccountEnabled::Disabled);
+    });
+    let report = world.settle().await;
+    assert_eq!(report.changes.users.deactivated, 1, "{}", report.json());
 }

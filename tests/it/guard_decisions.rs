@@ -4,6 +4,7 @@
 use entra_sync::simulator::{Effect, Fault, group_id};
 use serde_json::Value;
 
+use crate::daemon_schedule::{pass_by, quiet};
 use crate::guard::{EACH, come_back, crowd, leave};
 use crate::support::World;
 use crate::support::binary::{Ended, Running, entra_sync};
@@ -196,4 +197,82 @@ async fn what_was_rejected_stays_silently_until_the_set_changes() {
         plans.iter().all(|plan| plan["status"] == "closed"),
         "{plans:?}"
     );
+}
+
+/// The last word counts, whatever was said of a larger set before.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_rest_of_a_rejected_set_can_be_approved() {
+    let (world, digest) = held_world().await;
+    entra_sync(world.environment(), &["reject", &digest])
+        .await
+        .exits_with(0);
+    come_back(&world, "science", 4);
+    let report = sync(&world).await.exits_with(3).json();
+    let rest = report["held"]["digest"].as_str().expect("a digest");
+    entra_sync(world.environment(), &["approve", rest])
+        .await
+        .exits_with(0);
+    let report = sync(&world).await.exits_with(0).json();
+    assert_eq!(report["changes"]["team_memberships"]["removed"], MANY - 4);
+    let report = sync(&world).await.exits_with(0).json();
+    assert_eq!(report["status"], "unchanged");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_pass_for_one_group_holds_can_be_approved() {
+    let mut world = World::new(crowd).await;
+    world.set("USER", "carla");
+    world.settle().await;
+    leave(&world, "science", MANY);
+    let science = group_id("science").to_string();
+    let filtered = ["sync", "--format", "json", "--group", &science];
+    let report = entra_sync(world.environment(), &filtered)
+        .await
+        .exits_with(3)
+        .json();
+    let digest = report["held"]["digest"].as_str().expect("a digest");
+    entra_sync(world.environment(), &["approve", digest])
+        .await
+        .exits_with(0);
+    let report = sync(&world).await.exits_with(0).json();
+    assert_eq!(report["changes"]["team_memberships"]["removed"], MANY);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_set_that_is_held_again_is_a_new_question() {
+    let (world, digest) = held_world().await;
+    entra_sync(world.environment(), &["approve", &digest])
+        .await
+        .exits_with(0);
+    world.settle().await;
+    come_back(&world, "science", MANY);
+    world.settle().await;
+    world
+        .ledger_sql("UPDATE entra_sync.run SET started_at = started_at - interval '25 hours'")
+        .await;
+    leave(&world, "science", MANY);
+    let report = sync(&world).await.exits_with(3).json();
+    assert_eq!(report["held"]["digest"], digest.as_str());
+    let plan = plan_of(&world, &digest).await;
+    assert_eq!(plan["status"], "held");
+    assert!(plan["decided_by"].is_null(), "{plan}");
+    assert!(plan["decided_at"].is_null(), "{plan}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_daemon_alerts_once_for_a_held_set_and_says_when_it_is_over() {
+    let (mut world, digest) = held_world().await;
+    quiet(&mut world);
+    let daemon = Running::start(world.environment(), &["run"]);
+    daemon.says("removals are held:", 1).await;
+    daemon.signal("USR1").await;
+    assert_eq!(pass_by(&world, "signal", 1).await, "held");
+    come_back(&world, "science", MANY);
+    daemon.signal("USR1").await;
+    pass_by(&world, "signal", 2).await;
+    daemon.says("no removals are held any more", 1).await;
+    daemon.signal("TERM").await;
+    let log = daemon.ended().await.exits_with(0).stderr;
+    assert_eq!(log.matches("removals are held:").count(), 1, "{log}");
+    assert!(log.contains(&digest), "{log}");
 }

@@ -7,7 +7,7 @@
 
 use entra_sync::model::ids::{GroupId, OrganizationId, PersonId, TeamId, UserId};
 use entra_sync::model::ledger::{
-    LastWritten, Origin, Ours, OwnedOrganization, OwnedUser, Placement,
+    LastWritten, Origin, Ours, OwnedOrganization, OwnedTeam, OwnedUser, Placement,
 };
 use entra_sync::model::policy::Organizations;
 use entra_sync::model::target::{
@@ -246,8 +246,26 @@ impl Universe {
                 owned
             }
         };
-        self.owned.teams.insert(group, owned);
+        self.record_team(group, owned);
         Ok(())
+    }
+
+    /// Whose doing a block is, is recorded by whoever blocks or unblocks.
+    fn record_team(&mut self, group: GroupId, mut owned: OwnedTeam) {
+        if let Some(known) = self.owned.teams.get(&group) {
+            (owned.block, owned.lifted) = (known.block, known.lifted);
+        }
+        self.owned.teams.insert(group, owned);
+    }
+
+    /// The same with a deactivation, as long as it is about the same row.
+    fn record_user(&mut self, person: PersonId, mut owned: OwnedUser) {
+        if let Some(known) = self.owned.people.get(&person)
+            && known.user == owned.user
+        {
+            owned.deactivation = known.deactivation;
+        }
+        self.owned.people.insert(person, owned);
     }
 
     fn user(&mut self, change: UserChange) -> Outcome {
@@ -320,7 +338,7 @@ impl Universe {
                 owned
             }
         };
-        self.owned.people.insert(person, owned);
+        self.record_user(person, owned);
         Ok(())
     }
 
@@ -383,9 +401,13 @@ impl Universe {
         for (team, person) in &adopted.default_teams {
             self.settle(team, *person);
         }
-        self.owned.teams.extend(adopted.teams);
+        for (group, owned) in adopted.teams {
+            self.record_team(group, owned);
+        }
         self.owned.organizations.extend(adopted.organizations);
-        self.owned.people.extend(adopted.users);
+        for (person, owned) in adopted.users {
+            self.record_user(person, owned);
+        }
         for list in adopted.team_members {
             let managed = self.owned.team_members.entry(list.group).or_default();
             list.members

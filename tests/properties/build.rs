@@ -251,6 +251,7 @@ impl Seed {
             },
             models: models(seed.models),
             roster: roster.into_iter().collect(),
+            strangers: 0,
             memberships: self.users(&seed.memberships),
             block: Block::Open,
         }
@@ -309,6 +310,7 @@ fn person(index: u8, seed: &crate::world::PersonSeed) -> Person {
         attributes: Attributes::Known(Box::new(PersonAttributes {
             subject: subject.into(),
             email: seed.email.map(|email| EMAILS[usize::from(email)].into()),
+            also_known_as: Box::default(),
             alias: seed.alias.map(|alias| name(alias).into()),
             account: if seed.disabled {
                 Account::Disabled

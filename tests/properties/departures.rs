@@ -8,7 +8,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use entra_sync::model::directory::{Account, Assignment, Principal, Unread};
 use entra_sync::model::evidence::{Evidence, Whereabouts};
 use entra_sync::model::ids::TeamId;
-use entra_sync::model::ledger::{Decisions, Origin, Ours, Recent};
+use entra_sync::model::ledger::{Decisions, Lifted, Origin, Ours, Recent};
 use entra_sync::model::policy::{
     DeprovisionSettings, GonePersonPolicy, GuardSettings, MembershipPolicy, UnassignedGroupPolicy,
 };
@@ -49,7 +49,9 @@ pub struct Departure {
     pub assignments_again: u8,
     /// 0: not looked up; then here, disabled, deleted, purged, unknown.
     pub whereabouts: Vec<u8>,
-    pub blocked: Vec<(u8, bool)>,
+    /// 0: blocked by somebody else; 1: by us; 2: by us, and ended by hand
+    /// since; 3: the same, and the ledger knows.
+    pub blocked: Vec<(u8, u8)>,
     pub deactivated_by_us: Vec<u8>,
     pub adopted_teams: Vec<u8>,
     /// Teams whose roster cannot be read.
@@ -145,7 +147,7 @@ pub fn departures() -> impl Strategy<Value = Departure> {
         vec(0_u8..6, PEOPLE as usize),
     );
     let ledger = (
-        vec((0..GROUPS, any::<bool>()), 0..2),
+        vec((0..GROUPS, 0_u8..4), 0..2),
         vec(0..PEOPLE, 0..2),
         vec(0..GROUPS, 0..2),
         option::weighted(0.1, 0..GROUPS),
@@ -274,13 +276,17 @@ impl Departure {
 
     /// What the ledger says of blocks, deactivations and adoptions.
     fn remember(&self, world: &mut Universe) {
-        for (group, ours) in &self.blocked {
+        for (group, whose) in &self.blocked {
             let group = group_id(*group);
-            if let Some(team) = world.target.teams.get_mut(&TeamId::of(group)) {
+            if let (Some(team), 0 | 1) = (world.target.teams.get_mut(&TeamId::of(group)), whose) {
                 team.block = Block::Blocked;
             }
-            if let (Some(team), true) = (world.owned.teams.get_mut(&group), ours) {
-                team.block = Ours::Yes;
+            if let Some(team) = world.owned.teams.get_mut(&group) {
+                (team.block, team.lifted) = match whose {
+                    0 => (Ours::No, Lifted::No),
+                    1 | 2 => (Ours::Yes, Lifted::No),
+                    _ => (Ours::No, Lifted::Yes),
+                };
             }
         }
         for person in &self.deactivated_by_us {

@@ -3,7 +3,7 @@
 
 use entra_sync::model::ids::{OrganizationId, TeamId, UserId};
 use entra_sync::model::ledger::{
-    LastWritten, Origin, Ours, Owned, OwnedOrganization, OwnedTeam, OwnedUser, Placement,
+    LastWritten, Lifted, Origin, Ours, Owned, OwnedOrganization, OwnedTeam, OwnedUser, Placement,
 };
 use entra_sync::model::target::Target;
 
@@ -53,6 +53,7 @@ impl Seed {
                     models: written,
                     placement,
                     block: Ours::No,
+                    lifted: Lifted::No,
                 };
                 owned.teams.insert(group, team);
             }

@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use entra_sync::model::directory::{Account, Attributes, Principal};
 use entra_sync::model::evidence::Whereabouts;
 use entra_sync::model::ids::{GroupId, PersonId, TeamId, UserId};
-use entra_sync::model::ledger::{Origin, Ours};
+use entra_sync::model::ledger::{Lifted, Origin, Ours};
 use entra_sync::model::policy::{GonePersonPolicy, MembershipPolicy, UnassignedGroupPolicy};
 use entra_sync::model::role::Role;
 use entra_sync::model::target::{Activity, Block, StoredRole, TeamRole};
@@ -347,9 +347,12 @@ proptest! {
                 Removal::Deactivation { member, .. } => prop_assert_eq!(
                     world.target.users[&member.user].activity, Activity::Active
                 ),
-                Removal::BlockTeam { group, .. } => prop_assert_eq!(
-                    world.target.teams[&TeamId::of(*group)].block, Block::Open
-                ),
+                Removal::BlockTeam { group, .. } => {
+                    prop_assert_eq!(world.target.teams[&TeamId::of(*group)].block, Block::Open);
+                    // Somebody who ended a block of ours did not mean once.
+                    let owned = &world.owned.teams[group];
+                    prop_assert_eq!((owned.block, owned.lifted), (Ours::No, Lifted::No));
+                }
                 _ => {}
             }
         }
@@ -361,7 +364,7 @@ proptest! {
 fn the_worlds_show_removals_of_every_kind() {
     let mut runner = TestRunner::deterministic();
     let mut seen: BTreeMap<String, u32> = BTreeMap::new();
-    for _ in 0..2_000 {
+    for _ in 0..6_000 {
         let tree = departures().new_tree(&mut runner).expect("a world");
         let (world, with) = tree.current().build();
         for removal in all(&plan_of(&world, &unguarded(&with))) {

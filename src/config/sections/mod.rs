@@ -16,6 +16,16 @@ use super::layers::Fallbacks;
 use super::reader::{Read, Reader};
 use super::settings::Settings;
 
+/// Keys and sections whose values are checked and then steer nothing yet.
+const WITHOUT_EFFECT: [&str; 6] = [
+    "litellm.redis_url",
+    "litellm.redis_url_file",
+    "notify",
+    "schedule.drift_every",
+    "server",
+    "telemetry.otlp_endpoint",
+];
+
 /// Reads every section.
 pub(super) fn settings(
     reader: &mut Reader<'_>,
@@ -37,6 +47,11 @@ pub(super) fn settings(
     let entra = entra?;
     let mut litellm = litellm?;
     litellm.policy.groups = entra.groups.clone();
+    for (key, origin) in reader.given(&WITHOUT_EFFECT) {
+        reader.warn(format!(
+            "`{key}` ({origin}) has no effect in this version; remove it, or leave it for a later one"
+        ));
+    }
     Ok(Settings {
         entra,
         litellm,

@@ -3,6 +3,7 @@
 mod contradictions;
 mod defaults;
 mod messages;
+mod no_effect;
 mod secrets;
 mod sources;
 mod support;

@@ -117,6 +117,7 @@ async fn a_person_is_resolved_as_the_settings_say() {
         &PersonAttributes {
             subject: "E-1".into(),
             email: Some("p1@contoso.test".into()),
+            also_known_as: Box::default(),
             alias: Some("Z\u{e4}h \"quoted\"".into()),
             account: Account::Disabled,
         }

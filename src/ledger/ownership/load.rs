@@ -12,7 +12,7 @@ use crate::db::QueryContext;
 use crate::ledger::error::{Error, Result};
 use crate::model::ids::{GroupId, PersonId, SourceId, TeamId, UserId};
 use crate::model::ledger::{
-    LastWritten, Origin, Ours, Owned, OwnedOrganization, OwnedTeam, OwnedUser, Placement,
+    LastWritten, Lifted, Origin, Ours, Owned, OwnedOrganization, OwnedTeam, OwnedUser, Placement,
 };
 use crate::model::role::Role;
 
@@ -34,6 +34,8 @@ struct TeamRow {
     awaits_organization: bool,
     #[diesel(sql_type = Bool)]
     blocked_by_us: bool,
+    #[diesel(sql_type = Bool)]
+    block_lifted: bool,
 }
 
 #[derive(QueryableByName)]
@@ -79,7 +81,7 @@ struct MembersRow {
 }
 
 const TEAMS: &str = "SELECT group_id, origin, alias_written, alias, models_written, models, \
-     awaits_organization, blocked_by_us FROM entra_sync.owned_team";
+     awaits_organization, blocked_by_us, block_lifted FROM entra_sync.owned_team";
 
 impl TeamRow {
     fn read(self) -> Result<(GroupId, OwnedTeam)> {
@@ -93,6 +95,10 @@ impl TeamRow {
                 Placement::Settled
             },
             block: ours(self.blocked_by_us),
+            lifted: match self.block_lifted {
+                true => Lifted::Yes,
+                false => Lifted::No,
+            },
         };
         Ok((GroupId::new(self.group_id), team))
     }

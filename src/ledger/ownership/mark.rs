@@ -9,7 +9,7 @@ use uuid::Uuid;
 use crate::db::QueryContext;
 use crate::ledger::error::Result;
 use crate::model::ids::{GroupId, PersonId, SourceId, UserId};
-use crate::model::ledger::{Origin, Ours, OwnedTeam};
+use crate::model::ledger::{Lifted, Origin, Ours, OwnedTeam};
 use crate::model::role::Role;
 
 /// Whether these people's deactivation is ours.
@@ -46,7 +46,7 @@ pub async fn mark_blocked(
     ours: Ours,
 ) -> Result<()> {
     sql_query(
-        "UPDATE entra_sync.owned_team SET blocked_by_us = $3 \
+        "UPDATE entra_sync.owned_team SET blocked_by_us = $3, block_lifted = false \
          WHERE source_id = $1 AND group_id = $2",
     )
     .bind::<Integer, _>(source.get())
@@ -55,6 +55,38 @@ pub async fn mark_blocked(
     .execute(connection)
     .await
     .doing("marking a blocked team")?;
+    Ok(())
+}
+
+/// Blocks of teams that are ours no more, and whether a person ended them.
+///
+/// # Errors
+/// When the database fails.
+pub async fn forget_blocks(
+    connection: &mut AsyncPgConnection,
+    source: SourceId,
+    blocks: &[(GroupId, Lifted)],
+) -> Result<()> {
+    if blocks.is_empty() {
+        return Ok(());
+    }
+    let lifted = |(_, lifted): &(GroupId, Lifted)| *lifted == Lifted::Yes;
+    sql_query(
+        "UPDATE entra_sync.owned_team o SET blocked_by_us = false, block_lifted = b.lifted \
+         FROM unnest($2::uuid[], $3::bool[]) AS b (group_id, lifted) \
+         WHERE o.source_id = $1 AND o.group_id = b.group_id",
+    )
+    .bind::<Integer, _>(source.get())
+    .bind::<Array<SqlUuid>, _>(
+        blocks
+            .iter()
+            .map(|(id, _)| id.as_uuid())
+            .collect::<Vec<_>>(),
+    )
+    .bind::<Array<Bool>, _>(blocks.iter().map(lifted).collect::<Vec<_>>())
+    .execute(connection)
+    .await
+    .doing("forgetting blocks")?;
     Ok(())
 }
 

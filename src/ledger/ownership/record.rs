@@ -56,7 +56,6 @@ pub async fn record_teams(
             origin = excluded.origin, alias_written = excluded.alias_written, \
             alias = excluded.alias, models_written = excluded.models_written, \
             models = excluded.models, awaits_organization = excluded.awaits_organization, \
-            blocked_by_us = excluded.blocked_by_us, \
             run_id = excluded.run_id",
     )
     .bind::<Integer, _>(source.get())
@@ -173,7 +172,9 @@ pub async fn record_users(
             user_id = excluded.user_id, origin = excluded.origin, \
             alias_written = excluded.alias_written, alias = excluded.alias, \
             email_written = excluded.email_written, email = excluded.email, \
-            role = excluded.role, deactivated_by_us = excluded.deactivated_by_us, \
+            role = excluded.role, \
+            deactivated_by_us = CASE WHEN owned_user.user_id = excluded.user_id \
+                THEN owned_user.deactivated_by_us ELSE excluded.deactivated_by_us END, \
             run_id = excluded.run_id",
     )
     .bind::<Integer, _>(source.get())

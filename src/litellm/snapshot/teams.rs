@@ -66,7 +66,7 @@ pub(super) async fn read(
         let Some(id) = interest.teams.get(row.team_id.as_str()) else {
             continue;
         };
-        let mut entries = Vec::new();
+        let (mut entries, mut strangers) = (Vec::new(), 0);
         let read = roster::read(&row.roster, &mut |entry| {
             let user = entry.user_id.as_deref();
             if let Some((user, _)) = user.and_then(|user| users.get_key_value(user)) {
@@ -74,6 +74,8 @@ pub(super) async fn read(
                     user: user.clone(),
                     role: entry.role(),
                 });
+            } else {
+                strangers += 1;
             }
         });
         if let Err(cause) = read {
@@ -96,6 +98,7 @@ pub(super) async fn read(
                 .flatten()
                 .collect(),
             roster: entries,
+            strangers,
             memberships: Vec::new(),
             block: if row.blocked {
                 Block::Blocked

@@ -4,7 +4,7 @@
 //! Invariant: a team that is there is not touched here; nobody whose row is
 //! gone comes back as a name on a roster.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use diesel_async::AsyncPgConnection;
 use serde_json::Value;
@@ -18,7 +18,7 @@ use crate::litellm::members::TakenMember;
 use crate::litellm::members::restore::{TEAMS_OF_USERS, insert_copies};
 use crate::litellm::users;
 use crate::litellm::writing::Writing;
-use crate::model::ids::TeamId;
+use crate::model::ids::{TeamId, UserId};
 
 /// What a team refers to by a foreign key.
 const REFERENCES: [Reference; 3] = [
@@ -93,6 +93,23 @@ impl TakenTeam {
         members.into_values().collect()
     }
 
+    /// The same without these users.
+    #[must_use]
+    pub fn without(mut self, users: &[UserId]) -> Self {
+        let stays = |user: Option<&str>| {
+            user.is_none_or(|user| !users.iter().any(|other| other.as_str() == user))
+        };
+        if !users.is_empty() {
+            let mut roster = self.roster();
+            roster.retain(|entry| stays(text(entry, "user_id")));
+            self.row["members_with_roles"] = Value::Array(roster);
+            self.memberships.retain(|row| stays(text(row, "user_id")));
+            self.keys.retain(|key| stays(key.user()));
+            self.users.retain(|mention| stays(Some(&mention.id)));
+        }
+        self
+    }
+
     /// As a list, whichever of the forms the column had that LiteLLM reads.
     fn roster(&self) -> Vec<Value> {
         match self.row.get("members_with_roles") {
@@ -131,25 +148,19 @@ pub async fn restore(
     let members = taken.members();
     let wanted: Vec<&str> = members.iter().map(|member| member.user.as_str()).collect();
     let present = users::lock(connection, &wanted).await?;
-    let gone: BTreeSet<&str> = wanted
+    let gone: Vec<UserId> = wanted
         .into_iter()
         .filter(|user| !present.iter().any(|there| there == user))
+        .map(UserId::new)
         .collect();
-    let stays = |user: Option<&str>| user.is_none_or(|user| !gone.contains(user));
-
-    let mut row = taken.row.clone();
-    if !gone.is_empty() {
-        let mut roster = taken.roster();
-        roster.retain(|entry| stays(text(entry, "user_id")));
-        row["members_with_roles"] = Value::Array(roster);
-    }
+    let taken = taken.clone().without(&gone);
     let made = copies::insert(
         connection,
         writing.capabilities,
         TEAMS,
         "team_id",
         &REFERENCES,
-        &[&row],
+        &[&taken.row],
     )
     .await?;
     if made.is_empty() {
@@ -164,19 +175,15 @@ pub async fn restore(
         &mentions,
     )
     .await?;
-    let memberships: Vec<&Value> = taken
-        .memberships
-        .iter()
-        .filter(|row| stays(text(row, "user_id")))
-        .collect();
+    let memberships: Vec<&Value> = taken.memberships.iter().collect();
     insert_copies(connection, writing, &memberships).await?;
-    let taken_keys: Vec<&TakenKey> = taken.keys.iter().filter(|key| stays(key.user())).collect();
+    let taken_keys: Vec<&TakenKey> = taken.keys.iter().collect();
     let keys = keys::restore(connection, writing, &taken_keys).await?;
     audit::teams_created(connection, writing, &[team.to_string()]).await?;
     Ok(TeamRestoration::Restored(RestoredTeam {
         members: present,
         keys,
-        without_row: gone.into_iter().map(str::to_owned).collect(),
+        without_row: gone.iter().map(UserId::to_string).collect(),
     }))
 }
 

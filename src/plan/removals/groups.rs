@@ -7,7 +7,7 @@ use super::{Forgotten, Removals, assigned, doubt, managed_row, member, unanswere
 use crate::model::directory::Principal;
 use crate::model::evidence::{Needed, Questions, Whereabouts};
 use crate::model::ids::{GroupId, OrganizationId, PersonId, TeamId, UserId};
-use crate::model::ledger::{Origin, Ours};
+use crate::model::ledger::{Lifted, Origin, Ours, OwnedTeam};
 use crate::model::policy::{DeprovisionSettings, MembershipPolicy, UnassignedGroupPolicy};
 use crate::model::report::{Kind, ObjectError};
 use crate::model::target::{Block, TeamRole, UserRow};
@@ -96,6 +96,31 @@ pub(super) fn read_as_empty(world: World<'_>, desired: &Desired<'_>) -> BTreeSet
                     .is_some_and(|managed| !managed.is_empty())
         })
         .map(|(id, _)| *id)
+        .collect()
+}
+
+/// Blocks of ours that somebody has ended, so that the next one is theirs: as
+/// long as the group is not assigned their word stands, then it is over.
+pub(super) fn ended_blocks(world: World<'_>) -> Vec<(GroupId, Lifted)> {
+    let ended = |group: &GroupId, owned: &OwnedTeam| {
+        let team = TeamId::of(*group);
+        if world.target.broken_teams.contains_key(&team) {
+            return None;
+        }
+        let row = world.target.teams.get(&team);
+        // A team that is gone took its block along.
+        let is_over = row.is_none() || world.directory.groups.contains_key(group);
+        let is_open = row.is_none_or(|row| row.block == Block::Open);
+        let was_ours = owned.block == Ours::Yes && is_open;
+        let was_lifted = owned.lifted == Lifted::Yes && is_over;
+        (was_ours || was_lifted).then_some(match is_over {
+            true => Lifted::No,
+            false => Lifted::Yes,
+        })
+    };
+    let teams = world.owned.teams.iter();
+    teams
+        .filter_map(|(group, owned)| Some((*group, ended(group, owned)?)))
         .collect()
 }
 
@@ -317,7 +342,9 @@ fn no_longer_assigned(
     let Some(row) = world.target.teams.get(&TeamId::of(group)) else {
         return;
     };
-    let members = world.owned.team_members.get(&group).map_or(0, Vec::len) as u64;
+    let managed = world.owned.team_members.get(&group).map_or(0, Vec::len);
+    // People whom somebody added by hand lose a team that goes as well.
+    let members = managed.max(row.roster.len()) as u64 + row.strangers;
     let policy = match (removals.deprovision.unassigned_group, owned.origin) {
         // An adopted team was somebody's before it was ours.
         (UnassignedGroupPolicy::Block | UnassignedGroupPolicy::Delete, Origin::Adopted) => {
@@ -351,7 +378,8 @@ fn no_longer_assigned(
         }
         UnassignedGroupPolicy::Block => {
             // Somebody else's block serves as well, and is theirs to end.
-            if owned.block == Ours::No && row.block == Block::Open {
+            let is_free = owned.block == Ours::No && owned.lifted == Lifted::No;
+            if is_free && row.block == Block::Open {
                 candidates.push(Removal::BlockTeam { group, members });
             }
         }

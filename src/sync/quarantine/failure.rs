@@ -20,7 +20,7 @@ pub(super) fn ended(
 ) -> Option<Ended> {
     let (stage, failure) = match error {
         None => (Stage::Done, None),
-        Some(Error::Stopped) => return None,
+        Some(Error::Stopped | Error::StoppedUndoing { .. }) => return None,
         Some(error) => {
             let failure = error.trouble().map(|trouble| Failure {
                 trouble,
@@ -52,7 +52,8 @@ impl Error {
                 | ledger::Error::LeaseBusy { .. }
                 | ledger::Error::LeaseLost { .. },
             )
-            | Self::Stopped => return None,
+            | Self::Stopped
+            | Self::StoppedUndoing { .. } => return None,
             Self::Database(error)
             | Self::Ledger(ledger::Error::Database(error))
             | Self::Litellm(litellm::Error::Database(error)) => database_trouble(error),

@@ -132,7 +132,7 @@ impl<'a> Writer<'a> {
         progress: &Progress,
         stop: &CancellationToken,
     ) -> (Tally, Result<()>) {
-        progress.expect(plan.counts().total());
+        progress.enter_writing(plan.counts().total());
         let mut tally = Tally::default();
         let ended = in_order(self.desk(progress, stop), plan, &mut tally).await;
         (tally, ended)
@@ -145,7 +145,7 @@ impl<'a> Writer<'a> {
         progress: &Progress,
         stop: &CancellationToken,
     ) -> (Tally, Result<()>) {
-        progress.expect(undo.returns.len() as u64);
+        progress.enter_writing(undo.returns.len() as u64);
         let mut tally = Tally::default();
         let ended = undo::write(self.desk(progress, stop), undo, &mut tally).await;
         (tally, ended)

@@ -16,6 +16,7 @@ use crate::model::ids::RunId;
 use crate::model::policy::Policy;
 use crate::sync::error::{Error, Result};
 use crate::sync::progress::Progress;
+use crate::sync::{TRANSACTION_GRACE, overdue};
 
 /// How often one transaction is tried when a lock or the connection fails it.
 const ATTEMPTS: u32 = 5;
@@ -104,7 +105,14 @@ impl Desk<'_> {
             if self.stop.is_cancelled() {
                 return Err(Error::Stopped);
             }
-            match self.once(items).await {
+            let ended = tokio::select! {
+                ended = self.once(items) => ended,
+                () = overdue(self.stop, TRANSACTION_GRACE) => {
+                    tracing::warn!("the transaction in flight takes too long and is rolled back");
+                    Err(Error::Stopped)
+                }
+            };
+            match ended {
                 // A writer that does not take LiteLLM's locks may have been
                 // faster: a second look sees its row, if that is all.
                 Err(error)

@@ -4,13 +4,14 @@
 //! Invariant: a program sees only the environment that a test gives it, never
 //! outlives the test, and is ended by its own process id.
 
+use std::path::Path;
 use std::process::Stdio;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use entra_sync::config::Environment;
 use serde_json::Value;
-use tokio::io::{AsyncBufReadExt, AsyncRead, BufReader};
+use tokio::io::{AsyncRead, AsyncReadExt};
 use tokio::process::{Child, Command};
 
 use super::wait::wait_for;
@@ -84,15 +85,36 @@ pub async fn entra_sync(environment: &Environment, arguments: &[&str]) -> Ended 
 /// A program that runs.
 pub struct Running {
     child: Child,
-    stdout: Arc<Mutex<String>>,
-    stderr: Arc<Mutex<String>>,
+    stdout: Arc<Mutex<Vec<u8>>>,
+    stderr: Arc<Mutex<Vec<u8>>>,
     readers: Vec<tokio::task::JoinHandle<()>>,
 }
 
 impl Running {
     pub fn start(environment: &Environment, arguments: &[&str]) -> Self {
-        let mut child = Command::new(env!("CARGO_BIN_EXE_entra-sync"))
-            .args(arguments)
+        let mut command = Command::new(env!("CARGO_BIN_EXE_entra-sync"));
+        command.args(arguments);
+        Self::command(environment, command)
+    }
+
+    /// The same with standard error, and only that, on a terminal of its own, a
+    /// hundred columns wide. What it shows arrives as standard output here; its
+    /// own standard output goes into the file.
+    pub fn on_a_terminal(environment: &Environment, argument: &str, stdout: &Path) -> Self {
+        let program = env!("CARGO_BIN_EXE_entra-sync");
+        let stdout = stdout.display();
+        let line = format!("stty cols 100 rows 24; exec '{program}' {argument} >'{stdout}'");
+        // util-linux's, on every Debian. It gives a command a terminal.
+        let mut command = Command::new("script");
+        command.args(["--quiet", "--return", "--command", &line, "/dev/null"]);
+        let mut environment = environment.clone();
+        environment.insert("PATH".to_owned(), "/usr/bin:/bin".to_owned());
+        environment.insert("TERM".to_owned(), "xterm".to_owned());
+        Self::command(&environment, command)
+    }
+
+    fn command(environment: &Environment, mut command: Command) -> Self {
+        let mut child = command
             .env_clear()
             .envs(environment)
             .stdin(Stdio::null())
@@ -116,7 +138,15 @@ impl Running {
 
     /// What it has said on standard error so far.
     pub fn stderr(&self) -> String {
-        self.stderr.lock().expect("no poison").clone()
+        text(&self.stderr)
+    }
+
+    /// Waits until standard output holds this.
+    pub async fn tells(&self, words: &str) {
+        wait_for(&format!("{words:?} on standard output"), || async {
+            text(&self.stdout).contains(words).then_some(())
+        })
+        .await;
     }
 
     /// Waits until standard error holds this so many times.
@@ -127,9 +157,29 @@ impl Running {
         .await;
     }
 
+    /// Its process id.
+    pub fn id(&self) -> u32 {
+        self.child.id().expect("it runs")
+    }
+
+    /// Whether it has taken charge of all these signals, by their numbers; the
+    /// kernel's own mask says so.
+    pub fn catches(&self, signals: &[u32]) -> bool {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.id()));
+        let caught = status.expect("it runs");
+        let caught = caught
+            .lines()
+            .find_map(|line| line.strip_prefix("SigCgt:"))
+            .and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok())
+            .expect("a mask");
+        signals
+            .iter()
+            .all(|number| caught & (1 << (number - 1)) != 0)
+    }
+
     /// Sends a signal, by the program's own process id.
     pub async fn signal(&self, name: &str) {
-        let id = self.child.id().expect("it runs").to_string();
+        let id = self.id().to_string();
         let sent = Command::new("kill")
             .args(["-s", name, &id])
             .status()
@@ -147,7 +197,6 @@ impl Running {
         for reader in self.readers {
             reader.await.expect("the pipe is read to its end");
         }
-        let text = |collected: &Mutex<String>| collected.lock().expect("no poison").clone();
         Ended {
             // A signal that nobody handled gives no code.
             code: status.expect("a status").code().unwrap_or(-1),
@@ -157,16 +206,20 @@ impl Running {
     }
 }
 
+fn text(collected: &Mutex<Vec<u8>>) -> String {
+    String::from_utf8_lossy(&collected.lock().expect("no poison")).into_owned()
+}
+
+/// Every byte as it was written.
 fn collect(
-    pipe: impl AsyncRead + Unpin + Send + 'static,
-    into: Arc<Mutex<String>>,
+    mut pipe: impl AsyncRead + Unpin + Send + 'static,
+    into: Arc<Mutex<Vec<u8>>>,
 ) -> tokio::task::JoinHandle<()> {
     tokio::spawn(async move {
-        let mut lines = BufReader::new(pipe).lines();
-        while let Ok(Some(line)) = lines.next_line().await {
+        let mut part = [0; 4096];
+        while let Ok(read @ 1..) = pipe.read(&mut part).await {
             let mut collected = into.lock().expect("no poison");
-            collected.push_str(&line);
-            collected.push('\n');
+            collected.extend_from_slice(&part[..read]);
         }
     })
 }

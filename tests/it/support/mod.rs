@@ -8,6 +8,7 @@ pub mod doorman;
 pub mod export;
 pub mod hands;
 pub mod look;
+pub mod nook;
 pub mod pooler;
 pub mod psql;
 pub mod seed;

@@ -3,8 +3,9 @@
 
 use entra_sync::model::report::Status;
 use serde_json::json;
+use tokio_util::sync::CancellationToken;
 
-use super::{Before, assert_nothing_left, in_use, leaves, try_undo, undo, world};
+use super::{Before, assert_nothing_left, in_use, leaves, try_undo, undo, undo_until, world};
 use crate::daemon_signals::assert_whole;
 use crate::support::binary::Running;
 use crate::support::database::connect;
@@ -177,6 +178,22 @@ async fn kills_at_any_moment_tear_nothing_and_undoing_again_does_the_rest() {
     undo(&world, taken.run_id).await;
     before.is_back(&world).await;
     assert_nothing_left(&world, taken.run_id).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_ends_it_is_told_how_to_go_on() {
+    let world = world_that_deletes().await;
+    let (before, taken) = taken_of_every_kind(&world).await;
+    let stop = CancellationToken::new();
+    stop.cancel();
+    let (undone, error) = undo_until(&world, taken.run_id, &stop).await;
+    assert_eq!(undone.report.status, Status::Failed);
+    let message = error.expect("an error").to_string();
+    let command = format!("`entra-sync undo {}`", taken.run_id);
+    assert!(message.contains(&command), "{message}");
+    assert_eq!(marks(&world).await, 0);
+    undo(&world, taken.run_id).await;
+    before.is_back(&world).await;
 }
 
 /// How many copies have been given back.

@@ -210,6 +210,40 @@ async fn nobody_gets_what_was_anothers() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_row_that_stands_for_two_people_is_given_nothing() {
+    let world = world().await;
+    world.settle().await;
+    leaves(&world, "bob", &["science"]);
+    world.entra.tenant(|tenant| {
+        tenant.user("bob").disabled();
+    });
+    let taken = world.settle().await;
+    let (bob, cem) = (person("bob"), person("cem"));
+    world
+        .sql(&format!(
+            "UPDATE \"LiteLLM_UserTable\" SET sso_user_id = NULL WHERE user_id = '{bob}'"
+        ))
+        .await;
+    world
+        .ledger_sql(&format!(
+            "UPDATE entra_sync.owned_user SET user_id = '{bob}' WHERE person_id = '{cem}'"
+        ))
+        .await;
+
+    let report = undo(&world, taken.run_id).await;
+
+    assert_eq!(report.status, Status::Unchanged);
+    let id = format!("{}/{bob}", group("science"));
+    let mut expected = [
+        (id.as_str(), "row_taken"),
+        (id.as_str(), "row_taken"),
+        (bob.as_str(), "row_taken"),
+    ];
+    expected.sort_unstable();
+    assert_eq!(skipped(&report), expected);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn what_somebody_else_switched_off_since_stays_off() {
     let world = world()
         .await

@@ -99,13 +99,21 @@ async fn in_use(world: &World) {
 }
 
 async fn try_undo(world: &World, run: RunId) -> (Undone, Option<Error>) {
+    undo_until(world, run, &CancellationToken::new()).await
+}
+
+/// The same, ended on request.
+async fn undo_until(
+    world: &World,
+    run: RunId,
+    stop: &CancellationToken,
+) -> (Undone, Option<Error>) {
     let request = UndoRequest {
         of: run,
         who: "carla".to_owned(),
     };
-    let stop = CancellationToken::new();
     let source = world.source();
-    source.undo(&request, &Progress::unobserved(), &stop).await
+    source.undo(&request, &Progress::unobserved(), stop).await
 }
 
 /// Undoes a run, which must not give trouble.

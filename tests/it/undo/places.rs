@@ -148,3 +148,32 @@ async fn nobody_without_a_row_comes_back_on_a_roster() {
     let keys = world.database.rows("LiteLLM_VerificationToken").await;
     assert!(keys.iter().all(|key| key["user_id"] != json!(bob)));
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nobody_gets_into_a_team_in_anothers_stead() {
+    let world = world("delete").await;
+    world.settle().await;
+    in_use(&world).await;
+    unassign(&world, "science");
+    let taken = world.settle().await;
+    // Bob's row is bound to Cem by now.
+    let (science, bob, cem) = (group("science"), person("bob"), person("cem"));
+    world
+        .sql(&format!(
+            "UPDATE \"LiteLLM_UserTable\" SET sso_user_id = NULL WHERE user_id = '{cem}'; \
+             UPDATE \"LiteLLM_UserTable\" SET sso_user_id = '{cem}' WHERE user_id = '{bob}'"
+        ))
+        .await;
+
+    let report = undo(&world, taken.run_id).await;
+
+    let barred = format!("{science}/{bob}");
+    assert_eq!(
+        skipped(&report),
+        [(barred.as_str(), "row_taken"), ("science-bob", "row_taken")]
+    );
+    let mut left = people(["ada", "cem", "dan"]);
+    left.push("guest".to_owned());
+    assert_eq!(world.members("science").await, left);
+    assert!(!world.managed("science").await.contains(&bob));
+}

@@ -80,6 +80,7 @@ async fn make_again(
 ) -> Result<()> {
     let (source, team) = (desk.lease.source, TeamId::of(group));
     let copy: TakenTeam = taken::read("taken.copy", &kept.copy)?;
+    let copy = copy.without(&task.back.barred);
     let owned: ForgottenTeam = taken::read("taken.owned", &kept.owned)?;
     let restoration = teams::restore(transaction, desk.writing, &team, &copy).await?;
     let back = match restoration {
@@ -105,7 +106,10 @@ async fn make_again(
     let managed: Vec<Membership> = owned
         .members
         .iter()
-        .filter(|member| back.iter().any(|user| user == member.user.as_str()))
+        .filter(|member| {
+            back.iter().any(|user| user == member.user.as_str())
+                && !task.back.barred.contains(&member.user)
+        })
         .map(|member| (group, member.person, member.origin))
         .collect();
     Ok(ownership::record_team_members(transaction, source, &managed).await?)

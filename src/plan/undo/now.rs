@@ -1,0 +1,71 @@
+//! What is there now, and whose it is.
+//!
+//! Invariant: a row that has become somebody else's since is not touched for
+//! whom it was taken from.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::{NotGiven, Present};
+use crate::model::ids::{PersonId, TeamId, UserId};
+use crate::model::ledger::Owned;
+use crate::model::target::{Target, UserRow};
+use crate::plan::change::Member;
+
+/// LiteLLM's rows and the ledger's, made ready to be asked.
+pub(super) struct Now<'a> {
+    pub(super) target: &'a Target,
+    pub(super) owned: &'a Owned,
+    /// Rows that the ledger knows as more than one person's.
+    shared: BTreeSet<&'a UserId>,
+}
+
+impl<'a> Now<'a> {
+    pub(super) fn of(present: Present<'a>) -> Self {
+        let mut people: BTreeMap<&UserId, usize> = BTreeMap::new();
+        for known in present.owned.people.values() {
+            *people.entry(&known.user).or_default() += 1;
+        }
+        Self {
+            target: present.target,
+            owned: present.owned,
+            shared: people
+                .into_iter()
+                .filter(|(_, people)| *people > 1)
+                .map(|(user, _)| user)
+                .collect(),
+        }
+    }
+
+    /// Whether all copies of a membership are there.
+    pub(super) fn is_member(&self, team: &TeamId, user: &UserId) -> bool {
+        let Some(row) = self.target.teams.get(team) else {
+            return false;
+        };
+        let names_it = |row: &UserRow| row.teams.binary_search(team).is_ok();
+        row.roster.iter().any(|entry| entry.user == *user)
+            && row.memberships.binary_search(user).is_ok()
+            && self.target.users.get(user).is_some_and(names_it)
+    }
+
+    /// The row that stands for a person, if it still does.
+    pub(super) fn row_of(&self, member: &Member) -> Result<&'a UserRow, NotGiven> {
+        let row = self
+            .target
+            .users
+            .get(&member.user)
+            .ok_or(NotGiven::UserGone)?;
+        let people = &self.owned.people;
+        let bound = row.sso_user_id.as_ref();
+        let bound: Option<PersonId> = bound.and_then(|bound| bound.as_str().parse().ok());
+        let is_theirs = bound == Some(member.person);
+        let has_another_row = people
+            .get(&member.person)
+            .is_some_and(|owned| owned.user != member.user);
+        let is_anothers = bound.is_some_and(|bound| people.contains_key(&bound))
+            || self.shared.contains(&member.user);
+        match has_another_row || (is_anothers && !is_theirs) {
+            true => Err(NotGiven::RowTaken),
+            false => Ok(row),
+        }
+    }
+}

@@ -50,7 +50,7 @@ async fn text_says_what_comes_back_what_does_not_and_what_happens_next() {
     );
     assert_eq!(
         *changed,
-        "changed  1 organization memberships added, 1 team memberships added"
+        "changed  1 organization membership added, 1 team membership added"
     );
     assert!(protected.contains("entra-sync approve "), "{protected}");
     let digest = protected

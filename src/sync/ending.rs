@@ -88,6 +88,11 @@ impl Source {
                 "the history was not pruned by history.keep; the next pass tries again"
             );
         }
+        self.give_back(lease).await;
+    }
+
+    /// Lets whoever comes next begin at once.
+    pub(super) async fn give_back(&self, lease: Lease) {
         if let Err(error) = lease::release(&self.database, lease).await {
             tracing::warn!(error.message = %error, "the lease was not given back; it runs out");
         }

@@ -19,7 +19,7 @@ mod write;
 use std::pin::Pin;
 use std::sync::Arc;
 
-use chrono::Utc;
+use chrono::{DateTime, Utc};
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
@@ -151,17 +151,9 @@ impl Source {
         let source = self.source().await?;
         let life = self.settings.schedule.lease;
         let lease = lease::acquire(&self.database, source, &self.holder, life).await?;
-        let mut begun = self.database.begin(Limits::WRITE).await?;
-        runs::start(
-            &mut begun,
-            lease,
-            run,
-            request.trigger,
-            request.mode,
-            report.started_at,
-        )
-        .await?;
-        begun.commit().await?;
+        let started = report.started_at;
+        self.note_start(lease, run, request.trigger, request.mode, started)
+            .await?;
 
         let halt = stop.child_token();
         // On the heap: a pass's future is too large for the stack of a thread.
@@ -170,6 +162,29 @@ impl Source {
         let ended = self.while_held(lease, &halt, work).await;
         self.close(lease, run, &ended, report).await;
         ended
+    }
+
+    /// Writes the run's row. Without one there is no pass, and the next need not
+    /// wait out a lease that nobody uses.
+    async fn note_start(
+        &self,
+        lease: Lease,
+        run: RunId,
+        trigger: Trigger,
+        mode: Mode,
+        started: DateTime<Utc>,
+    ) -> Result<()> {
+        let noting = async {
+            let mut begun = self.database.begin(Limits::WRITE).await?;
+            runs::start(&mut begun, lease, run, trigger, mode, started).await?;
+            begun.commit().await?;
+            Ok(())
+        };
+        let noted = noting.await;
+        if noted.is_err() {
+            self.give_back(lease).await;
+        }
+        noted
     }
 
     /// The straight line: read, decide, write.

@@ -19,7 +19,7 @@ use crate::db::Limits;
 use crate::ledger::lease::{self, Lease};
 use crate::ledger::ownership::{self, ForgottenTeam};
 use crate::ledger::taken::{self, Kept};
-use crate::ledger::{self, held, runs};
+use crate::ledger::{self, held};
 use crate::litellm::keys::{self, TakenKey};
 use crate::litellm::members::TakenMember;
 use crate::litellm::teams::TakenTeam;
@@ -122,11 +122,9 @@ impl Source {
         let source = self.source().await?;
         let life = self.settings.schedule.lease;
         let lease = lease::acquire(&self.database, source, &self.holder, life).await?;
-        let mut begun = self.database.begin(Limits::WRITE).await?;
         let (trigger, mode) = (undone.report.trigger, undone.report.mode);
         let started = undone.report.started_at;
-        runs::start(&mut begun, lease, run, trigger, mode, started).await?;
-        begun.commit().await?;
+        self.note_start(lease, run, trigger, mode, started).await?;
 
         let halt = stop.child_token();
         let work = self.work_undo(

@@ -3,6 +3,7 @@
 use entra_sync::simulator::{AccountEnabled, Tenant};
 use serde_json::json;
 
+use crate::support::database::connect;
 use crate::support::look::{group, people, person};
 use crate::support::{World, seed};
 
@@ -141,6 +142,41 @@ async fn a_deleted_team_leaves_tombstones_and_comes_back_empty_handed() {
     assign(&world, "sales");
     world.settle().await;
     assert_eq!(world.members("sales").await, people(["bob", "cem"]));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_organization_of_a_deleted_team_stays_without_its_managed_members() {
+    let world = world("UNASSIGNED_GROUP", "delete")
+        .await
+        .with("ENTRA_GROUPS_ALSO_CREATE_ORGS", "true");
+    world.settle().await;
+    seed::user("guest").insert(&world.database).await;
+    seed::organization_membership("guest", &group("sales"))
+        .insert(&world.database)
+        .await;
+    unassign(&world, "sales");
+    // The memberships cannot go, but the team can: they must not be forgotten.
+    let superuser = connect(&world.database.url_as("postgres")).await;
+    superuser
+        .batch_execute(
+            "CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS $$
+             BEGIN RAISE EXCEPTION 'refused by the test'; END $$;
+             CREATE TRIGGER refuse BEFORE DELETE ON \"LiteLLM_OrganizationMembership\"
+                 FOR EACH ROW EXECUTE FUNCTION refuse()",
+        )
+        .await
+        .expect("a trigger");
+    let report = world.pass().await;
+    assert_eq!(report.changes.teams.deleted, 1);
+    assert_eq!(report.changes.organization_memberships.removed, 0);
+    superuser
+        .batch_execute("DROP FUNCTION refuse() CASCADE")
+        .await
+        .expect("the trigger goes with its function");
+    let report = world.settle().await;
+    assert_eq!(report.changes.organization_memberships.removed, 2);
+    assert_eq!(world.organization_members("sales").await, ["guest"]);
+    assert_eq!(world.count("LiteLLM_OrganizationTable").await, 2);
 }
 
 #[tokio::test(flavor = "multi_thread")]

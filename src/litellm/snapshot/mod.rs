@@ -60,7 +60,11 @@ impl Interest {
         }
         let known = owned.people.values().map(|user| user.user.to_string());
         interest.subjects.extend(known);
-        let groups = || directory.groups.keys().chain(owned.teams.keys());
+        let groups = || {
+            // An organization outlives the team of its group.
+            let ours = owned.teams.keys().chain(owned.organization_members.keys());
+            directory.groups.keys().chain(ours)
+        };
         interest
             .teams
             .extend(groups().map(|group| TeamId::of(*group)));

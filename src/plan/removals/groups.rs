@@ -1,7 +1,7 @@
 //! Memberships of groups that people left, and groups that are no longer
 //! assigned.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::{Forgotten, Removals, assigned, doubt, managed_row, member, unanswered};
 use crate::model::directory::Principal;
@@ -67,19 +67,25 @@ fn leavers<'a>(
     people.into_iter()
 }
 
-/// Groups of ours that the assignment list does not name. Filters freeze what
-/// they exclude, and a pass that looks at some objects only says nothing about
-/// the others.
-fn unassigned(world: World<'_>) -> impl Iterator<Item = GroupId> + '_ {
+/// Groups of ours that the assignment list does not name, with those of whose
+/// organization we still own memberships after the team has gone. Filters freeze
+/// what they exclude, and a pass that looks at some objects only says nothing
+/// about the others.
+fn unassigned(world: World<'_>) -> impl Iterator<Item = GroupId> {
+    if !world.scope.is_everything() {
+        return BTreeSet::new().into_iter();
+    }
     let assigned = assigned(world);
-    let everything = world.scope.is_everything();
-    world
-        .owned
-        .teams
-        .keys()
+    let organizations = world.owned.organization_members.iter();
+    let groups: BTreeSet<GroupId> = organizations
+        .filter(|(_, people)| !people.is_empty())
+        .map(|(group, _)| group)
+        .chain(world.owned.teams.keys())
         .copied()
-        .filter(move |group| everything && !assigned.contains(group))
-        .filter(move |group| world.policy.groups.admits(*group))
+        .filter(|group| !assigned.contains(group))
+        .filter(|group| world.policy.groups.admits(*group))
+        .collect();
+    groups.into_iter()
 }
 
 /// Groups with managed members that this reading shows empty.
@@ -223,47 +229,57 @@ fn membership(
     candidates: &mut Vec<Removal>,
     forgotten: &mut Forgotten,
 ) {
-    let is_managed = |lists: &std::collections::BTreeMap<GroupId, Vec<PersonId>>| {
-        lists
-            .get(&group)
-            .is_some_and(|people| people.binary_search(&person).is_ok())
-    };
-    let in_team = is_managed(&world.owned.team_members);
-    let in_organization = is_managed(&world.owned.organization_members);
-    let Some((user, row)) = managed_row(world, person) else {
-        // LiteLLM's row is gone, and the memberships with it.
-        if in_team {
-            forgotten.team_members.push((group, person));
-        }
-        if in_organization {
-            forgotten.organization_members.push((group, person));
-        }
-        return;
-    };
+    let in_team = is_managed(&world.owned.team_members, group, person);
     if in_team {
-        match standing(world, group, user, row) {
-            Standing::Member => candidates.push(Removal::TeamMember {
+        match managed_row(world, person)
+            .map(|(user, row)| (user, standing(world, group, user, row)))
+        {
+            Some((user, Standing::Member)) => candidates.push(Removal::TeamMember {
                 group,
                 member: member(person, user),
                 why,
             }),
-            // Ended by hand, or made an administrator by hand: not ours now.
-            Standing::Absent | Standing::Admin => forgotten.team_members.push((group, person)),
-            Standing::Unread => {}
+            // Ended by hand, made an administrator by hand, or gone with
+            // LiteLLM's row: not ours now.
+            Some((_, Standing::Absent | Standing::Admin)) | None => {
+                forgotten.team_members.push((group, person));
+            }
+            Some((_, Standing::Unread)) => {}
         }
     }
-    if in_organization {
-        let organization = world.target.organizations.get(&OrganizationId::of(group));
-        if organization.is_some_and(|row| row.members.binary_search(user).is_ok()) {
+    organization_membership(world, group, person, why, candidates, forgotten);
+}
+
+/// The same of the group's organization alone.
+fn organization_membership(
+    world: World<'_>,
+    group: GroupId,
+    person: PersonId,
+    why: Why,
+    candidates: &mut Vec<Removal>,
+    forgotten: &mut Forgotten,
+) {
+    if !is_managed(&world.owned.organization_members, group, person) {
+        return;
+    }
+    let organization = world.target.organizations.get(&OrganizationId::of(group));
+    match (managed_row(world, person), organization) {
+        (Some((user, _)), Some(row)) if row.members.binary_search(user).is_ok() => {
             candidates.push(Removal::OrganizationMember {
                 group,
                 member: member(person, user),
                 why,
             });
-        } else {
-            forgotten.organization_members.push((group, person));
         }
+        _ => forgotten.organization_members.push((group, person)),
     }
+}
+
+type Managed = BTreeMap<GroupId, Vec<PersonId>>;
+
+fn is_managed(lists: &Managed, group: GroupId, person: PersonId) -> bool {
+    let people = lists.get(&group);
+    people.is_some_and(|people| people.binary_search(&person).is_ok())
 }
 
 enum Standing {
@@ -311,10 +327,19 @@ fn no_longer_assigned(
     candidates: &mut Vec<Removal>,
     forgotten: &mut Forgotten,
 ) {
-    let Some(owned) = world.owned.teams.get(&group) else {
+    let team = TeamId::of(group);
+    if world.target.broken_teams.contains_key(&team) {
         return;
-    };
-    let Some(row) = world.target.teams.get(&TeamId::of(group)) else {
+    }
+    let (Some(owned), Some(row)) = (world.owned.teams.get(&group), world.target.teams.get(&team))
+    else {
+        // Of a team that has gone, no membership outlives the assignment.
+        if !matches!(
+            removals.deprovision.unassigned_group,
+            UnassignedGroupPolicy::Keep | UnassignedGroupPolicy::Block
+        ) {
+            memberships(world, removals, group, candidates, forgotten);
+        }
         return;
     };
     let members = world.owned.team_members.get(&group).map_or(0, Vec::len) as u64;
@@ -327,27 +352,8 @@ fn no_longer_assigned(
     };
     match policy {
         UnassignedGroupPolicy::Keep => {}
-        // Who says that members stay means these as well.
-        UnassignedGroupPolicy::Detach
-            if removals.deprovision.membership == MembershipPolicy::Keep => {}
         UnassignedGroupPolicy::Detach => {
-            let lists = [&world.owned.team_members, &world.owned.organization_members];
-            let people: BTreeSet<PersonId> = lists
-                .into_iter()
-                .filter_map(|list| list.get(&group))
-                .flatten()
-                .copied()
-                .collect();
-            for person in people {
-                membership(
-                    world,
-                    group,
-                    person,
-                    Why::GroupUnassigned,
-                    candidates,
-                    forgotten,
-                );
-            }
+            memberships(world, removals, group, candidates, forgotten);
         }
         UnassignedGroupPolicy::Block => {
             // Somebody else's block serves as well, and is theirs to end.
@@ -355,6 +361,41 @@ fn no_longer_assigned(
                 candidates.push(Removal::BlockTeam { group, members });
             }
         }
-        UnassignedGroupPolicy::Delete => candidates.push(Removal::DeleteTeam { group, members }),
+        UnassignedGroupPolicy::Delete => {
+            // The organization stays without its members: those of the team go
+            // with the team.
+            if removals.deprovision.membership == MembershipPolicy::Remove {
+                let people = world.owned.organization_members.get(&group);
+                for person in people.into_iter().flatten() {
+                    let why = Why::GroupUnassigned;
+                    organization_membership(world, group, *person, why, candidates, forgotten);
+                }
+            }
+            candidates.push(Removal::DeleteTeam { group, members });
+        }
+    }
+}
+
+/// Ends all managed memberships of a group, unless members stay by policy.
+fn memberships(
+    world: World<'_>,
+    removals: Removals<'_>,
+    group: GroupId,
+    candidates: &mut Vec<Removal>,
+    forgotten: &mut Forgotten,
+) {
+    if removals.deprovision.membership == MembershipPolicy::Keep {
+        return;
+    }
+    let lists = [&world.owned.team_members, &world.owned.organization_members];
+    let people: BTreeSet<PersonId> = lists
+        .into_iter()
+        .filter_map(|list| list.get(&group))
+        .flatten()
+        .copied()
+        .collect();
+    for person in people {
+        let why = Why::GroupUnassigned;
+        membership(world, group, person, why, candidates, forgotten);
     }
 }

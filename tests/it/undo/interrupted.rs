@@ -51,7 +51,7 @@ async fn taken_of_every_kind(world: &World) -> (Before, entra_sync::sync::Report
             changes.organization_memberships.removed,
             changes.keys.deleted,
         ),
-        (1, 1, 1, 1, 1)
+        (1, 1, 1, 1 + 4, 1)
     );
     (before, report)
 }

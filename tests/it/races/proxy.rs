@@ -159,8 +159,8 @@ impl Proxy {
         self.book.keys.insert(token);
     }
 
-    /// A flush of what was spent: a few users, a team and a key, in one
-    /// transaction, each in ascending order.
+    /// A flush of what was spent: a few users in one transaction, in ascending
+    /// order, then a team, then a key.
     pub async fn flush(&mut self) {
         let users = self
             .texts(
@@ -184,6 +184,7 @@ impl Proxy {
                 .await;
             *self.book.user_spend.entry(user.clone()).or_default() += done;
         }
+        self.run("COMMIT").await;
         for team in &team {
             self.book.team_spend += self
                 .changes(&format!(
@@ -198,7 +199,6 @@ impl Proxy {
                 ))
                 .await;
         }
-        self.run("COMMIT").await;
     }
 
     /// A flush of a member's spend: under the team's lock, and only of who is

@@ -177,6 +177,22 @@ impl Running {
             .all(|number| caught & (1 << (number - 1)) != 0)
     }
 
+    /// Waits until it has ended by itself, and leaves the rest to [`Self::ended`].
+    pub async fn over(&self) {
+        let id = self.child.id().expect("nobody has waited for it");
+        let status = format!("/proc/{id}/stat");
+        wait_for("the program to end", || async {
+            let line = std::fs::read_to_string(&status).unwrap_or_default();
+            // Ended, and not yet waited for.
+            line.rsplit(')')
+                .next()?
+                .trim()
+                .starts_with('Z')
+                .then_some(())
+        })
+        .await;
+    }
+
     /// Sends a signal, by the program's own process id.
     pub async fn signal(&self, name: &str) {
         let id = self.id().to_string();

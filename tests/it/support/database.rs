@@ -24,9 +24,19 @@ static SWEEP: Once = Once::new();
 
 /// A LiteLLM database that is dropped with this value.
 pub struct TestDatabase {
+    cluster: String,
     name: String,
     admin: Client,
     exported: bool,
+    end: End,
+}
+
+/// What becomes of a database after its test.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum End {
+    Dropped,
+    /// Its server goes, and it with it.
+    Left,
 }
 
 impl TestDatabase {
@@ -49,12 +59,31 @@ impl TestDatabase {
             }
         })
         .await;
-        let admin = connect(&url_of("litellm", &name)).await;
+        let admin = connect(&url_of(&cluster_url(), "litellm", &name)).await;
         Self {
+            cluster: cluster_url(),
             name,
             admin,
             exported: true,
+            end: End::Dropped,
         }
+    }
+
+    /// A database that is there already, in a server that belongs to the test.
+    /// What is connected does not outlive a restart of that server.
+    pub async fn of_another_server(cluster: &str, name: &str) -> Self {
+        Self {
+            cluster: cluster.to_owned(),
+            name: name.to_owned(),
+            admin: connect(&url_of(cluster, "litellm", name)).await,
+            exported: false,
+            end: End::Left,
+        }
+    }
+
+    /// Connects anew as the owner of LiteLLM's tables.
+    pub async fn reconnect(&mut self) {
+        self.admin = connect(&self.url_as("litellm")).await;
     }
 
     /// Keeps the rows of this test from LiteLLM's models: for a test that leaves
@@ -77,7 +106,7 @@ impl TestDatabase {
 
     /// The URL of this database for another role.
     pub fn url_as(&self, role: &str) -> String {
-        url_of(role, &self.name)
+        url_of(&self.cluster, role, &self.name)
     }
 
     /// A connection as the daemon's role.
@@ -95,6 +124,9 @@ impl TestDatabase {
 
 impl Drop for TestDatabase {
     fn drop(&mut self) {
+        if self.end == End::Left {
+            return;
+        }
         let name = self.name.clone();
         let failed = std::thread::panicking();
         let exported = self.exported && !failed;
@@ -106,7 +138,7 @@ impl Drop for TestDatabase {
                 .expect("a runtime for cleaning up");
             runtime.block_on(async {
                 if exported {
-                    let client = connect(&url_of("postgres", &name)).await;
+                    let client = connect(&url_of(&cluster_url(), "postgres", &name)).await;
                     export::written_rows(&client).await;
                 }
                 drop_database(&connect(&cluster_url()).await, &name).await;
@@ -163,8 +195,8 @@ fn cluster_url() -> String {
     })
 }
 
-fn url_of(role: &str, database: &str) -> String {
-    let mut url = url::Url::parse(&cluster_url()).expect("a URL");
+fn url_of(cluster: &str, role: &str, database: &str) -> String {
+    let mut url = url::Url::parse(cluster).expect("a URL");
     url.set_username(role).expect("a URL with a host");
     url.set_path(database);
     url.into()

@@ -3,7 +3,7 @@
 
 use std::sync::{Arc, Mutex};
 
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 use url::Url;
@@ -117,7 +117,10 @@ async fn relay(
 }
 
 /// A whole message whose length stands after so many bytes.
-async fn message(guest: &mut TcpStream, before: usize) -> std::io::Result<Vec<u8>> {
+pub(super) async fn message(
+    guest: &mut (impl AsyncRead + Unpin),
+    before: usize,
+) -> std::io::Result<Vec<u8>> {
     let mut message = vec![0; before + 4];
     guest.read_exact(&mut message).await?;
     let length = u32::from_be_bytes(message[before..].try_into().expect("four bytes")) as usize;

@@ -4,14 +4,17 @@
 pub mod binary;
 pub mod database;
 pub mod deeds;
+pub mod dice;
 pub mod doorman;
 pub mod export;
+pub mod gate;
 pub mod hands;
 pub mod look;
 pub mod nook;
 pub mod pooler;
 pub mod psql;
 pub mod seed;
+pub mod server;
 pub mod session;
 pub mod tables;
 pub mod wait;

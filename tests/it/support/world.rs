@@ -22,10 +22,14 @@ impl World {
     /// A tenant beside an empty LiteLLM. Seats are unlimited; the tests about
     /// seats say otherwise.
     pub async fn new(furnish: impl FnOnce(&mut Tenant)) -> Self {
+        Self::beside(TestDatabase::create().await, furnish).await
+    }
+
+    /// The same beside this database.
+    pub async fn beside(database: TestDatabase, furnish: impl FnOnce(&mut Tenant)) -> Self {
         let entra = Simulator::start(Tenant::build(furnish))
             .await
             .expect("a loopback port");
-        let database = TestDatabase::create().await;
         let (tenant, client, secret, application) = entra.tenant(|tenant| {
             (
                 tenant.tenant_id().to_string(),

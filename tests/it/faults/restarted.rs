@@ -1,0 +1,50 @@
+//! A server that restarts in the middle of a pass, in order or as if the power
+//! had failed.
+
+use super::oracle::Standing;
+use super::seasons::Seasons;
+use crate::support::World;
+use crate::support::dice::Dice;
+use crate::support::gate::{Gate, Side};
+use crate::support::server::{Server, Shutdown};
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_server_that_restarts_at_any_message_of_a_pass_tears_nothing() {
+    let (mut server, database) = Server::start().await;
+    let world = World::beside(database, |_| {}).await;
+    let mut seasons = Seasons::begin_in(world).await;
+    let gate = Gate::before(&seasons.world.database.url()).await;
+    seasons.world.set("DATABASE_URL", gate.url());
+    seasons.turn().await;
+    gate.stop_nowhere();
+    seasons.world.pass().await;
+    let sent = gate.sent();
+    let mut healed_by_itself = 0;
+    for seed in 0x9057..0x9057 + 12_u64 {
+        let shutdown = match seed % 2 {
+            0 => Shutdown::Fast,
+            _ => Shutdown::Immediate,
+        };
+        seasons.turn().await;
+        let before = Standing::of(&seasons.world).await;
+        let mut dice = Dice::new(seed);
+        let number = 1 + dice.below(sent);
+        gate.stop_at(number, *dice.one_of(&[Side::Before, Side::After]));
+        let world = &seasons.world;
+        let ((report, error), ()) = tokio::join!(world.try_pass(), async {
+            gate.stopped().await;
+            // The connections stay with the program: the server ends them.
+            server.signal(shutdown);
+            gate.go_on();
+            server.comes_back().await;
+        });
+        seasons.world.database.reconnect().await;
+        healed_by_itself += u64::from(error.is_none());
+        let status = report.status;
+        let what = format!("seed {seed:#x}: {shutdown:?} at {number} of {sent}, {status:?}");
+        println!("{what} {:?}", report.errors);
+        seasons.free_the_lease().await;
+        seasons.recovers(&before, &what).await;
+    }
+    assert!(healed_by_itself > 0, "no pass waited for the server");
+}

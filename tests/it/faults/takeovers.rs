@@ -1,0 +1,90 @@
+//! A program that is stopped while it takes away, in the middle of a
+//! transaction or between two, and another that takes over: the first can
+//! write nothing more, with PostgreSQL itself and through a pooler.
+
+use super::oracle::Standing;
+use super::seasons::Seasons;
+use crate::support::binary::{Running, entra_sync};
+use crate::support::gate::{Gate, Side};
+use crate::support::pooler::Pooler;
+use crate::support::tables;
+
+const REMOVING: &str = "DELETE FROM \"LiteLLM_TeamMembership\"";
+
+/// Where the first program is stopped.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Moment {
+    /// It has removed a membership and not committed it.
+    InATransaction,
+    /// It has committed one removal and not begun the next.
+    BetweenTwo,
+}
+
+async fn stop_and_take_over(seasons: &mut Seasons, gate: &Gate, moment: Moment) {
+    seasons.turn().await;
+    let before = Standing::of(&seasons.world).await;
+    gate.stop_at_text(REMOVING, Side::After);
+    let first = Running::start(seasons.world.environment(), &["sync"]);
+    gate.stopped().await;
+    if moment == Moment::BetweenTwo {
+        gate.stop_at_text("COMMIT", Side::After);
+        gate.let_through();
+        gate.stopped().await;
+    }
+    first.signal("STOP").await;
+    gate.go_on();
+    // What it would have taken, and given, is no longer all that Entra asks.
+    seasons.turn_without_keys();
+    seasons.free_the_lease().await;
+
+    entra_sync(seasons.world.environment(), &["sync"])
+        .await
+        .exits_with(0);
+
+    let what = format!("{moment:?}");
+    let (world, wanted) = (&seasons.world, seasons.wanted());
+    let settled = Standing::of(world).await;
+    settled.is_settled(&wanted, &what);
+    settled.follows(&before, &wanted, &what);
+    let all = async || {
+        let litellm = tables::litellm(&world.database).await;
+        let mut ledger = tables::all(&world.database, "entra_sync").await;
+        // The first says there how it ended.
+        ledger.remove("run");
+        (litellm, ledger)
+    };
+    let now = all().await;
+
+    first.signal("CONT").await;
+
+    let ended = first.ended().await.exits_with(1);
+    let message = ended.message();
+    assert!(message.contains("taken over"), "{moment:?}: {message}");
+    assert!(now == all().await, "{moment:?}: it wrote");
+    seasons.heals(&what).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_stopped_program_takes_nothing_after_another_took_over() {
+    let mut seasons = Seasons::begin().await;
+    seasons.world.set("ENTRA_SYNC__SCHEDULE__LEASE", "5s");
+    let gate = Gate::before(&seasons.world.database.url()).await;
+    seasons.world.set("DATABASE_URL", gate.url());
+    for moment in [Moment::InATransaction, Moment::BetweenTwo] {
+        stop_and_take_over(&mut seasons, &gate, moment).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nor_does_it_through_a_pooler_that_gives_each_transaction_another_session() {
+    let mut seasons = Seasons::begin().await;
+    seasons.world.set("ENTRA_SYNC__SCHEDULE__LEASE", "5s");
+    let database = seasons.world.database.url();
+    let pooler = Pooler::before(&database).await;
+    let gate = Gate::before(&pooler.url(&database)).await;
+    let url = format!("{}?pgbouncer=true&connection_limit=2", gate.url());
+    seasons.world.set("DATABASE_URL", url);
+    for moment in [Moment::InATransaction, Moment::BetweenTwo] {
+        stop_and_take_over(&mut seasons, &gate, moment).await;
+    }
+}

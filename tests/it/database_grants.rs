@@ -4,9 +4,14 @@ use std::collections::BTreeSet;
 
 use entra_sync::config::{self, Overrides, Settings, Sources};
 use entra_sync::litellm::{self, Purpose};
+use entra_sync::model::report::Counts;
+use entra_sync::sync::{Progress, UndoRequest};
+use tokio_util::sync::CancellationToken;
 
 use crate::database_role::{answers, grant_as};
-use crate::support::TestDatabase;
+use crate::support::database::connect;
+use crate::support::look::{group, person};
+use crate::support::{TestDatabase, World, seed};
 
 #[tokio::test]
 async fn nothing_is_granted_that_no_settings_ask_for_and_nothing_asked_for_is_missing() {
@@ -185,4 +190,113 @@ fn settings(database: &TestDatabase, environment: &[(String, String)]) -> Settin
         Ok(loaded) => loaded.settings,
         Err(error) => panic!("{error}"),
     }
+}
+
+/// Three teams in use, under settings that take nothing but what `policies`
+/// says, and a role that may do exactly what these settings ask for.
+async fn world_under(policies: &[(&str, &str)]) -> World {
+    let mut world = World::new(|tenant| {
+        tenant.group("arts").member("ada").assigned_by_default();
+        for group in ["sales", "science"] {
+            tenant
+                .group(group)
+                .members(["ada", "bob", "cem"])
+                .assigned_by_default();
+        }
+    })
+    .await
+    .with("ENTRA_SYNC__GUARD__MAX_REMOVAL_PERCENT", 100)
+    .with("ENTRA_SYNC__GUARD__MIN_MANAGED", 1_000);
+    for key in [
+        "MEMBERSHIP",
+        "UNASSIGNED_GROUP",
+        "DISABLED_USER",
+        "DELETED_USER",
+    ] {
+        world.set(&format!("ENTRA_SYNC__DEPROVISION__{key}"), "keep");
+    }
+    for (key, value) in policies {
+        world.set(&format!("ENTRA_SYNC__{key}"), value);
+    }
+    let settings = world.settings();
+    let rights = litellm::needed_rights(&settings.litellm, &settings.deprovision);
+    let mut statements = "REVOKE ALL ON ALL TABLES IN SCHEMA public FROM entra_sync; \
+         REVOKE ALL ON ALL SEQUENCES IN SCHEMA public FROM entra_sync;"
+        .to_owned();
+    let all = columns(&world.database).await;
+    for right in rights {
+        let of_users: Vec<&str> = all
+            .iter()
+            .filter(|(table, column)| table == right.table && column != "password")
+            .map(|(_, column)| column.as_str())
+            .collect();
+        let columns = match (right.table, right.columns) {
+            (_, Some(columns)) => format!(" ({columns})"),
+            ("LiteLLM_UserTable", None) => format!(" ({})", of_users.join(", ")),
+            _ => String::new(),
+        };
+        statements += &format!(
+            "GRANT {}{columns} ON \"{}\" TO entra_sync;",
+            right.privilege, right.table
+        );
+    }
+    let owner = connect(&world.database.url_as("postgres")).await;
+    owner.batch_execute(&statements).await.expect(&statements);
+    world.settle().await;
+    for user in ["ada", "bob"] {
+        seed::key(user, &person(user))
+            .with("team_id", group("science"))
+            .insert(&world.database)
+            .await;
+    }
+    world
+}
+
+/// A pass that takes all that the settings allow, then what undoes it.
+async fn take_and_give_back(policies: &[(&str, &str)]) -> Counts {
+    let world = world_under(policies).await;
+    world.entra.tenant(|tenant| {
+        tenant.group("sales").unassigned_entirely();
+        tenant.group("science").without_member("bob");
+        tenant.user("ada").disabled();
+    });
+    let taken = world.settle().await;
+    let request = UndoRequest {
+        of: taken.run_id,
+        who: "carla".to_owned(),
+    };
+    let (stop, progress) = (CancellationToken::new(), Progress::unobserved());
+    let source = world.source();
+    let (undone, error) = source.undo(&request, &progress, &stop).await;
+    assert!(error.is_none(), "{policies:?}: {error:?}");
+    assert_eq!(undone.report.errors, [], "{policies:?}");
+    taken.changes
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn each_policy_alone_works_with_what_it_asks_for_and_so_does_its_undoing() {
+    const AUDIT: (&str, &str) = ("LITELLM__STORE_AUDIT_LOGS", "true");
+    const LEAVE: (&str, &str) = ("DEPROVISION__MEMBERSHIP", "remove");
+
+    let changes = take_and_give_back(&[LEAVE]).await;
+    let (lost, keys) = (changes.team_memberships.removed, changes.keys.deleted);
+    assert_eq!((lost, keys), (1, 1));
+
+    let organizations = ("LITELLM__CREATE_ORGANIZATIONS", "true");
+    let detach = ("DEPROVISION__UNASSIGNED_GROUP", "detach");
+    let changes = take_and_give_back(&[LEAVE, AUDIT, organizations, detach]).await;
+    assert_eq!(changes.team_memberships.removed, 4);
+    assert_eq!(changes.organization_memberships.removed, 4);
+
+    let delete = ("DEPROVISION__UNASSIGNED_GROUP", "delete");
+    let changes = take_and_give_back(&[AUDIT, delete]).await;
+    assert_eq!(changes.teams.deleted, 1);
+
+    let block = ("DEPROVISION__UNASSIGNED_GROUP", "block");
+    assert_eq!(take_and_give_back(&[block]).await.teams.blocked, 1);
+
+    let deactivate = ("DEPROVISION__DISABLED_USER", "deactivate");
+    let changes = take_and_give_back(&[deactivate]).await;
+    let (people, keys) = (changes.users.deactivated, changes.keys.blocked);
+    assert_eq!((people, keys), (1, 1));
 }

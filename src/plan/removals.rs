@@ -8,6 +8,7 @@ mod gone;
 mod groups;
 mod rivals;
 mod roles;
+mod unassigned;
 
 use std::collections::BTreeSet;
 

@@ -3,12 +3,12 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::{Forgotten, Removals, assigned, doubt, managed_row, member, unanswered};
+use super::{Forgotten, Removals, assigned, doubt, managed_row, member, unanswered, unassigned};
 use crate::model::directory::Principal;
 use crate::model::evidence::{Needed, Questions, Whereabouts};
 use crate::model::ids::{GroupId, OrganizationId, PersonId, TeamId, UserId};
-use crate::model::ledger::{Lifted, Origin, Ours, OwnedTeam};
-use crate::model::policy::{DeprovisionSettings, MembershipPolicy, UnassignedGroupPolicy};
+use crate::model::ledger::{Lifted, Ours, OwnedTeam};
+use crate::model::policy::{DeprovisionSettings, MembershipPolicy};
 use crate::model::report::{Kind, ObjectError};
 use crate::model::target::{Block, TeamRole, UserRow};
 use crate::plan::World;
@@ -34,7 +34,7 @@ pub(super) fn questions(
             questions.people.extend(left);
         }
     }
-    if unassigned(world).next().is_some() {
+    if gone_from_the_list(world).next().is_some() {
         questions.assignments = Needed::Yes;
     }
     questions
@@ -71,7 +71,7 @@ fn leavers<'a>(
 /// organization we still own memberships after the team has gone. Filters freeze
 /// what they exclude, and a pass that looks at some objects only says nothing
 /// about the others.
-fn unassigned(world: World<'_>) -> impl Iterator<Item = GroupId> {
+fn gone_from_the_list(world: World<'_>) -> impl Iterator<Item = GroupId> {
     if !world.scope.is_everything() {
         return BTreeSet::new().into_iter();
     }
@@ -149,7 +149,7 @@ pub(super) fn decide(
             );
         }
     }
-    for group in unassigned(world) {
+    for group in gone_from_the_list(world) {
         let list = match &removals.evidence.assignments {
             Some(Ok(list)) => list,
             other => {
@@ -168,7 +168,7 @@ pub(super) fn decide(
         };
         let assigned = Principal::Group(group);
         if list.get().iter().all(|row| row.principal != assigned) {
-            no_longer_assigned(world, removals, group, candidates, forgotten);
+            unassigned::decide(world, removals, group, candidates, forgotten);
         }
     }
 }
@@ -246,7 +246,7 @@ fn whereabouts(removals: Removals<'_>, person: PersonId) -> Where {
 }
 
 /// Ends a person's managed memberships that stand for one group.
-fn membership(
+pub(super) fn membership(
     world: World<'_>,
     group: GroupId,
     person: PersonId,
@@ -276,7 +276,7 @@ fn membership(
 }
 
 /// The same of the group's organization alone.
-fn organization_membership(
+pub(super) fn organization_membership(
     world: World<'_>,
     group: GroupId,
     person: PersonId,
@@ -342,88 +342,5 @@ fn standing(world: World<'_>, group: GroupId, user: &UserId, user_row: &UserRow)
         Standing::Member
     } else {
         Standing::Absent
-    }
-}
-
-fn no_longer_assigned(
-    world: World<'_>,
-    removals: Removals<'_>,
-    group: GroupId,
-    candidates: &mut Vec<Removal>,
-    forgotten: &mut Forgotten,
-) {
-    let team = TeamId::of(group);
-    if world.target.broken_teams.contains_key(&team) {
-        return;
-    }
-    let (Some(owned), Some(row)) = (world.owned.teams.get(&group), world.target.teams.get(&team))
-    else {
-        // Of a team that has gone, no membership outlives the assignment.
-        if !matches!(
-            removals.deprovision.unassigned_group,
-            UnassignedGroupPolicy::Keep | UnassignedGroupPolicy::Block
-        ) {
-            memberships(world, removals, group, candidates, forgotten);
-        }
-        return;
-    };
-    let managed = world.owned.team_members.get(&group).map_or(0, Vec::len);
-    // People whom somebody added by hand lose a team that goes as well.
-    let members = managed.max(row.roster.len()) as u64 + row.strangers;
-    let policy = match (removals.deprovision.unassigned_group, owned.origin) {
-        // An adopted team was somebody's before it was ours.
-        (UnassignedGroupPolicy::Block | UnassignedGroupPolicy::Delete, Origin::Adopted) => {
-            UnassignedGroupPolicy::Detach
-        }
-        (policy, _) => policy,
-    };
-    match policy {
-        UnassignedGroupPolicy::Keep => {}
-        UnassignedGroupPolicy::Detach => {
-            memberships(world, removals, group, candidates, forgotten);
-        }
-        UnassignedGroupPolicy::Block => {
-            // Somebody else's block serves as well, and is theirs to end.
-            let is_free = owned.block == Ours::No && owned.lifted == Lifted::No;
-            if is_free && row.block == Block::Open {
-                candidates.push(Removal::BlockTeam { group, members });
-            }
-        }
-        UnassignedGroupPolicy::Delete => {
-            // The organization stays without its members: those of the team go
-            // with the team.
-            if removals.deprovision.membership == MembershipPolicy::Remove {
-                let people = world.owned.organization_members.get(&group);
-                for person in people.into_iter().flatten() {
-                    let why = Why::GroupUnassigned;
-                    organization_membership(world, group, *person, why, candidates, forgotten);
-                }
-            }
-            candidates.push(Removal::DeleteTeam { group, members });
-        }
-    }
-}
-
-/// Ends all managed memberships of a group, unless members stay by policy.
-fn memberships(
-    world: World<'_>,
-    removals: Removals<'_>,
-    group: GroupId,
-    candidates: &mut Vec<Removal>,
-    forgotten: &mut Forgotten,
-) {
-    if removals.deprovision.membership == MembershipPolicy::Keep {
-        return;
-    }
-    let lists = [&world.owned.team_members, &world.owned.organization_members];
-    let people: BTreeSet<PersonId> = lists
-        .into_iter()
-        .filter_map(|list| list.get(&group))
-        .flatten()
-        .copied()
-        .collect();
-    for person in people {
-        let why = Why::GroupUnassigned;
-        membership(world, group, person, why, candidates, forgotten);
     }
 }

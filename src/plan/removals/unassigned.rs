@@ -1,0 +1,102 @@
+//! What becomes of the team and organization of a group that is no longer
+//! assigned.
+//!
+//! Invariant: only a team that we made is blocked or deleted; what the settings
+//! keep stays as it is.
+//! Must not: judge whether the group is assigned; [`super::groups`] has looked
+//! twice.
+
+use std::collections::BTreeSet;
+
+use super::groups::{membership, organization_membership};
+use super::{Forgotten, Removals};
+use crate::model::ids::{GroupId, PersonId, TeamId};
+use crate::model::ledger::{Lifted, Origin, Ours};
+use crate::model::policy::{MembershipPolicy, UnassignedGroupPolicy};
+use crate::model::target::Block;
+use crate::plan::World;
+use crate::plan::removal::{Removal, Why};
+
+/// Decides about a group that neither look at the assignments shows.
+pub(super) fn decide(
+    world: World<'_>,
+    removals: Removals<'_>,
+    group: GroupId,
+    candidates: &mut Vec<Removal>,
+    forgotten: &mut Forgotten,
+) {
+    let team = TeamId::of(group);
+    if world.target.broken_teams.contains_key(&team) {
+        return;
+    }
+    let (Some(owned), Some(row)) = (world.owned.teams.get(&group), world.target.teams.get(&team))
+    else {
+        // Of a team that has gone, no membership outlives the assignment.
+        if !matches!(
+            removals.deprovision.unassigned_group,
+            UnassignedGroupPolicy::Keep | UnassignedGroupPolicy::Block
+        ) {
+            memberships(world, removals, group, candidates, forgotten);
+        }
+        return;
+    };
+    let managed = world.owned.team_members.get(&group).map_or(0, Vec::len);
+    // People whom somebody added by hand lose a team that goes as well.
+    let members = managed.max(row.roster.len()) as u64 + row.strangers;
+    let policy = match (removals.deprovision.unassigned_group, owned.origin) {
+        // An adopted team was somebody's before it was ours.
+        (UnassignedGroupPolicy::Block | UnassignedGroupPolicy::Delete, Origin::Adopted) => {
+            UnassignedGroupPolicy::Detach
+        }
+        (policy, _) => policy,
+    };
+    match policy {
+        UnassignedGroupPolicy::Keep => {}
+        UnassignedGroupPolicy::Detach => {
+            memberships(world, removals, group, candidates, forgotten);
+        }
+        UnassignedGroupPolicy::Block => {
+            // Somebody else's block serves as well, and is theirs to end.
+            let is_free = owned.block == Ours::No && owned.lifted == Lifted::No;
+            if is_free && row.block == Block::Open {
+                candidates.push(Removal::BlockTeam { group, members });
+            }
+        }
+        UnassignedGroupPolicy::Delete => {
+            // The organization stays without its members: those of the team go
+            // with the team.
+            if removals.deprovision.membership == MembershipPolicy::Remove {
+                let people = world.owned.organization_members.get(&group);
+                for person in people.into_iter().flatten() {
+                    let why = Why::GroupUnassigned;
+                    organization_membership(world, group, *person, why, candidates, forgotten);
+                }
+            }
+            candidates.push(Removal::DeleteTeam { group, members });
+        }
+    }
+}
+
+/// Ends all managed memberships of a group, unless members stay by policy.
+fn memberships(
+    world: World<'_>,
+    removals: Removals<'_>,
+    group: GroupId,
+    candidates: &mut Vec<Removal>,
+    forgotten: &mut Forgotten,
+) {
+    if removals.deprovision.membership == MembershipPolicy::Keep {
+        return;
+    }
+    let lists = [&world.owned.team_members, &world.owned.organization_members];
+    let people: BTreeSet<PersonId> = lists
+        .into_iter()
+        .filter_map(|list| list.get(&group))
+        .flatten()
+        .copied()
+        .collect();
+    for person in people {
+        let why = Why::GroupUnassigned;
+        membership(world, group, person, why, candidates, forgotten);
+    }
+}

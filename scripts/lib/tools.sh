@@ -25,11 +25,12 @@ litellm_python() {
     printf '%s\n' "$target"
 }
 
-# Installs cargo-deny when it is missing; prints its path.
+# Installs cargo-deny when it is missing; prints its path. Unoptimized: it runs
+# for a second and would compile for minutes.
 cargo_deny() {
     local tools=$CACHE/cargo-deny-$CARGO_DENY_VERSION
     if [ ! -x "$tools/bin/cargo-deny" ]; then
-        cargo install --quiet --locked --root "$tools" "cargo-deny@$CARGO_DENY_VERSION" >&2
+        cargo install --quiet --locked --debug --root "$tools" "cargo-deny@$CARGO_DENY_VERSION" >&2
     fi
     printf '%s\n' "$tools/bin/cargo-deny"
 }

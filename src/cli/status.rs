@@ -89,14 +89,20 @@ pub(super) async fn run(format: Format, loaded: Loaded) -> anyhow::Result<Exit> 
                 ),
             )?;
             for set in &open {
-                writeln!(
+                write!(
                     out,
-                    "{:<8} {} removals, digest {}: {}",
+                    "{:<8} {}, digest {}: {}",
                     set.status,
-                    set.items.len(),
+                    counted(set.items.len() as u64, "removal"),
                     set.digest,
                     printable(&set.reason)
                 )?;
+                match (&set.decided_by, set.decided_at) {
+                    (Some(who), Some(when)) => {
+                        writeln!(out, "; {} at {}", printable(who), moment(when))?;
+                    }
+                    _ => writeln!(out)?,
+                }
             }
             for failing in standing.alerts() {
                 writeln!(

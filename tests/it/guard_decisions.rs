@@ -276,3 +276,43 @@ async fn the_daemon_alerts_once_for_a_held_set_and_says_when_it_is_over() {
     assert_eq!(log.matches("removals are held:").count(), 1, "{log}");
     assert!(log.contains(&digest), "{log}");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn status_and_history_show_what_is_held_and_who_decided() {
+    let (world, digest) = held_world().await;
+    let says = async |arguments: &[&str]| {
+        entra_sync(world.environment(), arguments)
+            .await
+            .exits_with(0)
+            .stdout
+    };
+    let status = async || {
+        entra_sync(world.environment(), &["status", "--format", "json"])
+            .await
+            .json()["held_sets"]
+            .clone()
+    };
+    let text = says(&["status"]).await;
+    let line = format!("held     {MANY} removals, digest {digest}: ");
+    assert!(text.contains(&line), "{text}");
+    assert!(says(&["history"]).await.contains("  held "), "{text}");
+    assert_eq!(status().await[0]["status"], "held");
+
+    entra_sync(world.environment(), &["reject", &digest])
+        .await
+        .exits_with(0);
+    let text = says(&["status"]).await;
+    let line = text
+        .lines()
+        .find(|line| line.starts_with("rejected"))
+        .expect("the set");
+    assert!(line.contains("; carla at 20"), "{line}");
+    let set = status().await[0].clone();
+    assert_eq!(set["decided_by"], "carla");
+    assert!(set["decided_at"].is_string(), "{set}");
+
+    come_back(&world, "science", MANY);
+    world.settle().await;
+    let text = says(&["status"]).await;
+    assert!(!text.contains(&digest), "{text}");
+}

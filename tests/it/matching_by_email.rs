@@ -259,3 +259,48 @@ async fn a_member_of_the_roster_by_address_only_is_joined_by_id() {
     assert_eq!(roster[1]["user_id"], person("ada"));
     assert_eq!(roster[1]["user_email"], UPN);
 }
+
+/// A principal name that is free again goes to somebody else; with it go
+/// neither the row nor the keys of whoever had it.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_reused_principal_name_is_another_person() {
+    for subject_is_bound in [true, false] {
+        let world = ada().await;
+        world.settle().await;
+        let old = person("ada");
+        seed::key("adas", &old).insert(&world.database).await;
+        if !subject_is_bound {
+            // As a login that LiteLLM verified leaves it.
+            world
+                .sql("UPDATE \"LiteLLM_UserTable\" SET sso_user_id = NULL")
+                .await;
+            seed::verified_subject(&old, &old)
+                .insert(&world.database)
+                .await;
+        }
+        world.entra.tenant(|tenant| {
+            tenant.user("ada").purged();
+            tenant.user("successor").user_principal_name(UPN);
+            tenant.group("science").member("successor");
+        });
+
+        let report = world.settle().await;
+
+        let successor = person("successor");
+        assert_eq!(report.changes.users.created, 1, "{}", report.json());
+        assert_eq!(report.changes.users.deactivated, 1);
+        let own = world.user("successor").await;
+        assert_eq!(own["sso_user_id"], successor);
+        assert_eq!(own["user_email"], json!(null), "it is still the old row's");
+        assert_eq!(
+            skipped(&report),
+            [(successor.as_str(), "email_taken")],
+            "bound: {subject_is_bound}"
+        );
+        assert_eq!(world.members("science").await, [successor]);
+        let keys = world.database.rows("LiteLLM_VerificationToken").await;
+        assert_eq!(keys.len(), 1);
+        assert_eq!(keys[0]["user_id"], old);
+        assert_eq!(keys[0]["blocked"], true);
+    }
+}

@@ -4,6 +4,7 @@
 //! lease. A word that may mean several people is answered with all of them and
 //! 1, never with a guess.
 
+use std::borrow::Cow;
 use std::io::{self, Write};
 use std::sync::Arc;
 
@@ -120,7 +121,8 @@ fn not_one(word: &str, found: Vec<Match>) -> (Vec<Match>, (Kind, String, anyhow:
     let error = if found.is_empty() {
         anyhow!(
             "nobody in the assigned groups, and nobody in the ledger, is {shown}: give an object \
-             id, user principal name, e-mail or display name"
+             id, user principal name, e-mail or display name (a user whom only LiteLLM knows is \
+             left alone)"
         )
     } else {
         let count = found.len();
@@ -203,9 +205,9 @@ fn text(told: &Explanation, last: &[changes::LastChange], out: &mut impl Write) 
         None => writeln!(out, "user    no row in LiteLLM, and none is planned")?,
         Some(row) => writeln!(
             out,
-            "user    {}, found by {}, role {}, {}",
+            "user    {}, {}, role {}, {}",
             printable(row.id.as_str()),
-            row.found_by.replace('_', " "),
+            found(row.found_by),
             or_nothing(&row.role),
             row.ledger
         )?,
@@ -213,8 +215,12 @@ fn text(told: &Explanation, last: &[changes::LastChange], out: &mut impl Write) 
     for role in &told.app_roles {
         let value = or_nothing(&role.value);
         match role.group {
-            None => writeln!(out, "role    {value}, assigned directly")?,
-            Some(group) => writeln!(out, "role    {value}, through group {group}")?,
+            None => write!(out, "role    {value}, assigned directly")?,
+            Some(group) => write!(out, "role    {value}, through group {group}")?,
+        }
+        match role.counts {
+            "yes" => writeln!(out)?,
+            why => writeln!(out, "; {}: counts as none", role_fault(why))?,
         }
     }
     for item in &told.planned {
@@ -254,4 +260,23 @@ fn text(told: &Explanation, last: &[changes::LastChange], out: &mut impl Write) 
         writeln!(out, "! {}", printable(&error.message))?;
     }
     Ok(())
+}
+
+/// How a row is found, in words.
+fn found(by: &str) -> Cow<'_, str> {
+    match by {
+        "not_there_yet" => "not there yet".into(),
+        "gone" => "deleted in LiteLLM".into(),
+        by => format!("found by {}", by.replace('_', " ")).into(),
+    }
+}
+
+/// Why an app role counts as none, in words.
+fn role_fault(counts: &str) -> &str {
+    match counts {
+        "refused" => "LiteLLM refuses it for users",
+        "removed" => "the application has it no more",
+        "foreign" => "no role of LiteLLM's",
+        counts => counts,
+    }
 }

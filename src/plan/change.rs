@@ -233,6 +233,8 @@ pub struct OrganizationMembersChange {
     pub group: GroupId,
     /// Not members yet.
     pub add: Vec<Member>,
+    /// Those of them whom we had added before and somebody took out.
+    pub restored: Vec<UserId>,
 }
 
 /// New users who join a team of `default_internal_user_params.teams`.

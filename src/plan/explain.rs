@@ -9,14 +9,17 @@ mod find;
 
 use serde::Serialize;
 
-use find::matched;
 pub use find::{Match, find_groups, find_people};
+use find::{matched, names};
 
 use super::text::storable;
 use super::{Item, Plan, UserChange, World};
-use crate::model::directory::{Account, Attributes, PersonAttributes, Principal, Unread};
+use crate::model::directory::{
+    Account, AppRoleState, Attributes, PersonAttributes, Principal, Unread,
+};
 use crate::model::ids::{AppRoleId, GroupId, PersonId, TeamId, UserId};
-use crate::model::report::{ObjectError, Skipped};
+use crate::model::report::{Kind, ObjectError, Skipped};
+use crate::model::role::RoleValue;
 use crate::model::target::TeamRole;
 
 /// Everything about one person.
@@ -46,8 +49,9 @@ pub struct Explanation {
 pub struct Row {
     /// `user_id`.
     pub id: UserId,
-    /// `user_id`, `sso_user_id`, `verified_login`, `email`, `ledger`, or
-    /// `not_there_yet` for a row that the plan inserts.
+    /// `user_id`, `sso_user_id`, `verified_login`, `email`, `ledger`;
+    /// `not_there_yet` for a row that the plan inserts, `gone` for one that the
+    /// ledger knows and `LiteLLM` has no more.
     pub found_by: &'static str,
     /// `user_role` as stored.
     pub role: Option<String>,
@@ -64,6 +68,10 @@ pub struct AppRole {
     pub value: Option<String>,
     /// The group that gives it; null for a direct assignment.
     pub group: Option<GroupId>,
+    /// `yes` if it is a role of a user of `LiteLLM`'s; else why it counts as
+    /// none: `disabled`, `removed`, `refused`, or `foreign` for one of another
+    /// purpose.
+    pub counts: &'static str,
 }
 
 /// How a person stands to one team.
@@ -121,7 +129,7 @@ pub fn explain(world: World<'_>, plan: &Plan, person: PersonId, asked: &[GroupId
         teams,
         planned: items
             .iter()
-            .filter(|item| !item.id.contains('/'))
+            .filter(|item| item.kind == Kind::User)
             .cloned()
             .collect(),
         skipped: plan
@@ -186,7 +194,8 @@ fn row(world: World<'_>, plan: &Plan, person: PersonId) -> Option<Row> {
     let subject = subject.unwrap_or_else(|| UserId::new(person.to_string()));
     let present = world.target.users.get(id);
     let found_by = match present {
-        None => "not_there_yet",
+        None if matches!(change, Some(UserChange::Create { .. })) => "not_there_yet",
+        None => "gone",
         Some(_) if bind.is_some() => "email",
         Some(_) if *id == subject => "user_id",
         Some(row) if row.sso_user_id.as_ref() == Some(&subject) => "sso_user_id",
@@ -215,9 +224,17 @@ fn app_roles(world: World<'_>, person: PersonId) -> Vec<AppRole> {
                 }
             };
             let role = world.directory.roles.get(&assignment.role);
+            let value = role.and_then(|role| role.value.clone());
             Some(AppRole {
                 id: assignment.role,
-                value: role.and_then(|role| role.value.clone()),
+                counts: match (RoleValue::read(value.as_deref()), role) {
+                    (_, None) => "removed",
+                    (_, Some(role)) if role.state == AppRoleState::Disabled => "disabled",
+                    (RoleValue::Role(_), _) => "yes",
+                    (RoleValue::Refused, _) => "refused",
+                    (RoleValue::Foreign, _) => "foreign",
+                },
+                value,
                 group,
             })
         })
@@ -231,16 +248,13 @@ fn team(
     user: Option<&Row>,
     items: &[Item],
 ) -> Team {
-    let read = world.directory.groups.get(&group);
     let (wanted, why) = wanted(world, person, group);
     let planned = user.map(|row| format!("{group}/{}", row.id));
     Team {
         group,
-        name: read.and_then(|read| {
-            read.display_name
-                .as_deref()
-                .map(|n| storable(n).into_owned())
-        }),
+        name: names(world, group)
+            .next()
+            .map(|name| storable(name).into_owned()),
         wanted,
         why,
         membership: membership(world, person, group, user),
@@ -253,15 +267,15 @@ fn team(
 }
 
 fn wanted(world: World<'_>, person: PersonId, group: GroupId) -> (&'static str, &'static str) {
-    let Some(read) = world.directory.groups.get(&group) else {
-        return ("no", "the group is not assigned to the application");
-    };
     if !world.policy.groups.admits(group) {
         return (
             "unknown",
             "the settings exclude the group: it is left as it is",
         );
     }
+    let Some(read) = world.directory.groups.get(&group) else {
+        return ("no", "the group is not assigned to the application");
+    };
     match &read.members {
         Ok(members) if members.get().binary_search(&person).is_ok() => {
             ("yes", "member of the group in Entra")

@@ -1,6 +1,7 @@
 //! A plan as a flat list: one line for one object, as people and programs are
 //! shown it.
 
+use chrono::{DateTime, Utc};
 use serde::Serialize;
 use serde_json::{Value, json};
 
@@ -13,6 +14,9 @@ use crate::model::target::TeamRole;
 
 /// Actions that change nothing in LiteLLM: no drift.
 pub const LISTED_FOR_INFORMATION: &str = "adopt";
+
+/// Why a managed membership is added that we had added before.
+pub const TAKEN_OUT: &str = "taken out in LiteLLM, still a member of the group";
 
 /// One object and what is to happen to it.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -31,6 +35,18 @@ pub struct Item {
     pub before: Value,
     /// The columns concerned, after.
     pub after: Value,
+    /// Of what is within its grace time: for how long.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub waits: Option<Waits>,
+}
+
+/// How long something waits within its grace time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub struct Waits {
+    /// UTC; `None` until a complete pass has noted that it waits.
+    pub since: Option<DateTime<Utc>>,
+    /// UTC; likewise.
+    pub until: Option<DateTime<Utc>>,
 }
 
 impl Item {
@@ -54,18 +70,12 @@ impl Plan {
                 let team = TeamId::of(change.group);
                 let repaired = team.clone();
                 let add = change.add.iter().map(move |member| {
-                    let reason = if change.restored.binary_search(&member.user).is_ok() {
-                        "taken out in LiteLLM, still a member of the group"
-                    } else {
-                        "member of the group"
+                    let reason = match change.restored.binary_search(&member.user) {
+                        Ok(_) => TAKEN_OUT,
+                        Err(_) => "member of the group",
                     };
-                    membership(
-                        Kind::TeamMembership,
-                        "add",
-                        team.as_str(),
-                        &member.user,
-                        reason,
-                    )
+                    let kind = Kind::TeamMembership;
+                    membership(kind, "add", team.as_str(), &member.user, reason)
                 });
                 let repair = change.repair.iter().map(move |member| {
                     let reason = "copies of the membership disagree";
@@ -83,7 +93,10 @@ impl Plan {
             .chain(self.organization_members.iter().flat_map(|change| {
                 let id = OrganizationId::of(change.group);
                 change.add.iter().map(move |member| {
-                    let reason = "member of the group, create_organizations is on";
+                    let reason = match change.restored.binary_search(&member.user) {
+                        Ok(_) => TAKEN_OUT,
+                        Err(_) => "member of the group, create_organizations is on",
+                    };
                     let kind = Kind::OrganizationMembership;
                     membership(kind, "add", id.as_str(), &member.user, reason)
                 })
@@ -103,12 +116,10 @@ impl Plan {
                     .iter()
                     .map(|removal| removal.item("hold")),
             )
-            .chain(
-                self.deprovision
-                    .waiting
-                    .iter()
-                    .map(|removal| removal.item("wait")),
-            )
+            .chain(self.deprovision.waiting.iter().map(|waiting| Item {
+                waits: Some(waiting.waits),
+                ..waiting.removal.item("wait")
+            }))
             .chain(self.adoptions())
     }
 
@@ -120,6 +131,7 @@ impl Plan {
             reason,
             before: Value::Null,
             after: Value::Null,
+            waits: None,
         };
         let seen = &self.adopted.first_seen;
         let found = "found in LiteLLM, wanted by Entra";
@@ -184,6 +196,7 @@ fn membership(
         reason,
         before: Value::Null,
         after: json!({ "role": if kind == Kind::TeamMembership { "user" } else { "internal_user" } }),
+        waits: None,
     }
 }
 
@@ -196,6 +209,7 @@ fn restoration(change: &Restoration) -> Item {
             reason: "enabled in Entra again",
             before: json!({ "active": false }),
             after: json!({ "active": true }),
+            waits: None,
         },
         Restoration::UnblockTeam(group) => Item {
             action: "unblock",
@@ -204,6 +218,7 @@ fn restoration(change: &Restoration) -> Item {
             reason: "group assigned again",
             before: json!({ "blocked": true }),
             after: json!({ "blocked": false }),
+            waits: None,
         },
     }
 }
@@ -217,6 +232,7 @@ fn organization(change: &OrganizationChange) -> Item {
             reason: "group assigned, create_organizations is on",
             before: Value::Null,
             after: json!({ "organization_alias": alias }),
+            waits: None,
         },
         OrganizationChange::Rename { group, alias, .. } => Item {
             action: "update",
@@ -225,6 +241,7 @@ fn organization(change: &OrganizationChange) -> Item {
             reason: "group renamed in Entra",
             before: json!({ "organization_alias": alias.before }),
             after: json!({ "organization_alias": alias.after }),
+            waits: None,
         },
     }
 }
@@ -251,6 +268,7 @@ fn team(change: &TeamChange) -> Item {
                 reason: "group assigned",
                 before: Value::Null,
                 after,
+                waits: None,
             }
         }
         TeamChange::Update {
@@ -283,6 +301,7 @@ fn team(change: &TeamChange) -> Item {
                 reason,
                 before,
                 after,
+                waits: None,
             }
         }
     }
@@ -303,6 +322,7 @@ fn user(change: &UserChange) -> Item {
             reason: "assigned through a group or directly",
             before: Value::Null,
             after: json!({ "user_email": email, "user_alias": alias, "user_role": role }),
+            waits: None,
         },
         UserChange::Update {
             user,
@@ -339,6 +359,7 @@ fn user(change: &UserChange) -> Item {
                 reason,
                 before,
                 after,
+                waits: None,
             }
         }
     }

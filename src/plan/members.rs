@@ -168,13 +168,19 @@ fn organization(
         .iter()
         .cloned()
         .partition(|member| present.binary_search(&member.user).is_ok());
+    let is_managed = |member: &Member| managed.binary_search(&member.person).is_ok();
     if !add.is_empty() {
-        plan.organization_members
-            .push(OrganizationMembersChange { group, add });
+        let restored = add.iter().filter(|member| is_managed(member));
+        let restored = restored.map(|member| member.user.clone()).collect();
+        plan.organization_members.push(OrganizationMembersChange {
+            group,
+            add,
+            restored,
+        });
     }
     let adopted: Vec<Member> = there
         .into_iter()
-        .filter(|member| managed.binary_search(&member.person).is_err())
+        .filter(|member| !is_managed(member))
         .collect();
     if !adopted.is_empty() {
         plan.adopted.organization_members.push(MemberList {

@@ -37,10 +37,10 @@ pub use change::{
 };
 pub use desired::{Desired, WantedGroup, desired};
 pub use guard::{Approvals, Situation, Source, Verdict, digest as removals_digest, guard};
-pub use item::{Item, LISTED_FOR_INFORMATION};
+pub use item::{Item, LISTED_FOR_INFORMATION, TAKEN_OUT, Waits};
 pub use places::created_team;
 pub use removal::{Removal, Why};
-pub use removals::{Deprovision, Forgotten, Removals};
+pub use removals::{Deprovision, Forgotten, Removals, Waiting};
 pub use restore::Restoration;
 pub use text::printable;
 

@@ -198,6 +198,7 @@ impl Removal {
                 reason: why.as_str(),
                 before: json!({ "role": "user" }),
                 after: Value::Null,
+                waits: None,
             },
             Self::OrganizationMember { group, member, why } => Item {
                 action,
@@ -206,6 +207,7 @@ impl Removal {
                 reason: why.as_str(),
                 before: json!({ "role": "internal_user" }),
                 after: Value::Null,
+                waits: None,
             },
             Self::Deactivation { member, why, .. } => Item {
                 action: shown("deactivate"),
@@ -214,6 +216,7 @@ impl Removal {
                 reason: why.as_str(),
                 before: json!({ "active": true }),
                 after: json!({ "active": false }),
+                waits: None,
             },
             Self::LowerRole {
                 member,
@@ -226,6 +229,7 @@ impl Removal {
                 reason: "app role in Entra is lower",
                 before: json!({ "user_role": before }),
                 after: json!({ "user_role": after }),
+                waits: None,
             },
             Self::BlockTeam { group, .. } => Item {
                 action: shown("block"),
@@ -234,6 +238,7 @@ impl Removal {
                 reason: Why::GroupUnassigned.as_str(),
                 before: json!({ "blocked": false }),
                 after: json!({ "blocked": true }),
+                waits: None,
             },
             Self::DeleteTeam { group, .. } => Item {
                 action: shown("delete"),
@@ -242,6 +247,7 @@ impl Removal {
                 reason: Why::GroupUnassigned.as_str(),
                 before: json!({}),
                 after: Value::Null,
+                waits: None,
             },
         }
     }

@@ -12,12 +12,13 @@ mod unassigned;
 
 use std::collections::BTreeSet;
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 
 use super::World;
 use super::change::{Member, Plan};
 use super::desired::Desired;
 use super::guard::{Approvals, Situation, Source, Verdict, guard};
+use super::item::Waits;
 use super::people::Bound;
 use super::removal::Removal;
 use crate::model::directory::{Attributes, Unread};
@@ -54,9 +55,18 @@ pub struct Deprovision {
     /// The guard's word: what is applied, what is held.
     pub verdict: Verdict,
     /// Planned, but within the grace time.
-    pub waiting: Vec<Removal>,
+    pub waiting: Vec<Waiting>,
     /// No longer ours, without anything being taken away.
     pub forgotten: Forgotten,
+}
+
+/// A removal within its grace time.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Waiting {
+    /// What is to go.
+    pub removal: Removal,
+    /// For how long it stays.
+    pub waits: Waits,
 }
 
 /// Ledger rows of memberships that somebody ended in LiteLLM, that an
@@ -165,23 +175,28 @@ fn source(world: World<'_>, desired: &Desired<'_>) -> Source {
 }
 
 /// Removals wait from the first complete reading that lacked them.
-fn after_grace(removals: Removals<'_>, candidates: Vec<Removal>) -> (Vec<Removal>, Vec<Removal>) {
+fn after_grace(removals: Removals<'_>, candidates: Vec<Removal>) -> (Vec<Removal>, Vec<Waiting>) {
     let grace = removals.deprovision.grace;
     if grace.is_zero() {
         return (candidates, Vec::new());
     }
-    candidates.into_iter().partition(|removal| {
+    let (mut due, mut waiting) = (Vec::new(), Vec::new());
+    for removal in candidates {
+        let since = removals.waiting.get(&removal.key()).copied();
+        let waited = since.and_then(|since| (removals.now - since).to_std().ok());
         // Whoever was disabled or deleted is not waited for: grace is about
         // absence, and that is an explicit word.
-        matches!(removal, Removal::Deactivation { .. })
-            || removals.waiting.get(&removal.key()).is_some_and(|since| {
-                removals
-                    .now
-                    .signed_duration_since(*since)
-                    .to_std()
-                    .is_ok_and(|waited| waited >= grace)
-            })
-    })
+        let is_word = matches!(removal, Removal::Deactivation { .. });
+        if is_word || waited.is_some_and(|waited| waited >= grace) {
+            due.push(removal);
+        } else {
+            let grace = TimeDelta::from_std(grace).ok();
+            let until = since.and_then(|since| since.checked_add_signed(grace?));
+            let waits = Waits { since, until };
+            waiting.push(Waiting { removal, waits });
+        }
+    }
+    (due, waiting)
 }
 
 /// The row of a person we manage, with the user it is.

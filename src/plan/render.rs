@@ -5,10 +5,11 @@
 
 use std::io::{self, Write};
 
+use chrono::{DateTime, Utc};
 use serde_json::{Map, Value};
 
 use super::text::{quoted, shown_id};
-use super::{Item, Plan, printable};
+use super::{Item, Plan, Waits, printable};
 use crate::model::report::Kind;
 
 /// Writes the plan, one line for one object, then what was left out.
@@ -76,7 +77,32 @@ pub fn line(item: &Item, out: &mut impl Write) -> io::Result<()> {
             }
         }
     }
-    writeln!(out, " ({})", item.reason)
+    match item.waits {
+        None => writeln!(out, " ({})", item.reason),
+        Some(Waits { since: None, .. }) => writeln!(
+            out,
+            " ({}; its wait begins with the next complete pass)",
+            item.reason
+        ),
+        Some(Waits {
+            since: Some(since),
+            until,
+        }) => {
+            let until =
+                until.map_or_else(|| "for ever".to_owned(), |at| format!("until {}", time(at)));
+            writeln!(
+                out,
+                " ({}; waits since {} {until})",
+                item.reason,
+                time(since)
+            )
+        }
+    }
+}
+
+/// To the second, as all times that people are shown.
+fn time(at: DateTime<Utc>) -> impl std::fmt::Display {
+    at.format("%Y-%m-%dT%H:%M:%SZ")
 }
 
 /// Whether a membership's column says what nearly every membership says: a

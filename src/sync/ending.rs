@@ -27,6 +27,8 @@ impl Source {
     ) -> Result<()> {
         let deprovision = &plan.deprovision;
         let keys = |removals: &[Removal]| removals.iter().map(Removal::key).collect::<Vec<_>>();
+        let waiting = deprovision.waiting.iter();
+        let waiting: Vec<String> = waiting.map(|waiting| waiting.removal.key()).collect();
         let held = deprovision.verdict.alarm.as_ref().map(|held| held::Set {
             digest: &held.digest,
             reason: &held.reason,
@@ -50,11 +52,10 @@ impl Source {
             waiting: if self.settings.deprovision.grace.is_zero() {
                 Vec::new()
             } else {
-                [keys(&deprovision.waiting), planned.clone()].concat()
+                [waiting.clone(), planned.clone()].concat()
             },
             spent: deprovision.verdict.spent.iter().cloned().collect(),
             closing: if plan.unreadable.is_empty() {
-                let waiting = keys(&deprovision.waiting);
                 held::Closing::NotAmong(planned.into_iter().chain(waiting).collect())
             } else {
                 held::Closing::Nothing

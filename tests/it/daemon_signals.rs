@@ -13,6 +13,7 @@ use crate::support::database::connect;
 use crate::support::look::group;
 use crate::support::seed;
 use crate::support::session::Session;
+use crate::support::tables;
 use crate::support::wait::wait_for;
 
 #[tokio::test(flavor = "multi_thread")]
@@ -105,6 +106,52 @@ async fn hup_reads_changed_settings_and_keeps_the_old_ones_when_they_are_broken(
         world.database.rows("LiteLLM_OrganizationTable").await.len(),
         2
     );
+    daemon.signal("TERM").await;
+    daemon.ended().await.exits_with(0);
+}
+
+/// It has proved useful once: a mistake in a file does not end it for good.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_tenant_that_hup_brings_after_a_good_pass_fails_without_ending_the_daemon() {
+    let mut world = world().await;
+    quiet(&mut world);
+    let folder = TempDir::new().expect("a folder");
+    let path = folder.path().join("settings.yaml");
+    let right = world.environment()["MICROSOFT_TENANT"].clone();
+    let write = |tenant: &str| {
+        std::fs::write(&path, format!("entra: {{tenant: {tenant}}}\n")).expect("written");
+    };
+    write(&right);
+    world.set("MICROSOFT_TENANT", "");
+    let file = path.to_str().expect("UTF-8").to_owned();
+    let daemon = Running::start(world.environment(), &["run", "--config", &file]);
+    assert_eq!(pass_by(&world, "start", 1).await, "succeeded");
+    daemon.says("pass ended", 1).await;
+    let before = tables::litellm(&world.database).await;
+    world.entra.tenant(|tenant| {
+        tenant.group("science").without_member("bob");
+    });
+
+    write("fabrikam.example.com");
+    daemon.signal("HUP").await;
+    daemon.says("pass failed", 1).await;
+    assert!(
+        daemon.stderr().contains("belongs to tenant"),
+        "{}",
+        daemon.stderr()
+    );
+    daemon.signal("USR1").await;
+    daemon.says("pass failed", 2).await;
+    assert_eq!(tables::litellm(&world.database).await, before);
+    assert_eq!(
+        passes(&world).await.len(),
+        1,
+        "nothing of it in this ledger"
+    );
+
+    write(&right);
+    daemon.signal("HUP").await;
+    assert_eq!(pass_by(&world, "reload", 1).await, "succeeded");
     daemon.signal("TERM").await;
     daemon.ended().await.exits_with(0);
 }

@@ -1,10 +1,16 @@
 //! `deprovision.grace`: what is to go waits, and may come back.
 
+use chrono::{DateTime, TimeDelta, Utc};
+use entra_sync::model::policy::Scope;
 use entra_sync::model::report::Status;
+use entra_sync::simulator::{Fault, group_id, person_id};
 use entra_sync::sync::Planned;
+use serde_json::Value;
 
 use crate::guard::{EACH, come_back, crowd, held, leave};
 use crate::support::World;
+use crate::support::binary::entra_sync;
+use crate::support::look::{group, person};
 
 async fn world() -> World {
     World::new(crowd)
@@ -86,4 +92,103 @@ async fn what_is_held_after_its_wait_can_be_approved_and_goes_at_once() {
         .await;
     let report = world.settle().await;
     assert_eq!(report.changes.team_memberships.removed, 7);
+}
+
+/// Since when the one removal that waits does.
+async fn since(world: &World) -> Value {
+    let rows = world.database.rows("entra_sync.waiting_removal").await;
+    assert_eq!(rows.len(), 1, "{rows:?}");
+    rows[0]["since"].clone()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_plan_shows_what_waits_and_until_when_and_that_is_no_drift() {
+    let world = world().await;
+    world.settle().await;
+    leave(&world, "science", 1);
+    let shown = async |arguments: &[&str]| {
+        entra_sync(world.environment(), arguments)
+            .await
+            .exits_with(0)
+    };
+    let id = format!("{}/{}", group("science"), person("science-0"));
+    let line = format!("? wait team_membership {id} (left the group; ");
+
+    let text = shown(&["plan", "--check"]).await.stdout;
+    let begins = format!("{line}its wait begins with the next complete pass)\n");
+    assert!(text.contains(&begins), "{text}");
+    world.pass().await;
+
+    let plan = shown(&["plan", "--format", "json"]).await.json();
+    let item = &plan["items"][0];
+    assert_eq!(item["action"], "wait", "{plan}");
+    assert_eq!(item["id"], id.as_str(), "{plan}");
+    let time = |name: &str| -> DateTime<Utc> {
+        let text = item["waits"][name].as_str().expect("a time");
+        text.parse().expect("a time")
+    };
+    let (since, until) = (time("since"), time("until"));
+    assert_eq!(until - since, TimeDelta::hours(2));
+    let at = |time: DateTime<Utc>| time.format("%Y-%m-%dT%H:%M:%SZ");
+    let text = shown(&["plan", "--check"]).await.stdout;
+    let waits = format!("{line}waits since {} until {})\n", at(since), at(until));
+    assert!(text.contains(&waits), "{text}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_group_that_cannot_be_read_begins_the_wait_anew() {
+    let world = world().await;
+    world.settle().await;
+    leave(&world, "science", 1);
+    world.pass().await;
+    hours_pass(&world, 3).await;
+    let members = format!("/groups/{}/members*", group("science"));
+    world.entra.fault(Fault::status(403).on(members).always());
+    let report = world.pass().await;
+    assert_eq!(report.status, Status::Partial, "{}", report.json());
+    assert_eq!(world.count("entra_sync.waiting_removal").await, 0);
+    world.entra.clear_faults();
+    // Three hours were enough, but nobody knows what was in between.
+    assert_eq!(world.pass().await.status, Status::Unchanged);
+    hours_pass(&world, 1).await;
+    assert_eq!(world.pass().await.status, Status::Unchanged);
+    hours_pass(&world, 1).await;
+    let report = world.settle().await;
+    assert_eq!(report.changes.team_memberships.removed, 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_filtered_pass_neither_begins_nor_ends_a_wait_and_applies_what_is_due() {
+    let world = world().await;
+    world.settle().await;
+    leave(&world, "science", 1);
+    let source = world.source();
+    let filtered = async |scope: Scope| {
+        let (report, error) = world.pass_of(&source, scope).await;
+        assert!(error.is_none(), "{error:?}");
+        report.changes.team_memberships.removed
+    };
+    let of_group = |key| Scope {
+        groups: [group_id(key)].into(),
+        ..Scope::default()
+    };
+    let of_person = |key| Scope {
+        people: [person_id(key)].into(),
+        ..Scope::default()
+    };
+    assert_eq!(filtered(of_group("science")).await, 0);
+    assert_eq!(filtered(of_person("science-0")).await, 0);
+    assert_eq!(world.count("entra_sync.waiting_removal").await, 0);
+
+    world.pass().await;
+    let begun = since(&world).await;
+    for scope in [of_group("science"), of_group("sales"), of_person("sales-0")] {
+        assert_eq!(filtered(scope).await, 0);
+        assert_eq!(since(&world).await, begun);
+    }
+    hours_pass(&world, 3).await;
+    assert_eq!(filtered(of_group("sales")).await, 0);
+    assert_eq!(filtered(of_group("science")).await, 1);
+    world.settle().await;
+    assert_eq!(world.count("entra_sync.waiting_removal").await, 0);
 }

@@ -3,6 +3,7 @@
 use serde_json::json;
 
 use crate::support::World;
+use crate::support::binary::entra_sync;
 use crate::support::look::{group, people, person};
 use crate::support::seed::{self, join};
 
@@ -211,28 +212,75 @@ async fn copies_of_a_membership_that_disagree_are_repaired() {
     let world = World::new(|tenant| {
         tenant
             .group("science")
-            .members(["ada", "bob", "cyd", "dan"])
+            .members(["ada", "bob", "cyd", "dan", "eve"])
             .assigned_by_default();
     })
-    .await;
+    .await
+    .with("ENTRA_GROUPS_ALSO_CREATE_ORGS", "true");
     world.settle().await;
-    let (ada, bob, cyd) = (person("ada"), person("bob"), person("cyd"));
+    let (ada, bob, cyd, dan) = (person("ada"), person("bob"), person("cyd"), person("dan"));
     world
         .sql(&format!(
             "UPDATE \"LiteLLM_UserTable\" SET teams = '{{other}}' WHERE user_id = '{ada}';
              DELETE FROM \"LiteLLM_TeamMembership\" WHERE user_id = '{bob}';
+             DELETE FROM \"LiteLLM_OrganizationMembership\" WHERE user_id = '{dan}';
              UPDATE \"LiteLLM_TeamTable\" SET members_with_roles = (
                  SELECT jsonb_agg(e) FROM jsonb_array_elements(members_with_roles) e
                  WHERE e ->> 'user_id' <> '{cyd}')"
         ))
         .await;
 
+    let planned = world.plan().await;
+    let mut planned: Vec<_> = planned.plan.items().collect();
+    planned.sort_by(|a, b| a.id.cmp(&b.id));
+
     let report = world.settle().await;
 
     assert_eq!(report.changes.team_memberships.repaired, 2, "ada and bob");
     assert_eq!(report.changes.team_memberships.added, 1, "cyd");
-    let all = people(["ada", "bob", "cyd", "dan"]);
+    assert_eq!(report.changes.organization_memberships.added, 1, "dan");
+    let all = people(["ada", "bob", "cyd", "dan", "eve"]);
     assert_eq!(world.members("science").await, all);
+    assert_eq!(world.organization_members("science").await, all);
+    let out = "taken out in LiteLLM, still a member of the group";
+    let (in_plan, in_history) = (
+        "copies of the membership disagree",
+        "copies of the membership disagreed",
+    );
+    let mut wanted = [
+        (&ada, "repair", "team_membership", in_plan, in_history),
+        (&bob, "repair", "team_membership", in_plan, in_history),
+        (&cyd, "add", "team_membership", out, out),
+        (&dan, "add", "organization_membership", out, out),
+    ];
+    wanted.sort();
+    let shown = planned.iter().map(|item| {
+        (
+            item.id.as_str(),
+            item.action,
+            item.kind.as_str(),
+            item.reason,
+        )
+    });
+    let science = group("science");
+    let ids = wanted.map(|(user, ..)| format!("{science}/{user}"));
+    let lines = ids.iter().zip(&wanted);
+    let in_plan = lines.map(|(id, (_, action, kind, why, _))| (id.as_str(), *action, *kind, *why));
+    assert_eq!(shown.collect::<Vec<_>>(), in_plan.collect::<Vec<_>>());
+    // And the history tells the same.
+    let run = report.run_id.to_string();
+    let told = entra_sync(world.environment(), &["show", &run])
+        .await
+        .exits_with(0);
+    let mut lines: Vec<&str> = told.stdout.lines().skip(1).collect();
+    lines.sort_unstable();
+    let mut in_history: Vec<String> = ids
+        .iter()
+        .zip(&wanted)
+        .map(|(id, (_, action, kind, _, why))| format!("{action} {kind} {id} ({why})"))
+        .collect();
+    in_history.sort_unstable();
+    assert_eq!(lines, in_history);
     let teams = world.user("ada").await["teams"].clone();
     assert_eq!(teams, json!(["other", group("science")]));
 }

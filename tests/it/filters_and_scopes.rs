@@ -105,6 +105,58 @@ async fn what_a_filter_excludes_later_is_frozen_as_it_is() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn narrowing_a_filter_freezes_what_the_wider_one_made() {
+    let mut world = arts_and_science().await;
+    world.settle().await;
+    let before = everything(&world).await;
+    world.set(INCLUDE, group("science"));
+    world.entra.tenant(|tenant| {
+        tenant
+            .group("arts")
+            .display_name("New Arts")
+            .without_member("bob")
+            .unassigned_entirely();
+    });
+
+    world.settle().await;
+
+    assert_eq!(everything(&world).await, before);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn people_of_a_group_that_is_excluded_later_are_deactivated_all_the_same() {
+    let mut world = World::new(|tenant| {
+        let arts = tenant.group("arts").members(["ada", "bob", "cyd", "dan"]);
+        arts.assigned("internal_user");
+        tenant.group("science").member("ada").assigned_by_default();
+    })
+    .await;
+    world.settle().await;
+    let members = world.members("arts").await;
+    world.set(EXCLUDE, group("arts"));
+    world.entra.tenant(|tenant| {
+        tenant.user("bob").disabled();
+        tenant.user("cyd").soft_deleted();
+        tenant.user("dan").purged();
+    });
+
+    let report = world.settle().await;
+
+    assert_eq!(report.changes.users.deactivated, 3);
+    assert_eq!(report.changes.total(), 3, "{}", report.json());
+    assert_eq!(world.members("arts").await, members);
+    for (key, active) in [
+        ("ada", json!(null)),
+        ("bob", json!(false)),
+        ("cyd", json!(false)),
+    ] {
+        let row = world.user(key).await;
+        assert_eq!(row["metadata"]["scim_active"], active, "{row}");
+        assert_eq!(row["user_role"], "internal_user", "{row}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn people_of_other_domains_are_left_out_and_who_has_no_address_is_not_checked() {
     let world = World::new(|tenant| {
         tenant
@@ -168,6 +220,33 @@ async fn whom_the_domain_filter_excludes_later_is_frozen() {
     world.settle().await;
 
     assert_eq!(everything(&world).await, before);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn whom_the_domain_filter_excludes_later_leaves_and_is_deactivated_all_the_same() {
+    let mut world = arts_and_science().await;
+    world.settle().await;
+    world.set(DOMAINS, "good.example.com");
+    world.entra.tenant(|tenant| {
+        tenant.group("arts").without_member("bob");
+        tenant.user("cyd").disabled();
+        tenant.user("ada").soft_deleted();
+    });
+
+    let report = world.settle().await;
+
+    assert_eq!(world.members("arts").await, people(["ada"]));
+    assert_eq!(world.organization_members("arts").await, people(["ada"]));
+    assert_eq!(world.members("science").await, people(["ada", "cyd"]));
+    assert_eq!(report.changes.users.deactivated, 2);
+    for (key, active) in [
+        ("ada", json!(false)),
+        ("bob", json!(null)),
+        ("cyd", json!(false)),
+    ] {
+        let row = world.user(key).await;
+        assert_eq!(row["metadata"]["scim_active"], active, "{row}");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

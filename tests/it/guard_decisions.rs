@@ -316,3 +316,50 @@ async fn status_and_history_show_what_is_held_and_who_decided() {
     let text = says(&["status"]).await;
     assert!(!text.contains(&digest), "{text}");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_approved_by_mistake_can_be_rejected_before_the_pass() {
+    let (world, digest) = held_world().await;
+    let decide = async |command: &str| {
+        entra_sync(world.environment(), &[command, &digest])
+            .await
+            .exits_with(0);
+    };
+    decide("approve").await;
+    decide("reject").await;
+    let report = sync(&world).await.exits_with(0).json();
+    assert_eq!(report["status"], "unchanged");
+    assert_eq!(world.members("science").await.len(), EACH);
+    assert_eq!(plan_of(&world, &digest).await["status"], "rejected");
+    decide("approve").await;
+    let report = sync(&world).await.exits_with(0).json();
+    assert_eq!(report["changes"]["team_memberships"]["removed"], MANY);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_rejection_is_about_the_item_whatever_the_reason() {
+    let world = World::new(crowd)
+        .await
+        .with("ENTRA_SYNC__GUARD__MAX_REMOVALS", 0);
+    world.settle().await;
+    world.entra.tenant(|tenant| {
+        tenant.user("science-0").disabled();
+    });
+    let report = sync(&world).await.exits_with(3).json();
+    let digest = report["held"]["digest"].as_str().expect("a digest");
+    entra_sync(world.environment(), &["reject", digest])
+        .await
+        .exits_with(0);
+    world.entra.tenant(|tenant| {
+        tenant.user("science-0").soft_deleted();
+    });
+    let plan = world.plan().await;
+    let items: Vec<_> = plan.plan.items().collect();
+    assert_eq!(items.len(), 1, "{items:?}");
+    assert_eq!(items[0].action, "hold");
+    assert_eq!(items[0].reason, "deleted in Entra, restorable");
+    let report = sync(&world).await.exits_with(0).json();
+    assert_eq!(report["status"], "unchanged");
+    assert!(report["held"].is_null(), "{report}");
+    assert_eq!(plan_of(&world, digest).await["status"], "rejected");
+}

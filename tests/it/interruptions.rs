@@ -5,8 +5,8 @@ use entra_sync::model::report::Status;
 use entra_sync::simulator::{Fault, Simulator, Tenant};
 use serde_json::json;
 
-use crate::support::World;
 use crate::support::look::{group, people, person};
+use crate::support::{TestDatabase, World, seed, tables};
 
 async fn arts_and_science() -> World {
     World::new(|tenant| {
@@ -211,4 +211,44 @@ async fn another_tenant_behind_the_same_settings_removes_nobody() {
         world.user("ada").await["metadata"],
         json!({ "auth_provider": "microsoft" })
     );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn another_litellm_by_mistake_is_added_to_and_loses_nothing() {
+    let mut world = arts_and_science().await;
+    world.settle().await;
+    world.entra.tenant(|tenant| {
+        tenant.group("arts").without_member("bob");
+        tenant.user("cyd").disabled();
+        tenant.user("bob").purged();
+    });
+    let other = TestDatabase::create().await;
+    let [bob, cyd] = ["bob", "cyd"].map(person);
+    let arts = group("arts");
+    seed::team(&arts).insert(&other).await;
+    for user in [bob.as_str(), cyd.as_str(), "guest"] {
+        seed::user(user).insert(&other).await;
+        seed::join(&other, user, &arts).await;
+        seed::key(&format!("key of {user}"), user)
+            .insert(&other)
+            .await;
+    }
+    let keys = other.rows("LiteLLM_VerificationToken").await;
+    let right = tables::litellm(&world.database).await;
+    world.set("DATABASE_URL", other.url());
+    let first = std::mem::replace(&mut world.database, other);
+
+    let report = world.pass().await;
+
+    assert_eq!(report.errors, []);
+    let changes = &report.changes;
+    assert_eq!(changes.team_memberships.removed, 0, "{}", report.json());
+    assert_eq!(changes.organization_memberships.removed, 0);
+    assert_eq!(changes.users.deactivated, 0);
+    assert_eq!(changes.teams.created, 1, "science: additions go on");
+    let mut members = vec![person("ada"), bob, cyd, "guest".to_owned()];
+    members.sort();
+    assert_eq!(world.members("arts").await, members);
+    assert_eq!(world.database.rows("LiteLLM_VerificationToken").await, keys);
+    assert_eq!(tables::litellm(&first).await, right);
 }

@@ -4,7 +4,7 @@ use entra_sync::model::report::{Kind, Status};
 use serde_json::json;
 
 use crate::support::World;
-use crate::support::look::{group, people};
+use crate::support::look::{group, people, person};
 use crate::support::seed;
 
 const FLAG: &str = "ENTRA_GROUPS_ALSO_CREATE_ORGS";
@@ -311,4 +311,51 @@ async fn an_organization_membership_that_exists_keeps_its_role_and_becomes_manag
         "a person's"
     );
     assert_eq!(world.count("entra_sync.owned_organization_member").await, 3);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_adopted_organization_membership_goes_when_entra_wants_it_no_more() {
+    let world = two_groups().await.with(FLAG, "true");
+    let science = group("science");
+    seed::budget("by-hand").insert(&world.database).await;
+    seed::organization(&science, "by-hand")
+        .insert(&world.database)
+        .await;
+    let [ada, bob] = ["ada", "bob"].map(person);
+    for (user, role) in [
+        (ada.as_str(), "internal_user"),
+        (bob.as_str(), "org_admin"),
+        ("guest", "internal_user"),
+    ] {
+        seed::user(user).insert(&world.database).await;
+        seed::organization_membership(user, &science)
+            .with("user_role", role)
+            .insert(&world.database)
+            .await;
+    }
+    world.settle().await;
+    let rows = world
+        .database
+        .rows("entra_sync.owned_organization_member")
+        .await;
+    let adopted = rows
+        .iter()
+        .filter(|row| row["group_id"] == science.as_str());
+    assert!(
+        adopted.clone().all(|row| row["adopted"] == true),
+        "{rows:?}"
+    );
+    assert_eq!(adopted.count(), 2);
+    world.entra.tenant(|tenant| {
+        let science = tenant.group("science");
+        science.without_member("ada").without_member("bob");
+    });
+
+    let report = world.settle().await;
+
+    assert_eq!(report.changes.organization_memberships.removed, 1);
+    // A role that somebody gave there, and whoever was not ours, stay.
+    let mut left = vec![bob, "guest".to_owned()];
+    left.sort();
+    assert_eq!(world.organization_members("science").await, left);
 }

@@ -223,3 +223,34 @@ async fn the_first_pass_over_an_existing_litellm_removes_nothing() {
     assert_eq!(report.changes.team_memberships.removed, 0);
     assert_eq!(roster(&world, "science").await.len(), 4);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_second_pass_over_an_existing_litellm_may_take_from_whom_entra_disabled() {
+    let world = World::new(two_groups).await;
+    let bob = person_id("bob").to_string();
+    let science = group_id("science").to_string();
+    seed::team(&science).insert(&world.database).await;
+    for user in [bob.as_str(), "old-1"] {
+        seed::user(user).insert(&world.database).await;
+        seed::join(&world.database, user, &science).await;
+    }
+    seed::key("k1", &bob).insert(&world.database).await;
+    world.entra.tenant(|tenant| {
+        tenant.user("bob").disabled();
+    });
+    let report = world.pass().await;
+    assert_eq!(report.changes.users.deactivated, 0, "{}", report.json());
+    assert_eq!(report.changes.keys.blocked, 0);
+
+    let report = world.settle().await;
+
+    assert_eq!(report.changes.users.deactivated, 1, "adopted by the first");
+    assert_eq!(report.changes.keys.blocked, 1);
+    assert_eq!(report.changes.team_memberships.removed, 0);
+    let row = world.user("bob").await;
+    assert_eq!(row["metadata"]["scim_active"], false, "{row}");
+    let mut members = ids(&["ada", "bob"]);
+    members.push("old-1".to_owned());
+    members.sort();
+    assert_eq!(roster(&world, "science").await, members);
+}

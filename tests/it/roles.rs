@@ -1,6 +1,7 @@
-//! App roles become `user_role`: the highest wins, and nothing is lowered
-//! here.
+//! App roles become `user_role`: the highest wins, and only what we gave is
+//! lowered.
 
+use entra_sync::model::report::Kind;
 use entra_sync::simulator::{RoleState, Tenant, app_role_id};
 use serde_json::json;
 
@@ -270,4 +271,124 @@ async fn a_person_assigned_directly_is_a_user_with_that_role_and_no_team() {
     ] {
         assert_eq!(world.count(table).await, 0, "{table}");
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_lesser_role_that_is_left_is_what_remains() {
+    let world = world(|tenant| {
+        tenant
+            .group("admins")
+            .members(["ada", "bob", "cyd"])
+            .assigned("proxy_admin");
+        tenant
+            .group("makers")
+            .members(["ada", "bob", "cyd"])
+            .assigned("internal_user");
+    })
+    .await;
+    world.settle().await;
+    let bob = person("bob");
+    world
+        .sql(&format!(
+            "UPDATE \"LiteLLM_UserTable\" SET user_role = 'proxy_admin_viewer' WHERE user_id = '{bob}'"
+        ))
+        .await;
+    world.entra.tenant(|tenant| {
+        let admins = tenant.group("admins");
+        admins.without_member("ada").without_member("bob");
+    });
+    let planned = world.plan().await;
+    let of_users: Vec<_> = planned
+        .plan
+        .items()
+        .filter(|item| item.kind == Kind::User)
+        .map(|item| (item.action, item.id, item.before, item.after))
+        .collect();
+    let (before, after) = (
+        json!({ "user_role": "proxy_admin" }),
+        json!({ "user_role": "internal_user" }),
+    );
+    assert_eq!(of_users, [("update", person("ada"), before, after)]);
+
+    let report = world.settle().await;
+
+    assert_eq!(report.changes.users.updated, 1);
+    assert_eq!(role(&world, "ada").await, "internal_user");
+    assert_eq!(role(&world, "bob").await, "proxy_admin_viewer", "chosen");
+    assert_eq!(role(&world, "cyd").await, "proxy_admin");
+    world.entra.tenant(|tenant| {
+        tenant.group("admins").member("ada");
+    });
+    world.settle().await;
+    assert_eq!(role(&world, "ada").await, "proxy_admin", "raised again");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn another_role_of_the_same_group_is_everybodys_who_had_the_first() {
+    let world = world(|tenant| {
+        tenant
+            .group("staff")
+            .members(["ada", "bob"])
+            .assigned("proxy_admin");
+        tenant.user("ada").assigned("proxy_admin_viewer");
+    })
+    .await;
+    world.settle().await;
+    assert_eq!(role(&world, "bob").await, "proxy_admin");
+    world.entra.tenant(|tenant| {
+        let staff = tenant.group("staff");
+        staff.assigned("internal_user").unassigned("proxy_admin");
+    });
+
+    let report = world.settle().await;
+
+    assert_eq!(report.changes.users.updated, 2);
+    assert_eq!(report.changes.team_memberships.removed, 0);
+    assert_eq!(role(&world, "ada").await, "proxy_admin_viewer", "her own");
+    assert_eq!(role(&world, "bob").await, "internal_user");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_role_that_is_disabled_or_deleted_while_people_have_it_counts_no_more() {
+    let world = world(|tenant| {
+        tenant
+            .group("makers")
+            .members(["ada", "bob"])
+            .assigned("internal_user");
+        tenant
+            .group("auditors")
+            .members(["bob", "cyd"])
+            .assigned("proxy_admin_viewer");
+    })
+    .await;
+    world.settle().await;
+    assert_eq!(role(&world, "bob").await, "proxy_admin_viewer");
+    world.entra.tenant(|tenant| {
+        let application = tenant.application();
+        application
+            .role("internal_user", RoleState::Disabled)
+            .without_role("proxy_admin_viewer");
+    });
+
+    let report = world.settle().await;
+
+    assert_eq!(report.changes.users.updated, 3);
+    for key in ["ada", "bob", "cyd"] {
+        assert_eq!(role(&world, key).await, "internal_user_viewer", "{key}");
+    }
+    assert_eq!(
+        world.members("makers").await.len(),
+        2,
+        "members all the same"
+    );
+    let id = app_role_id("internal_user").to_string();
+    assert_eq!(skipped(&report), [(id.as_str(), "role_disabled")]);
+    world.entra.tenant(|tenant| {
+        let application = tenant.application();
+        application.role("internal_user", RoleState::Enabled);
+    });
+    world.settle().await;
+    assert_eq!(role(&world, "ada").await, "internal_user");
+    assert_eq!(role(&world, "bob").await, "internal_user");
+    assert_eq!(role(&world, "cyd").await, "internal_user_viewer");
 }

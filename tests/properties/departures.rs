@@ -103,8 +103,9 @@ pub fn plan_of(world: &Universe, with: &Circumstances) -> Plan {
 pub fn all(plan: &Plan) -> Vec<Removal> {
     let deprovision = &plan.deprovision;
     let verdict = &deprovision.verdict;
-    let lists = [&verdict.released, &verdict.held, &deprovision.waiting];
-    let mut all: Vec<Removal> = lists.into_iter().flatten().cloned().collect();
+    let waiting = deprovision.waiting.iter().map(|waiting| &waiting.removal);
+    let decided = verdict.released.iter().chain(&verdict.held);
+    let mut all: Vec<Removal> = decided.chain(waiting).cloned().collect();
     all.sort();
     all
 }

@@ -19,6 +19,11 @@ fn keys(removals: &[Removal]) -> BTreeSet<String> {
     removals.iter().map(Removal::key).collect()
 }
 
+fn waiting(plan: &Plan) -> BTreeSet<String> {
+    let waiting = plan.deprovision.waiting.iter();
+    waiting.map(|waiting| waiting.removal.key()).collect()
+}
+
 /// What the guard is asked, with limits that only this test knows.
 fn released(
     with: &Circumstances,
@@ -89,7 +94,7 @@ proptest! {
         let looked_at_everything = world.scope.is_everything() && plan.unreadable.is_empty();
         let verdict = &plan.deprovision.verdict;
         let (released, held) = (keys(&verdict.released), keys(&verdict.held));
-        let waiting = keys(&plan.deprovision.waiting);
+        let waiting = waiting(&plan);
         for key in released.iter().chain(&held).filter(|key| !waiting.contains(*key)) {
             let approved = with.decisions.approved.contains(key);
             if with.decisions.rejected.contains(key) {
@@ -149,7 +154,7 @@ proptest! {
         prop_assert_eq!(all(&plan), candidates);
         let verdict = &plan.deprovision.verdict;
         let (released, held) = (keys(&verdict.released), keys(&verdict.held));
-        let waiting = keys(&plan.deprovision.waiting);
+        let waiting = waiting(&plan);
         prop_assert!(released.is_disjoint(&held));
         prop_assert!(waiting.is_disjoint(&released) && waiting.is_disjoint(&held));
         match &verdict.alarm {
@@ -188,6 +193,12 @@ proptest! {
             let enough = waited.is_some_and(|waited| waited.to_std().is_ok_and(|w| w >= grace));
             let word = matches!(removal, Removal::Deactivation { .. });
             prop_assert!(grace.is_zero() || word || enough, "{:?} waited {:?}", removal, waited);
+        }
+        for one in &plan.deprovision.waiting {
+            let since = with.waiting.get(&one.removal.key()).copied();
+            prop_assert_eq!(one.waits.since, since);
+            prop_assert_eq!(one.waits.until, since.map(|since| since + grace));
+            prop_assert!(one.waits.until.is_none_or(|until| until > now()));
         }
     }
 

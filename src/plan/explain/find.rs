@@ -3,10 +3,12 @@
 //! Invariant: an object id means one object, whatever others are called; a word
 //! that fits several people equally well gives all of them, never a guess.
 
+use std::collections::BTreeSet;
+
 use serde::Serialize;
 
 use super::attributes;
-use crate::model::ids::{GroupId, PersonId};
+use crate::model::ids::{GroupId, PersonId, TeamId};
 use crate::model::target::UserRow;
 use crate::plan::World;
 use crate::plan::text::storable;
@@ -49,7 +51,7 @@ pub fn find_people(world: World<'_>, word: &str) -> Vec<Match> {
         .chain(world.directory.unread_people.keys());
     let mut found: Vec<(By, Match)> = everybody
         .filter_map(|person| {
-            let by = names(world, *person, word, &folded)?;
+            let by = means(world, *person, word, &folded)?;
             Some((by, matched(world, *person)))
         })
         .collect();
@@ -63,7 +65,7 @@ pub fn find_people(world: World<'_>, word: &str) -> Vec<Match> {
         .collect()
 }
 
-fn names(world: World<'_>, person: PersonId, word: &str, folded: &str) -> Option<By> {
+fn means(world: World<'_>, person: PersonId, word: &str, folded: &str) -> Option<By> {
     let same = |text: &str| text.to_lowercase() == *folded;
     let is = |text: &Option<Box<str>>| text.as_deref().is_some_and(same);
     let read = attributes(world, person);
@@ -87,27 +89,35 @@ fn names(world: World<'_>, person: PersonId, word: &str, folded: &str) -> Option
     }
 }
 
-/// Every group that a word names, by object id or display name.
+/// Every group that a word names: by object id, which is the team's id too, else
+/// by the group's display name or the team's alias. Case does not count.
 #[must_use]
 pub fn find_groups(world: World<'_>, word: &str) -> Vec<GroupId> {
-    let is_meant = |group: GroupId| {
-        let name = world.directory.groups.get(&group);
-        let name = name.and_then(|group| group.display_name.as_deref());
-        name.is_some_and(|name| name.to_lowercase() == word.to_lowercase())
-            || group.to_string() == word.to_lowercase()
-    };
+    let word = word.to_lowercase();
     let managed = world.owned.teams.keys();
-    let mut found: Vec<GroupId> = world
+    let groups: BTreeSet<GroupId> = world
         .directory
         .groups
         .keys()
         .chain(managed)
         .copied()
         .collect();
-    found.retain(|group| is_meant(*group));
-    found.sort_unstable();
-    found.dedup();
-    found
+    if let Some(group) = groups.iter().find(|group| group.to_string() == word) {
+        return vec![*group];
+    }
+    groups
+        .into_iter()
+        .filter(|group| names(world, *group).any(|name| name.to_lowercase() == word))
+        .collect()
+}
+
+/// What a group is called in Entra, then what its team is called in `LiteLLM`.
+pub(super) fn names<'a>(world: World<'a>, group: GroupId) -> impl Iterator<Item = &'a str> {
+    let read = world.directory.groups.get(&group);
+    let name = read.and_then(|group| group.display_name.as_deref());
+    let team = world.target.teams.get(&TeamId::of(group));
+    let alias = team.and_then(|team| team.alias.as_deref());
+    name.into_iter().chain(alias)
 }
 
 /// Somebody as they are called in Entra, or else in LiteLLM.

@@ -4,6 +4,8 @@
 //! and only when every group that could give a higher one was read, and two
 //! readings agree: a role that a group gives is as much in doubt as being in it.
 
+use std::collections::HashSet;
+
 use super::{Removals, doubt, is_protected, managed_row, member, unanswered};
 use crate::model::directory::{AppRoleState, Assignment, Attributes, Principal};
 use crate::model::evidence::{Needed, Questions, Whereabouts};
@@ -29,6 +31,7 @@ fn lowered<'a>(world: World<'a>, desired: &Desired<'_>) -> Vec<Lowered<'a>> {
         return Vec::new();
     }
     let hidden = highest_unread(world);
+    let frozen = frozen(world);
     let default = world.policy.user_defaults.role.unwrap_or(Role::FALLBACK);
     let mut lowered = Vec::new();
     for (person, owned) in &world.owned.people {
@@ -38,6 +41,9 @@ fn lowered<'a>(world: World<'a>, desired: &Desired<'_>) -> Vec<Lowered<'a>> {
         let wanted = desired.roles.get(person).copied().unwrap_or(default);
         let is_ours = row.role == StoredRole::Role(ours);
         if !is_ours || wanted >= ours || hidden.is_some_and(|hidden| hidden > wanted) {
+            continue;
+        }
+        if frozen.contains(person) {
             continue;
         }
         if is_withheld(world, *person) || is_protected(world, *person, user, row) {
@@ -188,6 +194,18 @@ fn highest_unread(world: World<'_>) -> Option<Role> {
         })
         .map(|(_, role)| role)
         .max()
+}
+
+/// Managed members of groups that a filter excludes and the list does not name
+/// any more: such a group is not treated as unassigned, and nobody knows which
+/// role it gave.
+fn frozen(world: World<'_>) -> HashSet<PersonId> {
+    let managed = world.owned.team_members.iter();
+    managed
+        .filter(|(group, _)| !world.policy.groups.admits(**group))
+        .filter(|(group, _)| !world.directory.groups.contains_key(group))
+        .flat_map(|(_, people)| people.iter().copied())
+        .collect()
 }
 
 /// Assignments that give a higher role than this one.

@@ -158,5 +158,6 @@ fn item(back: &Return) -> Item {
         reason,
         before: taken.after,
         after,
+        waits: None,
     }
 }

@@ -13,7 +13,7 @@ use crate::litellm::organizations;
 use crate::model::ids::{GroupId, OrganizationId, TeamId, UserId};
 use crate::model::ledger::Origin;
 use crate::model::report::Kind;
-use crate::plan::{Member, Plan, RosterChange};
+use crate::plan::{Member, Plan, RosterChange, TAKEN_OUT};
 use crate::sync::error::{Error, Result};
 
 /// Memberships that one transaction adds. LiteLLM's own joins wait behind the
@@ -45,7 +45,10 @@ async fn team_members(desk: Desk<'_>, plan: &Plan, tally: &mut Tally) -> Result<
     // A million memberships are not listed at once: a batch is written as soon
     // as it is full.
     for (team, change) in &teams {
-        let add = change.add.iter().map(|member| (member, Why::Joins));
+        let add = change
+            .add
+            .iter()
+            .map(|member| (member, Why::of(member, &change.restored)));
         let repair = change.repair.iter().map(|member| (member, Why::Mended));
         for (member, why) in add.chain(repair) {
             if tally.without_row.contains(&member.user) {
@@ -127,6 +130,7 @@ async fn organization_members(desk: Desk<'_>, plan: &Plan, tally: &mut Tally) ->
                 organization,
                 group: change.group,
                 member,
+                why: Why::of(member, &change.restored),
             });
             if batch.len() == BATCH {
                 desk.run(&batch, BATCH, tally).await?;
@@ -140,7 +144,18 @@ async fn organization_members(desk: Desk<'_>, plan: &Plan, tally: &mut Tally) ->
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Why {
     Joins,
+    /// Somebody took them out.
+    Returns,
     Mended,
+}
+
+impl Why {
+    fn of(member: &Member, restored: &[UserId]) -> Self {
+        match restored.binary_search(&member.user) {
+            Ok(_) => Self::Returns,
+            Err(_) => Self::Joins,
+        }
+    }
 }
 
 /// All of a batch join on the same terms.
@@ -228,7 +243,10 @@ impl Writable for TeamMember<'_> {
             Some(_) => "member of the group",
             None => "new user, default_internal_user_params.teams",
         };
-        record(desk, transaction, "add", reason, &added).await?;
+        let (returned, joined): (Vec<&Self>, Vec<&Self>) =
+            added.iter().partition(|item| item.why == Why::Returns);
+        record(desk, transaction, "add", reason, &joined).await?;
+        record(desk, transaction, "add", TAKEN_OUT, &returned).await?;
         let reason = "copies of the membership disagreed";
         record(desk, transaction, "repair", reason, &mended).await?;
         Ok(tally)
@@ -290,6 +308,7 @@ struct OrganizationMember<'a> {
     organization: &'a OrganizationId,
     group: GroupId,
     member: &'a Member,
+    why: Why,
 }
 
 impl Writable for OrganizationMember<'_> {
@@ -314,17 +333,22 @@ impl Writable for OrganizationMember<'_> {
             .map(|item| (item.group, item.member.person, Origin::Created))
             .collect();
         ownership::record_organization_members(transaction, desk.lease.source, &managed).await?;
-        let members: Vec<(&str, &UserId)> = new
-            .iter()
-            .map(|item| (item.organization.as_str(), &item.member.user))
-            .collect();
-        let change = MemberChange {
-            action: "add",
-            kind: Kind::OrganizationMembership,
-            reason: "member of the group, create_organizations is on",
-            members: &members,
-        };
-        changes::record_members(transaction, desk.run, change).await?;
+        let (returned, joined): (Vec<&Self>, Vec<&Self>) =
+            new.iter().partition(|item| item.why == Why::Returns);
+        let reason = "member of the group, create_organizations is on";
+        for (reason, items) in [(reason, joined), (TAKEN_OUT, returned)] {
+            let members: Vec<(&str, &UserId)> = items
+                .iter()
+                .map(|item| (item.organization.as_str(), &item.member.user))
+                .collect();
+            let change = MemberChange {
+                action: "add",
+                kind: Kind::OrganizationMembership,
+                reason,
+                members: &members,
+            };
+            changes::record_members(transaction, desk.run, change).await?;
+        }
         Ok(tally)
     }
 

@@ -1,5 +1,8 @@
 //! Why somebody is, or is not, in a team.
 
+mod rows;
+mod teams;
+
 use entra_sync::simulator::{group_id, person_id};
 use serde_json::Value;
 
@@ -104,12 +107,27 @@ async fn who_is_not_found_exits_with_1() {
         .exits_with(1);
 }
 
-/// The one person that a word means.
-async fn whom(world: &World, word: &str) -> Value {
-    let told = entra_sync(world.environment(), &["explain", word, "--format", "json"])
+/// The object that programs get.
+async fn told(world: &World, arguments: &[&str]) -> Value {
+    let arguments = [&["explain", "--format", "json"], arguments].concat();
+    entra_sync(world.environment(), &arguments)
         .await
         .exits_with(0)
-        .json();
+        .json()
+}
+
+/// What people get.
+async fn text(world: &World, arguments: &[&str]) -> String {
+    let arguments = [&["explain"], arguments].concat();
+    entra_sync(world.environment(), &arguments)
+        .await
+        .exits_with(0)
+        .stdout
+}
+
+/// The one person that a word means.
+async fn whom(world: &World, word: &str) -> Value {
+    let told = told(world, &[word]).await;
     assert_eq!(told["matches"][0]["person"], told["person"], "{told}");
     assert_eq!(told["matches"].as_array().map(Vec::len), Some(1), "{told}");
     told["person"].clone()

@@ -7,7 +7,7 @@ use std::time::Duration;
 use chrono::{DateTime, TimeDelta, Utc};
 use entra_sync::model::directory::{Account, Assignment, Principal, Unread};
 use entra_sync::model::evidence::{Evidence, Whereabouts};
-use entra_sync::model::ids::TeamId;
+use entra_sync::model::ids::{TeamId, UserId};
 use entra_sync::model::ledger::{Decisions, Lifted, Origin, Ours, Recent};
 use entra_sync::model::policy::{
     DeprovisionSettings, GonePersonPolicy, GuardSettings, MembershipPolicy, UnassignedGroupPolicy,
@@ -18,6 +18,7 @@ use proptest::collection::vec;
 use proptest::option;
 use proptest::prelude::*;
 
+use crate::apply::insert_sorted;
 use crate::build::{Universe, group_id, people, person_id, whole};
 use crate::world::{GROUPS, PEOPLE, Seed, seeds};
 
@@ -54,6 +55,9 @@ pub struct Departure {
     pub blocked: Vec<(u8, u8)>,
     pub deactivated_by_us: Vec<u8>,
     pub adopted_teams: Vec<u8>,
+    /// Group and person: taken out by an earlier pass; the bit tells whether
+    /// a stale write has brought the team's id back since, and all else is gone.
+    pub taken_before: Vec<(u8, u8, bool)>,
     /// Teams whose roster cannot be read.
     pub broken_teams: Vec<u8>,
     /// Membership, unassigned group, disabled, deleted.
@@ -151,6 +155,7 @@ pub fn departures() -> impl Strategy<Value = Departure> {
         vec(0..PEOPLE, 0..2),
         vec(0..GROUPS, 0..2),
         option::weighted(0.1, 0..GROUPS),
+        vec((0..GROUPS, 0..PEOPLE, prop::bool::weighted(0.7)), 0..3),
     );
     let settings = (
         (
@@ -201,6 +206,7 @@ pub fn departures() -> impl Strategy<Value = Departure> {
                 deactivated_by_us: ledger.1,
                 adopted_teams: ledger.2,
                 broken_teams: ledger.3.into_iter().collect(),
+                taken_before: ledger.4,
                 settings,
                 grace_minutes,
                 limits,
@@ -299,6 +305,23 @@ impl Departure {
             if world.target.teams.remove(&team).is_some() {
                 let sentence = "its roster cannot be read".to_owned();
                 world.target.broken_teams.insert(team, sentence);
+            }
+        }
+        for (group, person, is_stale) in &self.taken_before {
+            let (group, user) = (group_id(*group), person_id(*person).to_string());
+            let user = UserId::new(user);
+            let taken = world.owned.taken_members.entry(group).or_default();
+            insert_sorted(taken, user.clone());
+            let team = TeamId::of(group);
+            let rows = (
+                world.target.users.get_mut(&user),
+                world.target.teams.get_mut(&team),
+            );
+            if let (true, (Some(user), Some(row))) = (*is_stale, rows) {
+                insert_sorted(&mut user.teams, team);
+                let user = UserId::new(person_id(*person).to_string());
+                row.roster.retain(|entry| entry.user != user);
+                row.memberships.retain(|member| *member != user);
             }
         }
         for group in &self.adopted_teams {

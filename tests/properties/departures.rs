@@ -12,7 +12,7 @@ use entra_sync::model::ledger::{Decisions, Lifted, Origin, Ours, Recent};
 use entra_sync::model::policy::{
     DeprovisionSettings, GonePersonPolicy, GuardSettings, MembershipPolicy, UnassignedGroupPolicy,
 };
-use entra_sync::model::target::Block;
+use entra_sync::model::target::{Block, RosterEntry, TeamRole};
 use entra_sync::plan::{self, Plan, Removal, Removals};
 use proptest::collection::vec;
 use proptest::option;
@@ -55,9 +55,10 @@ pub struct Departure {
     pub blocked: Vec<(u8, u8)>,
     pub deactivated_by_us: Vec<u8>,
     pub adopted_teams: Vec<u8>,
-    /// Group and person: taken out by an earlier pass; the bit tells whether
-    /// a stale write has brought the team's id back since, and all else is gone.
-    pub taken_before: Vec<(u8, u8, bool)>,
+    /// Group and person: taken out by an earlier pass. 0: as the seed has them
+    /// now; else a write has brought the team's id back since, and of the other
+    /// copies there is, 1: the roster, 2: TeamMembership, more: neither.
+    pub taken_before: Vec<(u8, u8, u8)>,
     /// Teams whose roster cannot be read.
     pub broken_teams: Vec<u8>,
     /// Membership, unassigned group, disabled, deleted.
@@ -155,7 +156,7 @@ pub fn departures() -> impl Strategy<Value = Departure> {
         vec(0..PEOPLE, 0..2),
         vec(0..GROUPS, 0..2),
         option::weighted(0.1, 0..GROUPS),
-        vec((0..GROUPS, 0..PEOPLE, prop::bool::weighted(0.7)), 0..3),
+        vec((0..GROUPS, 0..PEOPLE, 0_u8..6), 0..3),
     );
     let settings = (
         (
@@ -307,7 +308,7 @@ impl Departure {
                 world.target.broken_teams.insert(team, sentence);
             }
         }
-        for (group, person, is_stale) in &self.taken_before {
+        for (group, person, now) in &self.taken_before {
             let (group, user) = (group_id(*group), person_id(*person).to_string());
             let user = UserId::new(user);
             let taken = world.owned.taken_members.entry(group).or_default();
@@ -317,11 +318,17 @@ impl Departure {
                 world.target.users.get_mut(&user),
                 world.target.teams.get_mut(&team),
             );
-            if let (true, (Some(user), Some(row))) = (*is_stale, rows) {
-                insert_sorted(&mut user.teams, team);
-                let user = UserId::new(person_id(*person).to_string());
-                row.roster.retain(|entry| entry.user != user);
-                row.memberships.retain(|member| *member != user);
+            let (Some(named), Some(row), 1..) = (rows.0, rows.1, *now) else {
+                continue;
+            };
+            insert_sorted(&mut named.teams, team);
+            row.roster.retain(|entry| entry.user != user);
+            row.memberships.retain(|member| *member != user);
+            let role = TeamRole::User;
+            match now {
+                1 => insert_sorted(&mut row.roster, RosterEntry { user, role }),
+                2 => insert_sorted(&mut row.memberships, user),
+                _ => {}
             }
         }
         for group in &self.adopted_teams {

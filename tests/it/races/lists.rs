@@ -98,6 +98,38 @@ async fn a_list_from_before_a_removal_is_cleared_of_what_was_removed_and_of_noth
     assert_eq!(repairs[0]["user_ids"], json!([person("bob")]));
 }
 
+/// The clearing waits for the team's lock, and looks again once it has it.
+#[tokio::test(flavor = "multi_thread")]
+async fn who_joins_while_the_clearing_waits_stays() {
+    let (world, mut proxy) = world().await;
+    let (bob, arts) = (person("bob"), group("arts"));
+    enters_arts(&world);
+    world.settle().await;
+    let teams = proxy.teams_of(&bob).await;
+    leaves_arts(&world);
+    world.settle().await;
+    proxy.take_out(&bob, "solo", teams).await;
+    let session = Session::holding_team(&world.database, &arts).await;
+    // His `teams` name it already.
+    let joins = format!(
+        "INSERT INTO \"LiteLLM_TeamMembership\" (user_id, team_id) VALUES ('{bob}', '{arts}'); \
+         UPDATE \"LiteLLM_TeamTable\" SET members_with_roles = members_with_roles \
+             || '[{{\"user_id\": \"{bob}\", \"user_email\": null, \"role\": \"user\"}}]' \
+         WHERE team_id = '{arts}'"
+    );
+
+    let (report, ()) = tokio::join!(world.pass(), async {
+        session.is_waited_for().await;
+        session.run(&joins).await;
+        session.commit().await;
+    });
+
+    assert_eq!(report.changes.total(), 0, "{}", report.json());
+    assert_eq!(world.members("arts").await, people(["ada", "bob"]));
+    assert_eq!(world.managed("arts").await, people(["ada"]));
+    assert_eq!(what_a_pass_would_do(&world).await, []);
+}
+
 /// The row is locked by the write: a pass waits for it and works on what it
 /// wrote.
 #[tokio::test(flavor = "multi_thread")]

@@ -3,9 +3,11 @@
 //! Invariant: a copy is given back once at most; the transaction that does so
 //! marks it.
 
+use std::collections::BTreeMap;
+
 use diesel::QueryableByName;
 use diesel::sql_query;
-use diesel::sql_types::{Array, BigInt, Bool, Jsonb, Nullable, Text, Uuid as SqlUuid};
+use diesel::sql_types::{Array, BigInt, Bool, Integer, Jsonb, Nullable, Text, Uuid as SqlUuid};
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
 use futures::TryStreamExt;
 use serde::de::DeserializeOwned;
@@ -14,7 +16,7 @@ use uuid::Uuid;
 
 use super::error::{Error, Result};
 use crate::db::QueryContext;
-use crate::model::ids::RunId;
+use crate::model::ids::{GroupId, RunId, SourceId, UserId};
 use crate::model::report::Kind;
 
 /// One thing that was taken, whole.
@@ -166,6 +168,44 @@ pub async fn keep_on(connection: &mut AsyncPgConnection, taken: &[i64]) -> Resul
         .await
         .doing("keeping copies that were not given back")?;
     Ok(())
+}
+
+/// Who was taken out of the team of which group, and was not given that back:
+/// as long as the copies are kept.
+///
+/// # Errors
+/// When the database fails.
+pub(super) async fn members(
+    connection: &mut AsyncPgConnection,
+    source: SourceId,
+) -> Result<BTreeMap<GroupId, Vec<UserId>>> {
+    #[derive(QueryableByName)]
+    struct Row {
+        #[diesel(sql_type = SqlUuid)]
+        group_id: Uuid,
+        #[diesel(sql_type = Array<Text>)]
+        users: Vec<String>,
+    }
+    let rows: Vec<Row> = sql_query(
+        "SELECT t.parent_id::uuid AS group_id, \
+                array_agg(DISTINCT t.user_id COLLATE \"C\" ORDER BY t.user_id COLLATE \"C\") \
+                    AS users \
+         FROM entra_sync.taken t JOIN entra_sync.run r ON r.run_id = t.run_id \
+         WHERE r.source_id = $1 AND t.kind = 'team_membership' AND t.undone_by IS NULL \
+           AND t.parent_id IS NOT NULL AND t.user_id IS NOT NULL \
+         GROUP BY t.parent_id",
+    )
+    .bind::<Integer, _>(source.get())
+    .load(connection)
+    .await
+    .doing("reading who was taken out of teams")?;
+    Ok(rows
+        .into_iter()
+        .map(|row| {
+            let users = row.users.into_iter().map(UserId::new).collect();
+            (GroupId::new(row.group_id), users)
+        })
+        .collect())
 }
 
 /// Whether the changes of a run say that it took something.

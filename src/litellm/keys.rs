@@ -20,7 +20,7 @@ use super::error::Result;
 use super::writing::Writing;
 use crate::db::QueryContext;
 pub use switch::{SwitchedKey, TakenBlock};
-pub(super) use switch::{block, only, restore_blocks, unblock};
+pub(super) use switch::{block, give_way, only, restore_blocks, unblock};
 use switch::{switch_off, switch_on};
 
 pub(super) const KEYS: &str = "LiteLLM_VerificationToken";

@@ -1,6 +1,7 @@
 //! Team memberships: three copies, changed together under LiteLLM's team lock
 //! (litellm-contract 2d and 5).
 
+mod leftovers;
 mod remove;
 pub(super) mod restore;
 pub(super) mod roster;
@@ -16,6 +17,7 @@ use super::writing::{ACTOR, Insert, Writing};
 use crate::db::QueryContext;
 use crate::model::ids::{TeamId, UserId};
 use crate::model::target::TeamRole;
+pub use leftovers::clear_mentions;
 pub use remove::{Removal, Removed, TakenMember, remove};
 pub use restore::{Restoration, Restored, restore};
 use roster::ROSTER;

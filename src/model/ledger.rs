@@ -21,6 +21,9 @@ pub struct Owned {
     pub people: HashMap<PersonId, OwnedUser>,
     /// Managed team members per group, sorted.
     pub team_members: BTreeMap<GroupId, Vec<PersonId>>,
+    /// Users whom we took out of the team of a group and to whom nobody gave
+    /// that back, per group, sorted.
+    pub taken_members: BTreeMap<GroupId, Vec<UserId>>,
     /// Managed organization members per group, sorted.
     pub organization_members: BTreeMap<GroupId, Vec<PersonId>>,
     /// Default teams that people whom we inserted have still to join, per team,

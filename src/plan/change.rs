@@ -315,6 +315,9 @@ impl Plan {
             counts.team_memberships.added += change.add.len() as u64;
             counts.team_memberships.repaired += change.repair.len() as u64;
         }
+        for leftover in &self.deprovision.leftovers {
+            counts.team_memberships.repaired += leftover.users.len() as u64;
+        }
         for change in &self.default_teams {
             counts.team_memberships.added += change.add.len() as u64;
         }

@@ -84,6 +84,11 @@ impl Plan {
                 });
                 add.chain(repair)
             }))
+            .chain(self.deprovision.leftovers.iter().flat_map(|change| {
+                let team = TeamId::of(change.group);
+                let leftover = move |user| leftover(&team, user);
+                change.users.iter().map(leftover)
+            }))
             .chain(self.default_teams.iter().flat_map(|change| {
                 change
                     .add
@@ -196,6 +201,19 @@ fn membership(
         reason,
         before: Value::Null,
         after: json!({ "role": if kind == Kind::TeamMembership { "user" } else { "internal_user" } }),
+        waits: None,
+    }
+}
+
+/// Of the three copies only `teams` is there, and it is the one that changes.
+fn leftover(team: &TeamId, user: &UserId) -> Item {
+    Item {
+        action: "repair",
+        kind: Kind::TeamMembership,
+        id: format!("{team}/{user}"),
+        reason: "taken out before, and named in the user's teams again",
+        before: json!({ "teams": team }),
+        after: json!({ "teams": null }),
         waits: None,
     }
 }

@@ -40,7 +40,7 @@ pub use guard::{Approvals, Situation, Source, Verdict, digest as removals_digest
 pub use item::{Item, LISTED_FOR_INFORMATION, TAKEN_OUT, Waits};
 pub use places::created_team;
 pub use removal::{Removal, Why};
-pub use removals::{Deprovision, Forgotten, Removals, Waiting};
+pub use removals::{Deprovision, Forgotten, Leftover, Removals, Waiting};
 pub use restore::Restoration;
 pub use text::printable;
 

@@ -6,6 +6,7 @@
 
 mod gone;
 mod groups;
+mod leftovers;
 mod rivals;
 mod roles;
 mod unassigned;
@@ -29,6 +30,7 @@ use crate::model::policy::{DeprovisionSettings, GuardSettings};
 use crate::model::report::{Kind, ObjectError};
 use crate::model::role::Role;
 use crate::model::target::{StoredRole, UserRow};
+pub use leftovers::Leftover;
 
 /// Everything a decision about removals needs beyond the [`World`].
 #[derive(Debug, Clone, Copy)]
@@ -58,6 +60,8 @@ pub struct Deprovision {
     pub waiting: Vec<Waiting>,
     /// No longer ours, without anything being taken away.
     pub forgotten: Forgotten,
+    /// What is left of memberships that we took away, by group.
+    pub leftovers: Vec<Leftover>,
 }
 
 /// A removal within its grace time.
@@ -155,10 +159,12 @@ pub(super) fn decide(
         source: source(world, desired),
         empty_groups: &empty_groups,
     };
+    let leftovers = leftovers::find(world, removals, (desired, bound), plan, &forgotten);
     plan.deprovision = Deprovision {
         verdict: guard(&situation, due),
         waiting,
         forgotten,
+        leftovers,
     };
 }
 

@@ -35,6 +35,8 @@ pub enum Step {
     OrganizationMember(GroupId, Member),
     GiveBack(Restoration),
     Take(Removal),
+    /// A user's `teams` name a team that nothing else has them in.
+    Clear(GroupId, UserId),
     /// All adoptions: they touch the ledger only.
     Adopt(Box<Plan>),
 }
@@ -70,6 +72,10 @@ pub fn steps(plan: &Plan) -> Vec<Step> {
     let back = plan.restorations.iter().cloned().map(Step::GiveBack);
     let released = || plan.deprovision.verdict.released.iter().cloned();
     let is_end = |removal: &Removal| matches!(removal, Removal::Deactivation { .. });
+    let cleared = plan.deprovision.leftovers.iter().flat_map(|leftover| {
+        let users = leftover.users.iter().cloned();
+        users.map(|user| Step::Clear(leftover.group, user))
+    });
     let ended = released().filter(is_end).map(Step::Take);
     let taken = released()
         .filter(|removal| !matches!(removal, Removal::Deactivation { .. }))
@@ -81,6 +87,7 @@ pub fn steps(plan: &Plan) -> Vec<Step> {
         .chain(rosters)
         .chain(defaults)
         .chain(members)
+        .chain(cleared)
         .chain(taken)
         .chain([Step::Adopt(Box::new(plan.clone()))])
         .collect()
@@ -141,6 +148,7 @@ impl Universe {
             Step::OrganizationMember(group, member) => self.organization_member(group, &member),
             Step::GiveBack(restoration) => self.give_back(restoration),
             Step::Take(removal) => self.take(removal),
+            Step::Clear(group, user) => self.clear(group, &user),
             Step::Adopt(plan) => {
                 self.adopt(&plan);
                 Ok(())

@@ -7,17 +7,18 @@ use std::time::Duration;
 use chrono::{DateTime, TimeDelta, Utc};
 use entra_sync::model::directory::{Account, Assignment, Principal, Unread};
 use entra_sync::model::evidence::{Evidence, Whereabouts};
-use entra_sync::model::ids::TeamId;
+use entra_sync::model::ids::{TeamId, UserId};
 use entra_sync::model::ledger::{Decisions, Lifted, Origin, Ours, Recent};
 use entra_sync::model::policy::{
     DeprovisionSettings, GonePersonPolicy, GuardSettings, MembershipPolicy, UnassignedGroupPolicy,
 };
-use entra_sync::model::target::Block;
+use entra_sync::model::target::{Block, RosterEntry, TeamRole};
 use entra_sync::plan::{self, Plan, Removal, Removals};
 use proptest::collection::vec;
 use proptest::option;
 use proptest::prelude::*;
 
+use crate::apply::insert_sorted;
 use crate::build::{Universe, group_id, people, person_id, whole};
 use crate::world::{GROUPS, PEOPLE, Seed, seeds};
 
@@ -54,6 +55,10 @@ pub struct Departure {
     pub blocked: Vec<(u8, u8)>,
     pub deactivated_by_us: Vec<u8>,
     pub adopted_teams: Vec<u8>,
+    /// Group and person: taken out by an earlier pass. 0: as the seed has them
+    /// now; else a write has brought the team's id back since, and of the other
+    /// copies there is, 1: the roster, 2: TeamMembership, more: neither.
+    pub taken_before: Vec<(u8, u8, u8)>,
     /// Teams whose roster cannot be read.
     pub broken_teams: Vec<u8>,
     /// Membership, unassigned group, disabled, deleted.
@@ -152,6 +157,7 @@ pub fn departures() -> impl Strategy<Value = Departure> {
         vec(0..PEOPLE, 0..2),
         vec(0..GROUPS, 0..2),
         option::weighted(0.1, 0..GROUPS),
+        vec((0..GROUPS, 0..PEOPLE, 0_u8..6), 0..3),
     );
     let settings = (
         (
@@ -202,6 +208,7 @@ pub fn departures() -> impl Strategy<Value = Departure> {
                 deactivated_by_us: ledger.1,
                 adopted_teams: ledger.2,
                 broken_teams: ledger.3.into_iter().collect(),
+                taken_before: ledger.4,
                 settings,
                 grace_minutes,
                 limits,
@@ -300,6 +307,29 @@ impl Departure {
             if world.target.teams.remove(&team).is_some() {
                 let sentence = "its roster cannot be read".to_owned();
                 world.target.broken_teams.insert(team, sentence);
+            }
+        }
+        for (group, person, now) in &self.taken_before {
+            let (group, user) = (group_id(*group), person_id(*person).to_string());
+            let user = UserId::new(user);
+            let taken = world.owned.taken_members.entry(group).or_default();
+            insert_sorted(taken, user.clone());
+            let team = TeamId::of(group);
+            let rows = (
+                world.target.users.get_mut(&user),
+                world.target.teams.get_mut(&team),
+            );
+            let (Some(named), Some(row), 1..) = (rows.0, rows.1, *now) else {
+                continue;
+            };
+            insert_sorted(&mut named.teams, team);
+            row.roster.retain(|entry| entry.user != user);
+            row.memberships.retain(|member| *member != user);
+            let role = TeamRole::User;
+            match now {
+                1 => insert_sorted(&mut row.roster, RosterEntry { user, role }),
+                2 => insert_sorted(&mut row.memberships, user),
+                _ => {}
             }
         }
         for group in &self.adopted_teams {

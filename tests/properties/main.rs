@@ -16,6 +16,7 @@ mod guarding;
 mod identities;
 mod incomplete;
 mod ledger;
+mod leftovers;
 mod ownership;
 mod policies;
 mod removals;

@@ -12,7 +12,7 @@ use entra_sync::model::role::Role;
 use entra_sync::model::target::{Activity, Block, StoredRole, TeamRole};
 use entra_sync::plan::{Member, Removal, Restoration};
 
-use crate::apply::{Outcome, expect, refuse};
+use crate::apply::{Outcome, expect, insert_sorted, refuse};
 use crate::build::Universe;
 
 fn forget(lists: &mut BTreeMap<GroupId, Vec<PersonId>>, group: GroupId, person: PersonId) -> bool {
@@ -144,7 +144,24 @@ impl Universe {
         if let Some(user) = self.target.users.get_mut(&member.user) {
             user.teams.retain(|team| *team != id);
         }
+        let taken = self.owned.taken_members.entry(group).or_default();
+        insert_sorted(taken, member.user.clone());
         Ok(())
+    }
+
+    pub fn clear(&mut self, group: GroupId, user: &UserId) -> Outcome {
+        let id = TeamId::of(group);
+        let row = self.target.teams.get(&id);
+        let elsewhere = row.is_some_and(|row| {
+            row.memberships.contains(user) || row.roster.iter().any(|entry| entry.user == *user)
+        });
+        expect(!elsewhere, || format!("{user} is in {id}"))?;
+        let named = self.target.users.get_mut(user).is_some_and(|row| {
+            let before = row.teams.len();
+            row.teams.retain(|team| *team != id);
+            row.teams.len() < before
+        });
+        expect(named, || format!("the teams of {user} do not name {id}"))
     }
 
     fn is_our_own_team(&self, group: GroupId) -> Outcome {

@@ -10,6 +10,7 @@ use uuid::Uuid;
 
 use crate::db::QueryContext;
 use crate::ledger::error::{Error, Result};
+use crate::ledger::taken;
 use crate::model::ids::{GroupId, PersonId, SourceId, TeamId, UserId};
 use crate::model::ledger::{
     LastWritten, Lifted, Origin, Ours, Owned, OwnedOrganization, OwnedTeam, OwnedUser, Placement,
@@ -139,6 +140,7 @@ pub async fn load(connection: &mut AsyncPgConnection, source: SourceId) -> Resul
         team_members: members(connection, source, "owned_team_member").await?,
         organization_members: members(connection, source, "owned_organization_member").await?,
         due_default_teams: due_default_teams(connection, source).await?,
+        taken_members: taken::members(connection, source).await?,
     })
 }
 

@@ -6,7 +6,7 @@ use std::collections::HashMap;
 
 use diesel::sql_types::{Array, Bool, Jsonb, Nullable, Text, Timestamp};
 use diesel::{QueryableByName, sql_query};
-use diesel_async::{AsyncPgConnection, RunQueryDsl};
+use diesel_async::{AsyncPgConnection, RunQueryDsl, SimpleAsyncConnection};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
@@ -51,6 +51,19 @@ const UNBLOCK: &str = "UPDATE \"LiteLLM_VerificationToken\" k SET blocked = fals
      WHERE k.token = ANY($1) AND k.blocked AND jsonb_typeof(k.metadata) = 'object' \
        AND k.metadata -> 'scim_blocked' = 'true'::jsonb \
      RETURNING k.token, k.user_id AS \"user\"";
+
+/// LiteLLM's deletion of a team locks keys first and the rows of their users
+/// then (litellm-contract 2g); who switches a user's keys has the user's row
+/// already, and no order of locks suits LiteLLM's other writers too. So that the
+/// two never wait for each other until PostgreSQL ends one of them, which may be
+/// LiteLLM's, we give up long before it looks (`deadlock_timeout`, 1 s), and
+/// come again.
+pub(in crate::litellm) async fn give_way(connection: &mut AsyncPgConnection) -> Result<()> {
+    Ok(connection
+        .batch_execute("SET LOCAL lock_timeout TO 300")
+        .await
+        .doing("limiting the wait for keys")?)
+}
 
 /// Blocks all keys of these users that are not blocked, with SCIM's marker;
 /// also returns how each was.

@@ -127,6 +127,7 @@ async fn switch(
     };
     let changed = write(connection, writing, &due, to).await?;
     before.retain(|user, _| changed.binary_search(user).is_ok());
+    keys::give_way(connection).await?;
     let keys = match to {
         Activity::Off => {
             let (keys, taken): (Vec<SwitchedKey>, Vec<TakenBlock>) =
@@ -211,6 +212,7 @@ pub async fn restore(
         .filter(|taken| changed.binary_search(&taken.user).is_ok())
         .flat_map(|taken| &taken.blocked)
         .collect();
+    keys::give_way(connection).await?;
     let mut keys = keys::restore_blocks(connection, writing, &blocks).await?;
     keys.extend(keys::unblock(connection, writing, &changed).await?);
     Ok(Switching {

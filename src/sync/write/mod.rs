@@ -6,6 +6,7 @@
 //! depends on an object that failed is left for the next pass.
 
 mod adoptions;
+mod leftovers;
 mod members;
 mod organizations;
 mod removals;
@@ -173,6 +174,7 @@ async fn in_order(desk: Desk<'_>, plan: &Plan, tally: &mut Tally) -> Result<()> 
     teams::write(desk, plan, tally).await?;
     users::write(desk, plan, tally).await?;
     members::write(desk, plan, tally).await?;
+    leftovers::write(desk, plan, tally).await?;
     removals::write(desk, plan, tally).await?;
     adoptions::write(desk, plan).await
 }

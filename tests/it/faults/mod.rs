@@ -2,6 +2,7 @@
 //! server that restarts, tables that refuse. After each nobody lost what Entra
 //! gives, no membership is torn, and the next pass heals the rest.
 
+mod commits;
 mod graph;
 mod killed;
 mod locked;

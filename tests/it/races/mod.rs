@@ -2,21 +2,24 @@
 //! tables and Entra changes: nothing of the proxy's is lost or overwritten,
 //! nobody is there twice, and nobody waits for us.
 
+mod deadlocks;
+mod lists;
+mod oracle;
+mod passes;
 mod proxy;
 mod waits;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
 
-use entra_sync::model::report::Status;
 use entra_sync::simulator::Tenant;
-use serde_json::Value;
 use tokio_util::sync::CancellationToken;
 
-use crate::support::database::connect;
+use crate::support::TestDatabase;
 use crate::support::dice::Dice;
-use crate::support::look::{group, person, text};
+use crate::support::look::{group, person};
 use crate::support::{World, seed};
-use crate::{faults, support::TestDatabase};
+use oracle::Members;
+use passes::Passes;
 use proxy::{Book, Proxy};
 
 /// Operations of each actor.
@@ -28,8 +31,14 @@ const DOOMED: u64 = 2;
 const STEADY: u64 = 4;
 /// Now in a group, now not.
 const FICKLE: u64 = 12;
+/// The same, and LiteLLM writes their lists of teams from before.
+const PAWNS: u64 = 4;
+/// The same, and they log in just then.
+const WANDERERS: u64 = 4;
 /// Known to LiteLLM alone.
 const LOCAL: u64 = 6;
+/// Moves of those of whom it is known who comes first.
+const MOVES: u64 = 16;
 
 fn groups() -> Vec<String> {
     (0..GROUPS)
@@ -55,9 +64,14 @@ fn furnish(tenant: &mut Tenant) {
         let group = tenant.group(key).members(steady.iter().map(String::as_str));
         group.assigned_by_default();
     }
-    let fickle = keys("fickle", FICKLE);
+    let everybody = [
+        keys("fickle", FICKLE),
+        keys("pawn", PAWNS),
+        keys("wanderer", WANDERERS),
+    ]
+    .concat();
     let first = tenant.group("group-0");
-    first.members(fickle.iter().map(String::as_str));
+    first.members(everybody.iter().map(String::as_str));
 }
 
 async fn world() -> World {
@@ -82,7 +96,8 @@ async fn logins(database: &TestDatabase) -> Book {
     for _ in 0..OPERATIONS {
         let (user, team) = (dice.key(&local), group(dice.key(&groups)));
         if dice.below(3) == 0 {
-            proxy.take_out(user, &team).await;
+            let teams = proxy.teams_of(user).await;
+            proxy.take_out(user, &team, teams).await;
         } else {
             proxy.join(user, &team).await;
         }
@@ -91,20 +106,85 @@ async fn logins(database: &TestDatabase) -> Book {
 }
 
 /// People of Entra in a team that Entra does not know: their `teams` are
-/// written whole.
+/// written whole, while passes move them or not.
 async fn administrator(database: &TestDatabase) -> Book {
     let mut proxy = Proxy::of(database, "administrator").await;
     let mut dice = Dice::new(2);
-    let steady = keys("steady", STEADY);
+    let people = [keys("steady", STEADY), keys("fickle", FICKLE)].concat();
     for _ in 0..OPERATIONS {
-        let user = person(dice.key(&steady));
+        let user = person(dice.key(&people));
         if dice.below(2) == 0 {
-            proxy.take_out(&user, "solo").await;
+            let teams = proxy.teams_of(&user).await;
+            proxy.take_out(&user, "solo", teams).await;
         } else {
             proxy.join(&user, "solo").await;
         }
     }
     proxy.book
+}
+
+/// LiteLLM reads somebody's list of teams, Entra moves them, a pass follows,
+/// and LiteLLM writes the list: what the pass added is dropped, what it took
+/// away is back.
+async fn stale_lists(world: &World, passes: &Passes) -> (Book, Members) {
+    let mut proxy = Proxy::of(&world.database, "stale lists").await;
+    let mut there = Members::from([(
+        "group-0".to_owned(),
+        keys("pawn", PAWNS).into_iter().collect(),
+    )]);
+    for number in 0..MOVES {
+        let user = format!("pawn-{}", number % PAWNS);
+        let teams = proxy.teams_of(&person(&user)).await;
+        proxy.join(&person(&user), "solo").await;
+        flip(world, &mut there, "group-3", &user);
+        passes.have_followed().await;
+        proxy.take_out(&person(&user), "solo", teams).await;
+    }
+    (proxy.book, there)
+}
+
+/// People log in just when Entra moves them, before a pass has followed or
+/// after; a login joins what Entra shows it.
+async fn wandering_logins(world: &World, passes: &Passes) -> (Book, Members) {
+    let mut proxy = Proxy::of(&world.database, "wandering logins").await;
+    let mut dice = Dice::new(7);
+    let everybody = keys("wanderer", WANDERERS).into_iter().collect();
+    let mut there = Members::from([("group-0".to_owned(), everybody)]);
+    for number in 0..MOVES {
+        let user = format!("wanderer-{}", number % WANDERERS);
+        let is_in = flip(world, &mut there, "group-2", &user);
+        let waits = dice.below(2) == 0;
+        if waits {
+            passes.have_followed().await;
+        }
+        if is_in {
+            proxy.log_into(&person(&user), &group("group-2")).await;
+        }
+        if !waits {
+            // Whom no pass has ever seen there would be a member by hand.
+            passes.have_followed().await;
+        }
+    }
+    // Theirs by Entra, whoever made them.
+    proxy.book.joined.clear();
+    (proxy.book, there)
+}
+
+/// Moves somebody into a group, or out of it; tells whether they are in it now.
+fn flip(world: &World, there: &mut Members, key: &str, user: &str) -> bool {
+    let members = there.entry(key.to_owned()).or_default();
+    let leaves = members.remove(user);
+    if !leaves {
+        members.insert(user.to_owned());
+    }
+    world.entra.tenant(|tenant| {
+        if leaves {
+            tenant.group(key).without_member(user);
+        } else {
+            tenant.group(key).member(user);
+        }
+    });
+    !leaves
 }
 
 async fn key_maker(database: &TestDatabase) -> Book {
@@ -137,40 +217,31 @@ async fn deleter(database: &TestDatabase) -> Book {
     proxy.book
 }
 
-/// Newcomers log in at the very moment at which Entra lists them.
-async fn newcomers(world: &World) -> Book {
+/// Newcomers log in at the very moment at which Entra lists them, and some of
+/// them a little later.
+async fn newcomers(world: &World, passes: &Passes) -> Book {
     let mut proxy = Proxy::of(&world.database, "newcomers").await;
-    for key in keys("newcomer", OPERATIONS) {
+    for (number, key) in keys("newcomer", OPERATIONS).iter().enumerate() {
         world.entra.tenant(|tenant| {
-            tenant.group("group-1").member(&key);
+            tenant.group("group-1").member(key);
         });
+        if number % 16 == 0 {
+            passes.have_followed().await;
+        }
         let email = format!("{key}@contoso.example.com");
-        proxy.log_in(&person(&key), &email).await;
+        proxy.log_in(&person(key), &email).await;
     }
     proxy.book
 }
 
-/// Entra's members come and go; in the end everybody has left group 0 who is
-/// not in the returned set.
-async fn entra(world: &World) -> BTreeMap<String, BTreeSet<String>> {
+/// Entra's members come and go; returns where everybody is in the end.
+async fn entra(world: &World) -> Members {
     let mut dice = Dice::new(6);
-    let mut there: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
-    there.insert(
-        "group-0".to_owned(),
-        keys("fickle", FICKLE).into_iter().collect(),
-    );
+    let everybody = keys("fickle", FICKLE).into_iter().collect();
+    let mut there = Members::from([("group-0".to_owned(), everybody)]);
     for _ in 0..OPERATIONS {
         let (key, user) = (dice.key(&groups()).to_owned(), dice.below(FICKLE));
-        let user = format!("fickle-{user}");
-        let members = there.entry(key.clone()).or_default();
-        world.entra.tenant(|tenant| {
-            if members.remove(&user) {
-                tenant.group(&key).without_member(&user);
-            } else {
-                members.insert(user.clone());
-                tenant.group(&key).member(&user);
-            }
-        });
+        flip(world, &mut there, &key, &format!("fickle-{user}"));
         let asked = world.entra.requests().graph().requests;
         crate::support::wait::wait_for("a pass that reads on", || async {
             (world.entra.requests().graph().requests > asked).then_some(())
@@ -184,128 +255,62 @@ async fn entra(world: &World) -> BTreeMap<String, BTreeSet<String>> {
 async fn a_proxy_at_work_loses_nothing_and_waits_for_nobody() {
     let world = world().await;
     let (stop, unwatched) = (CancellationToken::new(), CancellationToken::new());
-    let database = &world.database;
+    let (database, passes) = (&world.database, Passes::default());
     let work = async {
         let books = tokio::join!(
             logins(database),
             administrator(database),
+            stale_lists(&world, &passes),
+            wandering_logins(&world, &passes),
             key_maker(database),
             spender(database),
             deleter(database),
-            newcomers(&world),
+            newcomers(&world, &passes),
             entra(&world),
         );
         stop.cancel();
         books
     };
-    let passes = async {
-        let mut ended: BTreeMap<String, u64> = BTreeMap::new();
-        while !stop.is_cancelled() {
-            let (report, error) = world.try_pass().await;
-            assert!(report.status != Status::Failed, "{error:?}");
-            for error in &report.errors {
-                println!("{error:?}");
-            }
-            *ended.entry(format!("{:?}", report.status)).or_default() += 1;
-        }
+    let running = async {
+        let done = passes.run(&world, &stop).await;
         unwatched.cancel();
-        ended
+        done
     };
-    let (books, ended, waits) =
-        tokio::join!(work, passes, waits::watch(database, unwatched.clone()));
-    let (logins, administrator, keys, spent, deleted, newcomers, fickle) = books;
-    println!("passes: {ended:?}; waits: {waits:?}");
-    let books = [logins, administrator, keys, spent, deleted, newcomers];
-    assert!(waits.longest.as_secs_f64() < 1.0, "{waits:?}");
+    let (books, done, waits) =
+        tokio::join!(work, running, waits::watch(database, unwatched.clone()));
+    let (logins, administrator, stale, wandering, keys, spent, deleted, newcomers, fickle) = books;
+    let ((stale, pawns), (wandering, wanderers)) = (stale, wandering);
+    println!("{done:?}\n{waits:?}");
+    println!("lists {:?}, joins {:?}", stale.lists, wandering.joins);
+    println!("rows {:?}, teams {}", newcomers.rows, deleted.deleted_teams);
 
+    // A race in which one of the two always wins proves nothing.
+    let lists = [stale.lists.dropped, stale.lists.revived];
+    assert!(lists.iter().all(|times| *times > 0), "{:?}", stale.lists);
+    assert!(administrator.lists.fresh > 0, "{:?}", administrator.lists);
+    for turns in [wandering.joins, newcomers.rows] {
+        assert!(turns.first > 0 && turns.second > 0, "{turns:?}");
+    }
+    done.shows_every_kind_of_change(deleted.deleted_teams);
+    assert!(waits.looks > 20 * done.passes, "{waits:?}");
+    for longest in [waits.direct.longest, waits.behind.longest, waits.blind] {
+        assert!(longest < Duration::from_secs(1), "{waits:?}");
+    }
+
+    // Whatever the race has left is healed at once, and then there is nothing.
     world.settle().await;
 
-    members_are_right(&world, &books, fickle).await;
-    people_are_right(&world, &books).await;
-    keys_and_spend_are_right(&world, &books).await;
-}
-
-async fn members_are_right(
-    world: &World,
-    books: &[Book],
-    fickle: BTreeMap<String, BTreeSet<String>>,
-) {
-    let client = connect(&world.database.url_as("postgres")).await;
-    let mut wanted: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
-    for key in groups().iter().chain(&doomed()) {
-        let steady = keys("steady", STEADY);
-        let people = steady.iter().chain(fickle.get(key).into_iter().flatten());
-        wanted.insert(group(key), people.map(|key| person(key)).collect());
-    }
-    let newcomers = keys("newcomer", OPERATIONS);
-    let first = wanted.entry(group("group-1")).or_default();
-    first.extend(newcomers.iter().map(|key| person(key)));
-    wanted.entry("solo".to_owned()).or_default();
-    for (team, user) in books.iter().flat_map(|book| &book.joined) {
-        wanted.entry(team.clone()).or_default().insert(user.clone());
-    }
-    assert_eq!(faults::whole(&client).await, wanted);
-}
-
-async fn people_are_right(world: &World, books: &[Book]) {
-    let users = world.database.rows("LiteLLM_UserTable").await;
-    let expected = STEADY + FICKLE + LOCAL + OPERATIONS;
-    assert_eq!(users.len() as u64, expected);
-    let mut subjects = BTreeSet::new();
-    for user in &users {
-        assert!(subjects.insert(text(user, "sso_user_id")), "twice: {user}");
-        let id = text(user, "user_id");
-        let spent = books.iter().filter_map(|book| book.user_spend.get(&id));
-        assert_eq!(sum(&[user]), spent.sum::<u64>(), "{user}");
-    }
-}
-
-async fn keys_and_spend_are_right(world: &World, books: &[Book]) {
-    let mut tables = BTreeMap::new();
-    for table in [
-        "LiteLLM_VerificationToken",
-        "LiteLLM_DeletedVerificationToken",
-        "LiteLLM_TeamTable",
-        "LiteLLM_DeletedTeamTable",
-        "LiteLLM_TeamMembership",
-        "entra_sync.taken",
-    ] {
-        tables.insert(table, world.database.rows(table).await);
-    }
-    let both = |live: &str, gone: &str| -> Vec<&Value> {
-        tables[live].iter().chain(&tables[gone]).collect()
-    };
-    let keys = both(
-        "LiteLLM_VerificationToken",
-        "LiteLLM_DeletedVerificationToken",
-    );
-    let mut tokens: Vec<String> = keys.iter().map(|key| text(key, "token")).collect();
-    tokens.sort();
-    let made = books.iter().flat_map(|book| book.keys.iter().cloned());
-    assert_eq!(tokens, made.collect::<Vec<_>>());
-    let of = |spend: fn(&Book) -> u64| books.iter().map(spend).sum::<u64>();
-    assert_eq!(sum(&keys), of(|book| book.key_spend), "spend of keys");
-    let teams = both("LiteLLM_TeamTable", "LiteLLM_DeletedTeamTable");
-    assert_eq!(sum(&teams), of(|book| book.team_spend), "spend of teams");
-    let memberships: Vec<&Value> = tables["LiteLLM_TeamMembership"].iter().collect();
-    let copies: Vec<&Value> = tables["entra_sync.taken"]
-        .iter()
-        .map(|row| &row["copy"]["membership"])
-        .filter(|copy| copy.is_object())
-        .collect();
-    let kept = sum(&memberships) + sum(&copies) + of(|book| book.membership_spend_lost);
-    assert_eq!(kept, of(|book| book.membership_spend), "spend of members");
-    assert!(!copies.is_empty(), "nobody was taken out");
-}
-
-#[expect(
-    clippy::cast_possible_truncation,
-    clippy::cast_sign_loss,
-    reason = "whole and small"
-)]
-fn sum(rows: &[&Value]) -> u64 {
-    let spend = rows
-        .iter()
-        .map(|row| row["spend"].as_f64().expect("a number"));
-    spend.sum::<f64>().round() as u64
+    let books = [
+        logins,
+        administrator,
+        stale,
+        wandering,
+        keys,
+        spent,
+        deleted,
+        newcomers,
+    ];
+    oracle::members_are_right(&world, &books, &[fickle, pawns, wanderers]).await;
+    oracle::people_are_right(&world, &books).await;
+    oracle::keys_and_spend_are_right(&world, &books).await;
 }

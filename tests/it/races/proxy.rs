@@ -24,6 +24,31 @@ pub struct Book {
     pub membership_spend: u64,
     /// Spend of memberships that went with a team that the proxy deleted.
     pub membership_spend_lost: u64,
+    /// Of the lists of teams that it wrote whole.
+    pub lists: Lists,
+    /// Memberships of logins: made by them, or there before them.
+    pub joins: Turns,
+    /// Rows of logins, likewise.
+    pub rows: Turns,
+    pub deleted_teams: u64,
+}
+
+/// Whole lists of teams that were written from an earlier reading.
+#[derive(Debug, Default, Clone, Copy)]
+pub struct Lists {
+    /// Nobody else had changed the list since.
+    pub fresh: u64,
+    /// Teams that somebody had added since, and the write took away.
+    pub dropped: u64,
+    /// Teams that somebody had taken away since, and the write brought back.
+    pub revived: u64,
+}
+
+/// Who came first where two want the same.
+#[derive(Debug, Default, Clone, Copy)]
+pub struct Turns {
+    pub first: u64,
+    pub second: u64,
 }
 
 /// One connection of a proxy.
@@ -87,14 +112,26 @@ impl Proxy {
         .await;
     }
 
-    /// A login joins a team.
-    pub async fn join(&mut self, user: &str, team: &str) {
-        let Some(mut roster) = self.begin_with(team).await else {
+    /// A login joins the team of a group that Entra showed it, unless the user's
+    /// `teams` name it.
+    pub async fn log_into(&mut self, user: &str, team: &str) {
+        if self.teams_of(user).await.iter().any(|named| named == team) {
+            self.book.joins.second += 1;
             return;
+        }
+        let joined = self.join(user, team).await;
+        self.book.joins.first += u64::from(joined);
+        self.book.joins.second += u64::from(!joined);
+    }
+
+    /// Adds a member to a team; tells whether it was not one.
+    pub async fn join(&mut self, user: &str, team: &str) -> bool {
+        let Some(mut roster) = self.begin_with(team).await else {
+            return false;
         };
         if roster.iter().any(|entry| entry["user_id"] == user) {
             self.run("ROLLBACK").await;
-            return;
+            return false;
         }
         let there = self
             .texts(&format!(
@@ -114,23 +151,43 @@ impl Proxy {
         self.write_roster(team, roster).await;
         self.run("COMMIT").await;
         self.book.joined.insert((team.to_owned(), user.to_owned()));
+        true
+    }
+
+    /// The list that a whole write is made from.
+    pub async fn teams_of(&self, user: &str) -> Vec<String> {
+        self.texts(&format!(
+            "SELECT unnest(teams) FROM \"LiteLLM_UserTable\" WHERE user_id = '{user}'"
+        ))
+        .await
     }
 
     /// An administrator takes a member out of a team: `teams` is written whole,
     /// from what was read before the lock, as `/team/member_delete` does.
-    pub async fn take_out(&mut self, user: &str, team: &str) {
-        let mut teams = self
-            .texts(&format!(
-                "SELECT unnest(teams) FROM \"LiteLLM_UserTable\" WHERE user_id = '{user}'"
-            ))
-            .await;
+    pub async fn take_out(&mut self, user: &str, team: &str, mut teams: Vec<String>) {
         let Some(mut roster) = self.begin_with(team).await else {
             return;
         };
         roster.retain(|entry| entry["user_id"] != user);
-        teams.retain(|listed| listed != team);
-        let teams = teams.join(",");
         self.write_roster(team, roster).await;
+        // The write that follows waits for the row as well; this only looks.
+        self.run(&format!(
+            "SELECT FROM \"LiteLLM_UserTable\" WHERE user_id = '{user}' FOR UPDATE"
+        ))
+        .await;
+        let mut now = self.teams_of(user).await;
+        for list in [&mut teams, &mut now] {
+            list.retain(|listed| listed != team);
+        }
+        let lacking = |list: &[String], of: &[String]| {
+            of.iter().filter(|team| !list.contains(team)).count() as u64
+        };
+        let lists = &mut self.book.lists;
+        let (dropped, revived) = (lacking(&teams, &now), lacking(&now, &teams));
+        lists.dropped += dropped;
+        lists.revived += revived;
+        lists.fresh += u64::from(dropped + revived == 0);
+        let teams = teams.join(",");
         self.run(&format!(
             "UPDATE \"LiteLLM_UserTable\" SET teams = '{{{teams}}}' WHERE user_id = '{user}'; \
              DELETE FROM \"LiteLLM_TeamMembership\" WHERE user_id = '{user}' AND team_id = '{team}'; \
@@ -281,6 +338,7 @@ impl Proxy {
             ))
             .await;
         self.run("COMMIT").await;
+        self.book.deleted_teams += 1;
         let lost = lost
             .iter()
             .map(|spend| spend.parse::<u64>().expect("a number"));
@@ -301,6 +359,8 @@ impl Proxy {
                 &[],
             )
             .await;
+        self.book.rows.first += u64::from(inserted.is_ok());
+        self.book.rows.second += u64::from(inserted.is_err());
         if let Err(error) = inserted {
             assert_eq!(error.code(), Some(&SqlState::UNIQUE_VIOLATION), "{error:?}");
         }

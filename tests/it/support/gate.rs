@@ -143,6 +143,16 @@ impl Gate {
     /// Cuts every connection, and lets through whoever comes now.
     pub fn cut(&self) {
         self.stop_nowhere();
+        self.break_off();
+    }
+
+    /// The same, with the next stop named before anybody comes again.
+    pub fn cut_until_text(&self, text: &str, side: Side) {
+        self.stop_at_text(text, side);
+        self.break_off();
+    }
+
+    fn break_off(&self) {
         self.traffic.flow.send_modify(|flow| {
             flow.held = false;
             flow.generation += 1;

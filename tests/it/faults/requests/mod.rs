@@ -12,8 +12,10 @@ mod rows;
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use entra_sync::model::policy::Scope;
 use entra_sync::model::report::Status;
 use entra_sync::simulator::{Effect, Fault, Requests, Tenant, group_id, person_id};
+use entra_sync::sync::Source;
 
 use self::kinds::{Kind, Outcome, kinds};
 use self::rows::{Backup, Rows};
@@ -141,6 +143,8 @@ fn asked(requests: &Requests) -> Vec<(Look, Asked)> {
 /// A world to which the same happens again and again.
 struct Scene {
     world: World,
+    /// One daemon, which has its token by now.
+    daemon: Source,
     backup: Backup,
     before: (Standing, Rows),
     healthy: Rows,
@@ -192,6 +196,7 @@ impl Scene {
         assert_ne!(before, healthy);
         Self {
             before: (standing, before),
+            daemon: world.source(),
             healthy,
             wanted,
             asked,
@@ -227,7 +232,9 @@ impl Scene {
         self.backup.put_back().await;
         world.entra.reset_requests();
         world.entra.fault(kind.fault(asked));
-        let (report, error) = world.try_pass().await;
+        let beginner = asked.is_token().then(|| world.source());
+        let daemon = beginner.as_ref().unwrap_or(&self.daemon);
+        let (report, error) = world.pass_of(daemon, Scope::default()).await;
         let log = world.entra.requests().log;
         world.entra.clear_faults();
         world.entra.fault(Fault::new(PAGE).always());
@@ -260,13 +267,22 @@ impl Scene {
             Outcome::Silence => assert_eq!(error, "", "{what}"),
         }
 
-        let report = world.pass().await;
-        assert_eq!(report.errors, [], "{what}: the pass after");
-        let left = self.backup.rows().await.against(&self.healthy);
-        assert!(left.is_empty(), "{what}: the pass after:{left}");
-        let planned = world.plan().await.plan;
+        if kind.comes_to != Outcome::Everything {
+            let (report, error) = world.pass_of(&self.daemon, Scope::default()).await;
+            assert!(error.is_none(), "{what}: the pass after: {error:?}");
+            assert_eq!(report.errors, [], "{what}: the pass after");
+            let left = self.backup.rows().await.against(&self.healthy);
+            assert!(left.is_empty(), "{what}: the pass after:{left}");
+        }
+        // These are the rows after which a healthy pass planned nothing.
+        assert!(!self.backup.is_anything_held().await, "{what}");
+    }
+
+    /// The pass after the last one has nothing to do.
+    async fn plans_nothing(&self) {
+        let planned = self.world.plan().await.plan;
         let items: Vec<_> = planned.items().collect();
-        assert!(items.is_empty(), "{what}: {items:#?}");
+        assert!(items.is_empty(), "{items:#?}");
     }
 }
 
@@ -312,6 +328,7 @@ async fn every_kind_upon_every_collection(look: Look, names: &[&str]) {
             pairs.insert((*name, kind.name));
             requests.insert(asked);
         }
+        scene.plans_nothing().await;
     }
     let fitting = |name: &str, kind: &Kind| collections[name].iter().any(|asked| kind.fits(asked));
     for name in names {

@@ -9,7 +9,7 @@ use tokio_postgres::Client;
 use uuid::Uuid;
 
 use crate::support::World;
-use crate::support::database::{connect, rows};
+use crate::support::database::connect;
 use crate::support::tables;
 
 /// What tells of passes, not of LiteLLM or of whose doing it is.
@@ -117,17 +117,36 @@ impl Backup {
     }
 
     pub async fn rows(&self) -> Rows {
-        let mut all = BTreeMap::new();
-        for (schema, name) in &self.moving {
-            if RECORDS.contains(&name.as_str()) {
-                continue;
-            }
-            let read = rows(&self.client, &format!("{schema}.{name}")).await;
-            let mut read: Vec<Value> = read.into_iter().map(|row| self.plain(row)).collect();
-            read.sort_by_key(Value::to_string);
-            all.insert(name.clone(), read);
+        let compared = self
+            .moving
+            .iter()
+            .filter(|(_, name)| !RECORDS.contains(&name.as_str()));
+        let each: Vec<String> = compared
+            .map(|(schema, name)| {
+                format!("SELECT '{name}', to_json(t)::text FROM {schema}.\"{name}\" t")
+            })
+            .collect();
+        // One statement, because there are many tables and it is asked often.
+        let sql = each.join(" UNION ALL ");
+        let read = self.client.query(&sql, &[]).await;
+        let read = read.unwrap_or_else(|error| panic!("{sql}: {error:?}"));
+        let mut all: BTreeMap<String, Vec<Value>> = BTreeMap::new();
+        for row in read {
+            let text: &str = row.get(1);
+            let value = serde_json::from_str(text).expect("PostgreSQL prints valid JSON");
+            all.entry(row.get(0)).or_default().push(self.plain(value));
+        }
+        for rows in all.values_mut() {
+            rows.sort_by_key(Value::to_string);
         }
         Rows(all)
+    }
+
+    /// Whether removals are held, or somebody's word about some is in force.
+    pub async fn is_anything_held(&self) -> bool {
+        let sql = "SELECT EXISTS (SELECT FROM entra_sync.held_plan WHERE status <> 'closed')";
+        let row = self.client.query_one(sql, &[]).await;
+        row.expect("the held sets").get(0)
     }
 
     fn plain(&self, value: Value) -> Value {

@@ -8,6 +8,7 @@ mod killed;
 mod locked;
 mod oracle;
 mod refused;
+mod requests;
 mod restarted;
 mod seasons;
 mod takeovers;

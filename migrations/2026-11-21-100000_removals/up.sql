@@ -55,9 +55,6 @@ CREATE TABLE entra_sync.taken (
     undone_by uuid
 );
 CREATE INDEX taken_by_run ON entra_sync.taken (run_id, taken_id);
--- Each pass asks who was taken out of which team: without the copies themselves.
-CREATE INDEX taken_members ON entra_sync.taken (parent_id, user_id, run_id)
-    WHERE kind = 'team_membership' AND undone_by IS NULL;
 COMMENT ON TABLE entra_sync.taken IS
     'Whole copies of what a run took away: roster entry, membership with its spend, keys.';
 COMMENT ON COLUMN entra_sync.taken.removal IS

@@ -19,17 +19,28 @@ pub struct Owned {
     pub organizations: BTreeMap<GroupId, OwnedOrganization>,
     /// People bound to a LiteLLM user.
     pub people: HashMap<PersonId, OwnedUser>,
-    /// Managed team members per group, sorted.
-    pub team_members: BTreeMap<GroupId, Vec<PersonId>>,
+    /// Managed team members per group, sorted. A person who has got another row
+    /// may be here twice: what we gave the earlier row is still ours.
+    pub team_members: BTreeMap<GroupId, Vec<Member>>,
     /// Users whom we took out of the team of a group and to whom nobody gave
     /// that back, per group, sorted.
     pub taken_members: BTreeMap<GroupId, Vec<UserId>>,
-    /// Managed organization members per group, sorted.
-    pub organization_members: BTreeMap<GroupId, Vec<PersonId>>,
+    /// Managed organization members per group, sorted, likewise.
+    pub organization_members: BTreeMap<GroupId, Vec<Member>>,
     /// Default teams that people whom we inserted have still to join, per team,
     /// sorted. A person is new in one pass only; what that pass could not
     /// finish is remembered here.
     pub due_default_teams: BTreeMap<TeamId, Vec<PersonId>>,
+}
+
+/// A person together with the LiteLLM row that stands for them, or did when
+/// this was written down.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct Member {
+    /// The row.
+    pub user: UserId,
+    /// The person.
+    pub person: PersonId,
 }
 
 /// How something came to be ours.

@@ -1,13 +1,12 @@
 //! A plan as data: specific enough that whoever applies it has nothing left to
 //! decide.
 
-use serde::{Deserialize, Serialize};
-
 use super::removal::Removal;
 use super::removals::Deprovision;
 use super::restore::Restoration;
 use crate::model::defaults::DefaultTeam;
 use crate::model::ids::{GroupId, OrganizationId, PersonId, TeamId, UserId};
+pub use crate::model::ledger::Member;
 use crate::model::ledger::{
     LastWritten, Origin, OwnedOrganization, OwnedTeam, OwnedUser, Placement,
 };
@@ -202,15 +201,6 @@ impl UserChange {
             Self::Create { person, .. } | Self::Update { person, .. } => *person,
         }
     }
-}
-
-/// A person together with the LiteLLM row that stands for them.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-pub struct Member {
-    /// The row.
-    pub user: UserId,
-    /// The person.
-    pub person: PersonId,
 }
 
 /// Members of one team to add or repair.

@@ -315,7 +315,10 @@ fn membership(
     let managed = world.owned.team_members.get(&group);
     if entries.any(|entry| entry.role == TeamRole::Admin) {
         "admin"
-    } else if managed.is_some_and(|people| people.binary_search(&person).is_ok()) {
+    } else if managed.is_some_and(|members| {
+        let mut members = members.iter();
+        members.any(|member| member.person == person && member.user == user.id)
+    }) {
         "managed"
     } else {
         "manual"

@@ -12,7 +12,7 @@ use super::change::{
 };
 use super::desired::{Desired, WantedGroup};
 use super::people::Bound;
-use crate::model::ids::{GroupId, OrganizationId, PersonId, TeamId, UserId};
+use crate::model::ids::{GroupId, OrganizationId, TeamId, UserId};
 use crate::model::policy::Organizations;
 use crate::model::report::{Kind, ObjectError};
 use crate::model::target::{OrganizationRow, TeamRole, TeamRow};
@@ -83,7 +83,7 @@ fn team(
     };
     let mut adopted = Vec::new();
     for member in members {
-        let is_managed = managed.binary_search(&member.person).is_ok();
+        let is_managed = managed.binary_search(member).is_ok();
         match standing(world, &id, row, &member.user) {
             Standing::Absent => {
                 if is_managed {
@@ -159,7 +159,7 @@ fn organization(
     members: &[Member],
 ) {
     let present = row.map_or(&[][..], |row| row.members.as_slice());
-    let managed: &[PersonId] = world
+    let managed = world
         .owned
         .organization_members
         .get(&group)
@@ -168,7 +168,7 @@ fn organization(
         .iter()
         .cloned()
         .partition(|member| present.binary_search(&member.user).is_ok());
-    let is_managed = |member: &Member| managed.binary_search(&member.person).is_ok();
+    let is_managed = |member: &Member| managed.binary_search(member).is_ok();
     if !add.is_empty() {
         let restored = add.iter().filter(|member| is_managed(member));
         let restored = restored.map(|member| member.user.clone()).collect();

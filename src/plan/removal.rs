@@ -132,28 +132,28 @@ impl Removal {
         }
     }
 
-    /// The person concerned, if any.
+    /// The person concerned, with the row, if any.
     #[must_use]
-    pub const fn person(&self) -> Option<PersonId> {
+    pub const fn member(&self) -> Option<&Member> {
         match self {
             Self::TeamMember { member, .. }
             | Self::OrganizationMember { member, .. }
             | Self::Deactivation { member, .. }
-            | Self::LowerRole { member, .. } => Some(member.person),
+            | Self::LowerRole { member, .. } => Some(member),
             Self::BlockTeam { .. } | Self::DeleteTeam { .. } => None,
         }
     }
 
+    /// The person concerned, if any.
+    #[must_use]
+    pub fn person(&self) -> Option<PersonId> {
+        self.member().map(|member| member.person)
+    }
+
     /// The row concerned, if it is about a person.
     #[must_use]
-    pub const fn user(&self) -> Option<&UserId> {
-        match self {
-            Self::TeamMember { member, .. }
-            | Self::OrganizationMember { member, .. }
-            | Self::Deactivation { member, .. }
-            | Self::LowerRole { member, .. } => Some(&member.user),
-            Self::BlockTeam { .. } | Self::DeleteTeam { .. } => None,
-        }
+    pub fn user(&self) -> Option<&UserId> {
+        self.member().map(|member| &member.user)
     }
 
     /// What the removal is about, whatever its reason: a decision of the guard

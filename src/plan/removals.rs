@@ -79,9 +79,9 @@ pub struct Waiting {
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Forgotten {
     /// In teams, sorted.
-    pub team_members: Vec<(GroupId, PersonId)>,
+    pub team_members: Vec<(GroupId, Member)>,
     /// In organizations, sorted.
-    pub organization_members: Vec<(GroupId, PersonId)>,
+    pub organization_members: Vec<(GroupId, Member)>,
     /// Blocks of teams that somebody ended, sorted, and whether that holds the
     /// next one off.
     pub blocks: Vec<(GroupId, Lifted)>,

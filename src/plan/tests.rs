@@ -12,7 +12,7 @@ use crate::model::directory::{
     PersonAttributes, Principal, ReadingCost, Unread,
 };
 use crate::model::ids::{AppRoleId, GroupId, PersonId, TeamId, UserId};
-use crate::model::ledger::{LastWritten, Origin, Ours, Owned, OwnedUser};
+use crate::model::ledger::{LastWritten, Member, Origin, Ours, Owned, OwnedUser};
 use crate::model::policy::{
     EmailAdoption, GroupFilter, Limit, OrganizationTeamModels, Organizations, Policy, Scope,
 };
@@ -136,6 +136,13 @@ fn target() -> Target {
     }
 }
 
+fn member(number: u128) -> Member {
+    Member {
+        user: UserId::new(id(number).to_string()),
+        person: id(number),
+    }
+}
+
 fn owned() -> Owned {
     let known = |number: u128, email: &str| {
         let user = OwnedUser {
@@ -150,7 +157,7 @@ fn owned() -> Owned {
     };
     Owned {
         people: HashMap::from([known(3, "cleo@example.com"), known(4, "dan@example.com")]),
-        team_members: BTreeMap::from([(SALES, vec![id(4)])]),
+        team_members: BTreeMap::from([(SALES, vec![member(4)])]),
         ..Owned::default()
     }
 }

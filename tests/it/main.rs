@@ -64,3 +64,4 @@ mod times;
 mod two_schemas;
 mod undo;
 mod user_defaults;
+mod what_stays_ours;

@@ -1,14 +1,17 @@
 //! What the ledger of a seeded world remembers: some of it true, some of it
 //! overtaken by what people did since.
 
+use std::collections::BTreeSet;
+
 use entra_sync::model::ids::{OrganizationId, TeamId, UserId};
 use entra_sync::model::ledger::{
-    LastWritten, Lifted, Origin, Ours, Owned, OwnedOrganization, OwnedTeam, OwnedUser, Placement,
+    LastWritten, Lifted, Member, Origin, Ours, Owned, OwnedOrganization, OwnedTeam, OwnedUser,
+    Placement,
 };
 use entra_sync::model::target::Target;
 
 use crate::apply::insert_sorted;
-use crate::build::{group_id, models, name, people, person_id, ranked, stored, text};
+use crate::build::{group_id, models, name, person_id, ranked, stored, text};
 use crate::policies::default_team;
 use crate::world::{EMAILS, Last, NAMES, Seed};
 
@@ -65,20 +68,38 @@ impl Seed {
                 owned.organizations.insert(group, organization);
             }
             if target.teams.contains_key(&TeamId::of(group)) {
-                owned
-                    .team_members
-                    .insert(group, people(&known.team_members));
+                let members = self.members(&owned, &known.team_members, &known.earlier);
+                owned.team_members.insert(group, members);
             }
             if target
                 .organizations
                 .contains_key(&OrganizationId::of(group))
             {
-                owned
-                    .organization_members
-                    .insert(group, people(&known.organization_members));
+                let people = &known.organization_members;
+                let members = self.members(&owned, people, &known.earlier);
+                owned.organization_members.insert(group, members);
             }
         }
         owned
+    }
+
+    /// Of people whom the ledger knows, as the rows that it knows them as, and
+    /// of rows that somebody was before.
+    fn members(&self, owned: &Owned, people: &[u8], earlier: &[(u8, u8)]) -> Vec<Member> {
+        let known = people.iter().filter_map(|person| {
+            let person = person_id(*person);
+            let user = owned.people.get(&person)?.user.clone();
+            Some(Member { user, person })
+        });
+        let earlier = earlier.iter().filter_map(|(person, row)| {
+            let row = self.rows.get(usize::from(*row))?;
+            Some(Member {
+                user: UserId::new(text(row.id)),
+                person: person_id(*person),
+            })
+        });
+        let members: BTreeSet<Member> = known.chain(earlier).collect();
+        members.into_iter().collect()
     }
 }
 

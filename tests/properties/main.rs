@@ -11,6 +11,7 @@
 mod apply;
 mod build;
 mod convergence;
+mod crashes;
 mod departures;
 mod guarding;
 mod identities;
@@ -22,7 +23,6 @@ mod policies;
 mod removals;
 mod settled;
 mod stability;
-mod taking;
 mod world;
 
 use proptest::test_runner::Config;

@@ -154,7 +154,7 @@ proptest! {
         let world = seed.build();
         let after = world.after(&world.plan())?.owned;
         for (group, members) in &world.owned.team_members {
-            prop_assert!(members.iter().all(|person| after.team_members[group].contains(person)));
+            prop_assert!(members.iter().all(|member| after.team_members[group].contains(member)));
         }
         for (person, known) in &world.owned.people {
             let now = &after.people[person];

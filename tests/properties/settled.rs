@@ -56,6 +56,7 @@ impl Departure {
                 organization: Some(None),
                 team_members: Vec::new(),
                 organization_members: Vec::new(),
+                earlier: Vec::new(),
             });
         }
         seed.teams

@@ -130,6 +130,8 @@ pub struct KnownGroup {
     pub organization: Option<Last>,
     pub team_members: Vec<u8>,
     pub organization_members: Vec<u8>,
+    /// Person and row: members as somebody who was that row before.
+    pub earlier: Vec<(u8, u8)>,
 }
 
 /// Everything a world is made of.
@@ -324,13 +326,15 @@ fn known_group() -> impl Strategy<Value = KnownGroup> {
         option::of(last(NAMES.len())),
         vec(0..PEOPLE, 0..4),
         vec(0..PEOPLE, 0..4),
+        vec((0..PEOPLE, 0..ROWS), 0..2),
     )
         .prop_map(
-            |(team, organization, team_members, organization_members)| KnownGroup {
+            |(team, organization, team_members, organization_members, earlier)| KnownGroup {
                 team,
                 organization,
                 team_members,
                 organization_members,
+                earlier,
             },
         )
 }

@@ -13,7 +13,8 @@ use crate::ledger::error::{Error, Result};
 use crate::ledger::taken;
 use crate::model::ids::{GroupId, PersonId, SourceId, TeamId, UserId};
 use crate::model::ledger::{
-    LastWritten, Lifted, Origin, Ours, Owned, OwnedOrganization, OwnedTeam, OwnedUser, Placement,
+    LastWritten, Lifted, Member, Origin, Ours, Owned, OwnedOrganization, OwnedTeam, OwnedUser,
+    Placement,
 };
 use crate::model::role::Role;
 
@@ -79,6 +80,9 @@ struct MembersRow {
     group_id: Uuid,
     #[diesel(sql_type = Array<SqlUuid>)]
     people: Vec<Uuid>,
+    /// Where it is not the row that stands for the person now.
+    #[diesel(sql_type = Array<Nullable<Text>>)]
+    users: Vec<Option<String>>,
 }
 
 const TEAMS: &str = "SELECT group_id, origin, alias_written, alias, models_written, models, \
@@ -133,12 +137,14 @@ fn origin(word: &str, place: &'static str) -> Result<Origin> {
 /// # Errors
 /// When the database fails or a newer version wrote the ledger.
 pub async fn load(connection: &mut AsyncPgConnection, source: SourceId) -> Result<Owned> {
+    let people = people(connection, source).await?;
     Ok(Owned {
         teams: teams(connection, source).await?,
         organizations: organizations(connection, source).await?,
-        people: people(connection, source).await?,
-        team_members: members(connection, source, "owned_team_member").await?,
-        organization_members: members(connection, source, "owned_organization_member").await?,
+        team_members: members(connection, source, "owned_team_member", &people).await?,
+        organization_members: members(connection, source, "owned_organization_member", &people)
+            .await?,
+        people,
         due_default_teams: due_default_teams(connection, source).await?,
         taken_members: taken::members(connection, source).await?,
     })
@@ -240,11 +246,17 @@ async fn members(
     connection: &mut AsyncPgConnection,
     source: SourceId,
     table: &str,
-) -> Result<BTreeMap<GroupId, Vec<PersonId>>> {
-    // Aggregated on the server: one row for a group, not for a member.
+    known: &HashMap<PersonId, OwnedUser>,
+) -> Result<BTreeMap<GroupId, Vec<Member>>> {
+    // Aggregated on the server: one row for a group, not for a member; and one
+    // copy of the text of an id, however many memberships there are.
     let mut rows = sql_query(format!(
-        "SELECT group_id, array_agg(person_id ORDER BY person_id) AS people \
-         FROM entra_sync.{table} WHERE source_id = $1 GROUP BY group_id"
+        "SELECT m.group_id, array_agg(m.person_id) AS people, \
+                array_agg(CASE WHEN m.user_id IS DISTINCT FROM u.user_id THEN m.user_id END) \
+                    AS users \
+         FROM entra_sync.{table} m \
+              LEFT JOIN entra_sync.owned_user u USING (source_id, person_id) \
+         WHERE source_id = $1 GROUP BY m.group_id"
     ))
     .bind::<Integer, _>(source.get())
     .load_stream::<MembersRow>(connection)
@@ -256,8 +268,18 @@ async fn members(
         .await
         .doing("reading the memberships we own")?
     {
-        let people = row.people.into_iter().map(PersonId::new).collect();
-        members.insert(GroupId::new(row.group_id), people);
+        let people = row.people.into_iter().map(PersonId::new).zip(row.users);
+        let mut of_group: Vec<Member> = people
+            .filter_map(|(person, other)| {
+                let user = match other {
+                    Some(other) => UserId::new(other),
+                    None => known.get(&person)?.user.clone(),
+                };
+                Some(Member { user, person })
+            })
+            .collect();
+        of_group.sort_unstable();
+        members.insert(GroupId::new(row.group_id), of_group);
     }
     Ok(members)
 }

@@ -12,7 +12,9 @@ use crate::model::ids::{GroupId, PersonId, SourceId, UserId};
 use crate::model::ledger::{Lifted, Origin, Ours, OwnedTeam};
 use crate::model::role::Role;
 
-/// Whether these people's deactivation is ours.
+/// Whether these people's deactivation is ours. A row that is deactivated now
+/// was active: what the ledger says of another person who was the same row is
+/// over, or access would come back to the wrong one.
 ///
 /// # Errors
 /// When the database fails.
@@ -23,8 +25,10 @@ pub async fn mark_deactivated(
     ours: Ours,
 ) -> Result<()> {
     sql_query(
-        "UPDATE entra_sync.owned_user SET deactivated_by_us = $3 \
-         WHERE source_id = $1 AND person_id = ANY($2)",
+        "UPDATE entra_sync.owned_user SET deactivated_by_us = $3 AND person_id = ANY($2) \
+         WHERE source_id = $1 AND (person_id = ANY($2) OR $3 AND deactivated_by_us AND user_id IN \
+               (SELECT user_id FROM entra_sync.owned_user \
+                WHERE source_id = $1 AND person_id = ANY($2)))",
     )
     .bind::<Integer, _>(source.get())
     .bind::<Array<SqlUuid>, _>(people.iter().map(PersonId::as_uuid).collect::<Vec<_>>())
@@ -150,27 +154,20 @@ pub async fn forget_team(
     }
     let team = super::load::team(connection, source, group).await?;
     let members: Vec<Member> = sql_query(
-        "DELETE FROM entra_sync.owned_team_member m USING entra_sync.owned_user u \
-         WHERE m.source_id = $1 AND m.group_id = $2 \
-           AND u.source_id = m.source_id AND u.person_id = m.person_id \
-         RETURNING m.person_id, u.user_id, m.adopted",
+        "DELETE FROM entra_sync.owned_team_member WHERE source_id = $1 AND group_id = $2 \
+         RETURNING person_id, user_id, adopted",
     )
     .bind::<Integer, _>(source.get())
     .bind::<SqlUuid, _>(group.as_uuid())
     .load(connection)
     .await
     .doing("forgetting members of a team")?;
-    // Also members of whom no row is known.
-    for table in ["owned_team_member", "owned_team"] {
-        sql_query(format!(
-            "DELETE FROM entra_sync.{table} WHERE source_id = $1 AND group_id = $2"
-        ))
+    sql_query("DELETE FROM entra_sync.owned_team WHERE source_id = $1 AND group_id = $2")
         .bind::<Integer, _>(source.get())
         .bind::<SqlUuid, _>(group.as_uuid())
         .execute(connection)
         .await
         .doing("forgetting a team")?;
-    }
     let mut members: Vec<ManagedMember> = members
         .into_iter()
         .map(|row| ManagedMember {
@@ -183,6 +180,6 @@ pub async fn forget_team(
             },
         })
         .collect();
-    members.sort_by_key(|member| member.person);
+    members.sort_by(|a, b| (a.person, &a.user).cmp(&(b.person, &b.user)));
     Ok(ForgottenTeam { team, members })
 }

@@ -9,9 +9,9 @@ use uuid::Uuid;
 
 use crate::db::QueryContext;
 use crate::ledger::error::Result;
-use crate::model::ids::{GroupId, PersonId, RunId, SourceId};
+use crate::model::ids::{GroupId, PersonId, RunId, SourceId, UserId};
 use crate::model::ledger::{
-    LastWritten, Origin, Ours, OwnedOrganization, OwnedTeam, OwnedUser, Placement,
+    LastWritten, Member, Origin, Ours, OwnedOrganization, OwnedTeam, OwnedUser, Placement,
 };
 
 fn parts<T: Clone>(last: &LastWritten<T>) -> (bool, Option<T>) {
@@ -211,7 +211,7 @@ pub async fn record_users(
 }
 
 /// A managed membership: which group's, whose, and how it came to be ours.
-pub type Membership = (GroupId, PersonId, Origin);
+pub type Membership = (GroupId, Member, Origin);
 
 /// Records managed team members; one already recorded keeps its origin.
 ///
@@ -247,10 +247,11 @@ async fn record_members(
         return Ok(());
     }
     sql_query(format!(
-        "INSERT INTO entra_sync.{table} (source_id, group_id, person_id, adopted) \
-         SELECT $1, m.group_id, m.person_id, m.adopted \
-         FROM unnest($2::uuid[], $3::uuid[], $4::bool[]) AS m (group_id, person_id, adopted) \
-         ON CONFLICT (source_id, group_id, person_id) DO NOTHING"
+        "INSERT INTO entra_sync.{table} (source_id, group_id, person_id, user_id, adopted) \
+         SELECT $1, m.group_id, m.person_id, m.user_id, m.adopted \
+         FROM unnest($2::uuid[], $3::uuid[], $4::text[], $5::bool[]) \
+              AS m (group_id, person_id, user_id, adopted) \
+         ON CONFLICT (source_id, group_id, person_id, user_id) DO NOTHING"
     ))
     .bind::<Integer, _>(source.get())
     .bind::<Array<SqlUuid>, _>(
@@ -262,7 +263,13 @@ async fn record_members(
     .bind::<Array<SqlUuid>, _>(
         members
             .iter()
-            .map(|(_, person, _)| person.as_uuid())
+            .map(|(_, member, _)| member.person.as_uuid())
+            .collect::<Vec<_>>(),
+    )
+    .bind::<Array<Text>, _>(
+        members
+            .iter()
+            .map(|(_, member, _)| member.user.as_str())
             .collect::<Vec<_>>(),
     )
     .bind::<Array<Bool>, _>(
@@ -284,7 +291,7 @@ async fn record_members(
 pub async fn forget_team_members(
     connection: &mut AsyncPgConnection,
     source: SourceId,
-    members: &[(GroupId, PersonId)],
+    members: &[(GroupId, Member)],
 ) -> Result<Vec<Membership>> {
     forget_members(connection, source, members, "owned_team_member").await
 }
@@ -296,7 +303,7 @@ pub async fn forget_team_members(
 pub async fn forget_organization_members(
     connection: &mut AsyncPgConnection,
     source: SourceId,
-    members: &[(GroupId, PersonId)],
+    members: &[(GroupId, Member)],
 ) -> Result<Vec<Membership>> {
     forget_members(connection, source, members, "owned_organization_member").await
 }
@@ -307,6 +314,8 @@ struct Forgotten {
     group_id: Uuid,
     #[diesel(sql_type = SqlUuid)]
     person_id: Uuid,
+    #[diesel(sql_type = Text)]
+    user_id: String,
     #[diesel(sql_type = Bool)]
     adopted: bool,
 }
@@ -314,7 +323,7 @@ struct Forgotten {
 async fn forget_members(
     connection: &mut AsyncPgConnection,
     source: SourceId,
-    members: &[(GroupId, PersonId)],
+    members: &[(GroupId, Member)],
     table: &str,
 ) -> Result<Vec<Membership>> {
     if members.is_empty() {
@@ -322,17 +331,20 @@ async fn forget_members(
     }
     let (groups, people): (Vec<Uuid>, Vec<Uuid>) = members
         .iter()
-        .map(|(group, person)| (group.as_uuid(), person.as_uuid()))
+        .map(|(group, member)| (group.as_uuid(), member.person.as_uuid()))
         .unzip();
+    let users: Vec<&str> = members.iter().map(|(_, m)| m.user.as_str()).collect();
     let forgotten: Vec<Forgotten> = sql_query(format!(
         "DELETE FROM entra_sync.{table} o \
-         USING unnest($2::uuid[], $3::uuid[]) AS m (group_id, person_id) \
+         USING unnest($2::uuid[], $3::uuid[], $4::text[]) AS m (group_id, person_id, user_id) \
          WHERE o.source_id = $1 AND o.group_id = m.group_id AND o.person_id = m.person_id \
-         RETURNING o.group_id, o.person_id, o.adopted"
+           AND o.user_id = m.user_id \
+         RETURNING o.group_id, o.person_id, o.user_id, o.adopted"
     ))
     .bind::<Integer, _>(source.get())
     .bind::<Array<SqlUuid>, _>(groups)
     .bind::<Array<SqlUuid>, _>(people)
+    .bind::<Array<Text>, _>(users)
     .load(connection)
     .await
     .doing("forgetting memberships")?;
@@ -344,8 +356,11 @@ async fn forget_members(
             } else {
                 Origin::Created
             };
-            let (group, person) = (GroupId::new(row.group_id), PersonId::new(row.person_id));
-            (group, person, origin)
+            let member = Member {
+                user: UserId::new(row.user_id),
+                person: PersonId::new(row.person_id),
+            };
+            (GroupId::new(row.group_id), member, origin)
         })
         .collect())
 }

@@ -24,7 +24,7 @@ use super::users::COUNT_BILLABLE;
 use crate::db::QueryContext;
 use crate::model::directory::{Attributes, Directory};
 use crate::model::ids::{GroupId, OrganizationId, PersonId, TeamId, UserId};
-use crate::model::ledger::Owned;
+use crate::model::ledger::{Member, Owned};
 use crate::model::policy::Policy;
 use crate::model::target::Target;
 
@@ -60,9 +60,22 @@ impl Interest {
         }
         let known = owned.people.values().map(|user| user.user.to_string());
         interest.subjects.extend(known);
+        // Earlier rows of people: what they were given is still ours.
+        let lists = owned.team_members.values();
+        let members = lists.chain(owned.organization_members.values()).flatten();
+        let stands_for = |member: &&Member| {
+            let known = owned.people.get(&member.person);
+            known.is_some_and(|known| known.user == member.user)
+        };
+        let earlier = members.filter(|member| !stands_for(member));
+        interest
+            .subjects
+            .extend(earlier.map(|member| member.user.to_string()));
         let groups = || {
             // An organization outlives the team of its group.
-            let ours = owned.teams.keys().chain(owned.organization_members.keys());
+            let lists = [&owned.team_members, &owned.organization_members];
+            let members = lists.into_iter().flat_map(|list| list.keys());
+            let ours = owned.teams.keys().chain(members);
             directory.groups.keys().chain(ours)
         };
         interest

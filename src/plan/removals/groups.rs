@@ -3,11 +3,11 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::{Forgotten, Removals, assigned, doubt, managed_row, member, unanswered, unassigned};
+use super::{Forgotten, Removals, assigned, doubt, unanswered, unassigned};
 use crate::model::directory::Principal;
 use crate::model::evidence::{Needed, Questions, Whereabouts};
 use crate::model::ids::{GroupId, OrganizationId, PersonId, TeamId, UserId};
-use crate::model::ledger::{Lifted, Ours, OwnedTeam};
+use crate::model::ledger::{Lifted, Member, Ours, OwnedTeam};
 use crate::model::policy::{DeprovisionSettings, MembershipPolicy};
 use crate::model::report::{Kind, ObjectError};
 use crate::model::target::{Block, TeamRole, UserRow};
@@ -25,13 +25,15 @@ pub(super) fn questions(
     let mut questions = Questions::default();
     if settings.membership == MembershipPolicy::Remove {
         for group in desired.groups.keys() {
-            let mut left = leavers(world, desired, *group).peekable();
-            if left.peek().is_some() {
+            let left = leavers(world, desired, *group);
+            if !left.is_empty() {
                 questions.groups.push(*group);
             }
             // Also those whom another group shows: they may have been deleted
             // while this reading went on.
-            questions.people.extend(left);
+            questions
+                .people
+                .extend(left.iter().map(|member| member.person));
         }
     }
     if gone_from_the_list(world).next().is_some() {
@@ -40,44 +42,36 @@ pub(super) fn questions(
     questions
 }
 
-/// Managed members whom the group's reading lacks.
-fn leavers<'a>(
-    world: World<'a>,
-    desired: &'a Desired<'_>,
-    group: GroupId,
-) -> impl Iterator<Item = PersonId> + 'a {
+/// Managed members whom the group's reading lacks, with every row that stood
+/// for them when they joined.
+fn leavers<'a>(world: World<'a>, desired: &'a Desired<'_>, group: GroupId) -> BTreeSet<&'a Member> {
     let present = desired
         .groups
         .get(&group)
         .map_or(&[][..], |group| group.members);
-    let managed = |lists: &'a std::collections::BTreeMap<GroupId, Vec<PersonId>>| {
-        lists.get(&group).map_or(&[][..], Vec::as_slice)
-    };
+    let managed = |lists: &'a Managed| lists.get(&group).map_or(&[][..], Vec::as_slice);
     let team = managed(&world.owned.team_members);
     let organization = managed(&world.owned.organization_members);
-    let mut people: Vec<PersonId> = team
-        .iter()
+    team.iter()
         .chain(organization)
-        .copied()
-        .filter(|person| present.binary_search(person).is_err())
-        .filter(|person| world.scope.covers_person(*person))
-        .collect();
-    people.sort_unstable();
-    people.dedup();
-    people.into_iter()
+        .filter(|member| present.binary_search(&member.person).is_err())
+        .filter(|member| world.scope.covers_person(member.person))
+        .collect()
 }
 
-/// Groups of ours that the assignment list does not name, with those of whose
-/// organization we still own memberships after the team has gone. Filters freeze
-/// what they exclude, and a pass that looks at some objects only says nothing
+/// Groups of ours that the assignment list does not name, with those of which we
+/// still own memberships after the team has gone. Filters freeze what they
+/// exclude, and a pass that looks at some objects only says nothing
 /// about the others.
 fn gone_from_the_list(world: World<'_>) -> impl Iterator<Item = GroupId> {
     if !world.scope.is_everything() {
         return BTreeSet::new().into_iter();
     }
     let assigned = assigned(world);
-    let organizations = world.owned.organization_members.iter();
-    let groups: BTreeSet<GroupId> = organizations
+    let lists = [&world.owned.team_members, &world.owned.organization_members];
+    let groups: BTreeSet<GroupId> = lists
+        .into_iter()
+        .flatten()
         .filter(|(_, people)| !people.is_empty())
         .map(|(group, _)| group)
         .chain(world.owned.teams.keys())
@@ -187,8 +181,8 @@ fn left(
     group: GroupId,
     (candidates, doubts, forgotten): Lists<'_>,
 ) {
-    let mut leavers = leavers(world, desired, group).peekable();
-    if leavers.peek().is_none() {
+    let leavers = leavers(world, desired, group);
+    if leavers.is_empty() {
         return;
     }
     // Not answered, or not asked: whoever is there stays.
@@ -207,7 +201,8 @@ fn left(
             return;
         }
     };
-    for person in leavers {
+    for member in leavers {
+        let person = member.person;
         if again.binary_search(&person).is_ok() {
             continue;
         }
@@ -222,7 +217,7 @@ fn left(
                 continue;
             }
         };
-        membership(world, group, person, why, candidates, forgotten);
+        membership(world, group, member, why, candidates, forgotten);
     }
 }
 
@@ -245,66 +240,65 @@ fn whereabouts(removals: Removals<'_>, person: PersonId) -> Where {
     }
 }
 
-/// Ends a person's managed memberships that stand for one group.
+/// Ends a row's managed memberships that stand for one group.
 pub(super) fn membership(
     world: World<'_>,
     group: GroupId,
-    person: PersonId,
+    member: &Member,
     why: Why,
     candidates: &mut Vec<Removal>,
     forgotten: &mut Forgotten,
 ) {
-    let in_team = is_managed(&world.owned.team_members, group, person);
-    if in_team {
-        match managed_row(world, person)
-            .map(|(user, row)| (user, standing(world, group, user, row)))
-        {
-            Some((user, Standing::Member)) => candidates.push(Removal::TeamMember {
+    if is_managed(&world.owned.team_members, group, member) {
+        let row = world.target.users.get(&member.user);
+        match row.map(|row| standing(world, group, &member.user, row)) {
+            Some(Standing::Member) => candidates.push(Removal::TeamMember {
                 group,
-                member: member(person, user),
+                member: member.clone(),
                 why,
             }),
             // Ended by hand, made an administrator by hand, or gone with
             // LiteLLM's row: not ours now.
-            Some((_, Standing::Absent | Standing::Admin)) | None => {
-                forgotten.team_members.push((group, person));
+            Some(Standing::Absent | Standing::Admin) | None => {
+                forgotten.team_members.push((group, member.clone()));
             }
-            Some((_, Standing::Unread)) => {}
+            Some(Standing::Unread) => {}
         }
     }
-    organization_membership(world, group, person, why, candidates, forgotten);
+    organization_membership(world, group, member, why, candidates, forgotten);
 }
 
 /// The same of the group's organization alone.
 pub(super) fn organization_membership(
     world: World<'_>,
     group: GroupId,
-    person: PersonId,
+    member: &Member,
     why: Why,
     candidates: &mut Vec<Removal>,
     forgotten: &mut Forgotten,
 ) {
-    if !is_managed(&world.owned.organization_members, group, person) {
+    if !is_managed(&world.owned.organization_members, group, member) {
         return;
     }
+    let is_there = world.target.users.contains_key(&member.user);
     let organization = world.target.organizations.get(&OrganizationId::of(group));
-    match (managed_row(world, person), organization) {
-        (Some((user, _)), Some(row)) if row.members.binary_search(user).is_ok() => {
+    match organization {
+        Some(row) if is_there && row.members.binary_search(&member.user).is_ok() => {
             candidates.push(Removal::OrganizationMember {
                 group,
-                member: member(person, user),
+                member: member.clone(),
                 why,
             });
         }
-        _ => forgotten.organization_members.push((group, person)),
+        _ => forgotten.organization_members.push((group, member.clone())),
     }
 }
 
-type Managed = BTreeMap<GroupId, Vec<PersonId>>;
+type Managed = BTreeMap<GroupId, Vec<Member>>;
 
-fn is_managed(lists: &Managed, group: GroupId, person: PersonId) -> bool {
-    let people = lists.get(&group);
-    people.is_some_and(|people| people.binary_search(&person).is_ok())
+fn is_managed(lists: &Managed, group: GroupId, member: &Member) -> bool {
+    let members = lists.get(&group);
+    members.is_some_and(|members| members.binary_search(member).is_ok())
 }
 
 enum Standing {

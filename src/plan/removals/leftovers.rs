@@ -16,7 +16,7 @@ use super::{Forgotten, Removals};
 use crate::model::ids::{GroupId, PersonId, TeamId, UserId};
 use crate::model::policy::MembershipPolicy;
 use crate::plan::World;
-use crate::plan::change::Plan;
+use crate::plan::change::{Member, Plan};
 use crate::plan::desired::Desired;
 use crate::plan::people::Bound;
 
@@ -51,13 +51,14 @@ pub(super) fn find(
             continue;
         }
         let managed = world.owned.team_members.get(group).into_iter().flatten();
-        let is_forgotten = |person| {
-            let key = (*group, person);
+        let is_forgotten = |member: &&Member| {
+            let key = (*group, (*member).clone());
             forgotten.team_members.binary_search(&key).is_ok()
         };
-        let managed = managed.filter(|person| !is_forgotten(**person));
-        let people = wanted.iter().chain(managed);
-        let spared = spared(world, bound, plan, *group, people);
+        let managed = managed.filter(|member| !is_forgotten(member));
+        let managed = managed.map(|member| member.user.clone());
+        let mut spared = spared(world, bound, plan, *group, wanted);
+        spared.extend(managed);
         users.retain(|user| !spared.contains(user));
         if !users.is_empty() {
             leftovers.push(Leftover {
@@ -105,15 +106,15 @@ fn only_mentioned(world: World<'_>, group: GroupId, users: &[UserId]) -> Vec<Use
 }
 
 /// Users whom something else of this pass, or our own record, still puts there.
-fn spared<'a>(
+fn spared(
     world: World<'_>,
     bound: &Bound,
     plan: &Plan,
     group: GroupId,
-    people: impl Iterator<Item = &'a PersonId>,
+    people: &[PersonId],
 ) -> HashSet<UserId> {
     // The reading's word goes before the ledger's.
-    let rows = people.filter_map(|person| {
+    let rows = people.iter().filter_map(|person| {
         let known = world.owned.people.get(person).map(|known| &known.user);
         bound.get(person).or(known)
     });

@@ -23,7 +23,7 @@ pub(super) fn spare(
     candidates: &mut Vec<Removal>,
     forgotten: &mut Forgotten,
 ) {
-    if candidates.iter().all(|removal| subject(removal).is_none()) {
+    if candidates.iter().all(|removal| removal.member().is_none()) {
         return;
     }
     let claims = Claims::new(world, bound, candidates);
@@ -32,7 +32,7 @@ pub(super) fn spare(
         .filter_map(|removal| Some((Loss::of(removal)?, removal.person()?)))
         .collect();
     candidates.retain(|removal| {
-        let Some(member) = subject(removal) else {
+        let Some(member) = removal.member() else {
             return true;
         };
         let mut others = claims.others(member);
@@ -48,10 +48,12 @@ pub(super) fn spare(
         if taken {
             match removal {
                 Removal::TeamMember { group, .. } => {
-                    forgotten.team_members.push((*group, member.person));
+                    forgotten.team_members.push((*group, member.clone()));
                 }
                 Removal::OrganizationMember { group, .. } => {
-                    forgotten.organization_members.push((*group, member.person));
+                    forgotten
+                        .organization_members
+                        .push((*group, member.clone()));
                 }
                 _ => {}
             }
@@ -74,16 +76,6 @@ impl Loss {
             Removal::LowerRole { .. } => Some(Self::Role),
             _ => None,
         }
-    }
-}
-
-const fn subject(removal: &Removal) -> Option<&Member> {
-    match removal {
-        Removal::TeamMember { member, .. }
-        | Removal::OrganizationMember { member, .. }
-        | Removal::Deactivation { member, .. }
-        | Removal::LowerRole { member, .. } => Some(member),
-        Removal::BlockTeam { .. } | Removal::DeleteTeam { .. } => None,
     }
 }
 
@@ -113,7 +105,7 @@ impl Claims {
             owners: HashMap::new(),
             people: HashMap::new(),
         };
-        for member in candidates.iter().filter_map(subject) {
+        for member in candidates.iter().filter_map(Removal::member) {
             let people = claims.people.entry(member.user.clone()).or_default();
             if let Some(owner) = identities.owner(&member.user) {
                 people.insert(owner);
@@ -123,6 +115,11 @@ impl Claims {
         let known = world.owned.people.iter();
         let known = known.map(|(person, known)| (person, &known.user));
         for (person, user) in known {
+            // Whom the reading gives another row is not this one any more: the
+            // pass that says so may die before it does anything else.
+            if bound.get(person).is_some_and(|row| row != user) {
+                continue;
+            }
             if let Some(people) = claims.people.get_mut(user) {
                 people.insert(*person);
             }

@@ -204,7 +204,7 @@ fn frozen(world: World<'_>) -> HashSet<PersonId> {
     managed
         .filter(|(group, _)| !world.policy.groups.admits(**group))
         .filter(|(group, _)| !world.directory.groups.contains_key(group))
-        .flat_map(|(_, people)| people.iter().copied())
+        .flat_map(|(_, members)| members.iter().map(|member| member.person))
         .collect()
 }
 

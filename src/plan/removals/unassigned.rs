@@ -10,8 +10,8 @@ use std::collections::BTreeSet;
 
 use super::groups::{membership, organization_membership};
 use super::{Forgotten, Removals};
-use crate::model::ids::{GroupId, PersonId, TeamId};
-use crate::model::ledger::{Lifted, Origin, Ours};
+use crate::model::ids::{GroupId, TeamId};
+use crate::model::ledger::{Lifted, Member, Origin, Ours};
 use crate::model::policy::{MembershipPolicy, UnassignedGroupPolicy};
 use crate::model::target::Block;
 use crate::plan::World;
@@ -67,9 +67,9 @@ pub(super) fn decide(
             // with the team.
             if removals.deprovision.membership == MembershipPolicy::Remove {
                 let people = world.owned.organization_members.get(&group);
-                for person in people.into_iter().flatten() {
+                for member in people.into_iter().flatten() {
                     let why = Why::GroupUnassigned;
-                    organization_membership(world, group, *person, why, candidates, forgotten);
+                    organization_membership(world, group, member, why, candidates, forgotten);
                 }
             }
             candidates.push(Removal::DeleteTeam { group, members });
@@ -89,14 +89,13 @@ fn memberships(
         return;
     }
     let lists = [&world.owned.team_members, &world.owned.organization_members];
-    let people: BTreeSet<PersonId> = lists
+    let members: BTreeSet<&Member> = lists
         .into_iter()
         .filter_map(|list| list.get(&group))
         .flatten()
-        .copied()
         .collect();
-    for person in people {
+    for member in members {
         let why = Why::GroupUnassigned;
-        membership(world, group, person, why, candidates, forgotten);
+        membership(world, group, member, why, candidates, forgotten);
     }
 }

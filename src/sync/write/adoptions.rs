@@ -58,7 +58,7 @@ fn memberships(lists: &[MemberList]) -> Vec<Membership> {
         .flat_map(|list| {
             list.members
                 .iter()
-                .map(|member| (list.group, member.person, Origin::Adopted))
+                .map(|member| (list.group, member.clone(), Origin::Adopted))
         })
         .collect()
 }

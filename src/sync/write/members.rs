@@ -234,11 +234,19 @@ impl Writable for TeamMember<'_> {
         let source = desk.lease.source;
         ownership::record_team_members(transaction, source, &managed).await?;
         let joined = added.iter().chain(&present);
-        let settled: Vec<_> = joined
-            .filter(|item| item.group.is_none())
+        let by_default: Vec<&&Self> = joined.filter(|item| item.group.is_none()).collect();
+        let settled: Vec<_> = by_default
+            .iter()
             .map(|item| (item.team, item.member.person))
             .collect();
         ownership::settle_default_teams(transaction, source, &settled).await?;
+        // A membership of the group whose team it is has ended before: left in
+        // the ledger, it would end this one too.
+        let over: Vec<_> = by_default
+            .iter()
+            .filter_map(|item| Some((item.team.group()?, item.member.clone())))
+            .collect();
+        ownership::forget_team_members(transaction, source, &over).await?;
         let reason = match first.group {
             Some(_) => "member of the group",
             None => "new user, default_internal_user_params.teams",
@@ -281,7 +289,7 @@ fn managed<'a>(
 ) -> impl Iterator<Item = Membership> + 'a {
     items
         .iter()
-        .filter_map(move |item| Some((item.group?, item.member.person, origin)))
+        .filter_map(move |item| Some((item.group?, item.member.clone(), origin)))
 }
 
 async fn record(
@@ -330,7 +338,7 @@ impl Writable for OrganizationMember<'_> {
         tally.counts.organization_memberships.added += new.len() as u64;
         let managed: Vec<Membership> = new
             .iter()
-            .map(|item| (item.group, item.member.person, Origin::Created))
+            .map(|item| (item.group, item.member.clone(), Origin::Created))
             .collect();
         ownership::record_organization_members(transaction, desk.lease.source, &managed).await?;
         let (returned, joined): (Vec<&Self>, Vec<&Self>) =

@@ -167,7 +167,8 @@ impl<'a> Writer<'a> {
 
 /// Whose access ends, first of all; then organizations before the teams inside
 /// them, both and the users before the memberships that join them; what else is
-/// taken away comes last.
+/// taken away comes last, also after what becomes ours: the ledger then tells of
+/// the rows as they are before anything goes.
 async fn in_order(desk: Desk<'_>, plan: &Plan, tally: &mut Tally) -> Result<()> {
     removals::write_access(desk, plan, tally).await?;
     organizations::write(desk, plan, tally).await?;
@@ -175,6 +176,6 @@ async fn in_order(desk: Desk<'_>, plan: &Plan, tally: &mut Tally) -> Result<()> 
     users::write(desk, plan, tally).await?;
     members::write(desk, plan, tally).await?;
     leftovers::write(desk, plan, tally).await?;
-    removals::write(desk, plan, tally).await?;
-    adoptions::write(desk, plan).await
+    adoptions::write(desk, plan).await?;
+    removals::write(desk, plan, tally).await
 }

@@ -12,7 +12,7 @@ use crate::ledger::ownership::{self, Membership};
 use crate::ledger::taken::{self, Taken};
 use crate::litellm::members::{self, lock_team};
 use crate::litellm::organizations;
-use crate::model::ids::{GroupId, OrganizationId, PersonId, TeamId, UserId};
+use crate::model::ids::{GroupId, OrganizationId, TeamId, UserId};
 use crate::model::report::Kind;
 use crate::plan::{Member, Removal, Why};
 use crate::sync::error::{Error, Result};
@@ -29,7 +29,7 @@ impl Task<'_> {
         };
         let origin = owned
             .iter()
-            .find(|(of, person, _)| of == group && *person == member.person)
+            .find(|(of, other, _)| of == group && other == member)
             .map(|(_, _, origin)| *origin);
         (member.user.as_str() == user).then(|| Taken {
             parent: Some(group.to_string()),
@@ -62,9 +62,9 @@ impl Writable for Leaver<'_> {
         let users: Vec<&UserId> = leaving.iter().map(|(_, member, _)| &member.user).collect();
         let removal = members::remove(transaction, desk.writing, &team, &users).await?;
         let source = desk.lease.source;
-        let everybody: Vec<(GroupId, PersonId)> = leaving
+        let everybody: Vec<(GroupId, Member)> = leaving
             .iter()
-            .map(|(group, member, _)| (*group, member.person))
+            .map(|(group, member, _)| (*group, (*member).clone()))
             .collect();
         // Ours no more in every case: gone, gone before, or an administrator's
         // by somebody's hand since.
@@ -121,9 +121,9 @@ impl Writable for OrganizationLeaver<'_> {
         let organization = OrganizationId::of(group);
         let users: Vec<&UserId> = leaving.iter().map(|(_, member, _)| &member.user).collect();
         let removed = organizations::remove_members(transaction, &organization, &users).await?;
-        let everybody: Vec<(GroupId, PersonId)> = leaving
+        let everybody: Vec<(GroupId, Member)> = leaving
             .iter()
-            .map(|(group, member, _)| (*group, member.person))
+            .map(|(group, member, _)| (*group, (*member).clone()))
             .collect();
         let source = desk.lease.source;
         let owned = ownership::forget_organization_members(transaction, source, &everybody).await?;

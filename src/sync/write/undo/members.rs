@@ -192,11 +192,11 @@ fn managed_again<'a>(
     group: GroupId,
 ) -> Result<Option<Membership>> {
     let origin: Option<Origin> = taken::read("taken.owned", &kept.owned)?;
-    let person = task_of(kept, tasks)
+    let member = task_of(kept, tasks)
         .filter(|task| task.back.extent == Extent::Whole)
-        .and_then(|task| task.back.removal.person());
-    Ok(match (person, origin) {
-        (Some(person), Some(origin)) => Some((group, person, origin)),
+        .and_then(|task| task.back.removal.member());
+    Ok(match (member, origin) {
+        (Some(member), Some(origin)) => Some((group, member.clone(), origin)),
         _ => None,
     })
 }

@@ -17,8 +17,8 @@ use crate::model::ids::{GroupId, TeamId, UserId};
 use crate::model::ledger::Ours;
 use crate::model::report::Kind;
 use crate::model::target::Block;
-use crate::plan::Removal;
 use crate::plan::undo::NotGiven;
+use crate::plan::{Member, Removal};
 use crate::sync::error::{Error, Result};
 use crate::sync::write::Tally;
 use crate::sync::write::step::{Desk, Writable};
@@ -110,7 +110,13 @@ async fn make_again(
             back.iter().any(|user| user == member.user.as_str())
                 && !task.back.barred.contains(&member.user)
         })
-        .map(|member| (group, member.person, member.origin))
+        .map(|member| {
+            let managed = Member {
+                user: member.user.clone(),
+                person: member.person,
+            };
+            (group, managed, member.origin)
+        })
         .collect();
     Ok(ownership::record_team_members(transaction, source, &managed).await?)
 }

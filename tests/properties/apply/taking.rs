@@ -6,21 +6,25 @@
 
 use std::collections::BTreeMap;
 
-use entra_sync::model::ids::{GroupId, OrganizationId, PersonId, TeamId, UserId};
+use entra_sync::model::ids::{GroupId, OrganizationId, TeamId, UserId};
 use entra_sync::model::ledger::{Origin, Ours};
 use entra_sync::model::role::Role;
 use entra_sync::model::target::{Activity, Block, StoredRole, TeamRole};
 use entra_sync::plan::{Member, Removal, Restoration};
 
-use crate::apply::{Outcome, expect, insert_sorted, refuse};
+use super::{Outcome, expect, insert_sorted, refuse};
 use crate::build::Universe;
 
-fn forget(lists: &mut BTreeMap<GroupId, Vec<PersonId>>, group: GroupId, person: PersonId) -> bool {
+pub(super) fn forget(
+    lists: &mut BTreeMap<GroupId, Vec<Member>>,
+    group: GroupId,
+    member: &Member,
+) -> bool {
     let Some(list) = lists.get_mut(&group) else {
         return false;
     };
     let before = list.len();
-    list.retain(|managed| *managed != person);
+    list.retain(|managed| managed != member);
     list.len() < before
 }
 
@@ -51,7 +55,7 @@ impl Universe {
         match removal {
             Removal::TeamMember { group, member, .. } => self.leave_team(group, &member),
             Removal::OrganizationMember { group, member, .. } => {
-                let managed = forget(&mut self.owned.organization_members, group, member.person);
+                let managed = forget(&mut self.owned.organization_members, group, &member);
                 let id = OrganizationId::of(group);
                 let there = self.target.organizations.get_mut(&id).is_some_and(|row| {
                     let before = row.members.len();
@@ -73,8 +77,13 @@ impl Universe {
                 expect(!is_admin || administrator == Ours::Yes, || {
                     format!("administrator {} would be spared", member.user)
                 })?;
-                if let Some(owned) = self.owned.people.get_mut(&member.person) {
-                    owned.deactivation = Ours::Yes;
+                // Of a row that was active, nobody's access has been taken.
+                for (person, owned) in &mut self.owned.people {
+                    if *person == member.person {
+                        owned.deactivation = Ours::Yes;
+                    } else if owned.user == member.user {
+                        owned.deactivation = Ours::No;
+                    }
                 }
                 self.switch(&member.user, Activity::Active, Activity::Deactivated)
             }
@@ -127,7 +136,7 @@ impl Universe {
 
     fn leave_team(&mut self, group: GroupId, member: &Member) -> Outcome {
         let id = TeamId::of(group);
-        let managed = forget(&mut self.owned.team_members, group, member.person);
+        let managed = forget(&mut self.owned.team_members, group, member);
         expect(managed, || format!("{} is not ours in {id}", member.user))?;
         let Some(row) = self.target.teams.get_mut(&id) else {
             return refuse(format!("team {id} to leave is not there"));

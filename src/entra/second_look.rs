@@ -21,9 +21,11 @@ use super::people::Register;
 use super::progress::Progress;
 use super::reader::Reader;
 use super::whereabouts::{stays, whereabouts};
-use crate::model::directory::{Assignment, ReadingCost, Unread};
+use crate::model::directory::{AppRole, Assignment, ReadingCost, Unread};
 use crate::model::evidence::{self, Again, Evidence, Needed};
-use crate::model::ids::{GroupId, PersonId};
+use crate::model::ids::{AppRoleId, GroupId, PersonId};
+
+type Roles = BTreeMap<AppRoleId, AppRole>;
 
 impl Reader {
     /// Answers the questions that a plan has about seeming absences, and says
@@ -48,8 +50,9 @@ impl Reader {
         );
         let evidence = match looked {
             Err(error) => without_answers(asked, &error),
-            Ok((assignments, people)) => Evidence {
+            Ok(((assignments, roles), people)) => Evidence {
                 assignments,
+                roles,
                 groups: match self.groups_again(questions, &asked.groups).await {
                     Ok(groups) => groups,
                     Err(error) => without_answers(asked, &error).groups,
@@ -60,24 +63,32 @@ impl Reader {
         (evidence, meter.total())
     }
 
+    /// With the roles that they name: a replica that lags may not have one yet.
     async fn assignments_again(
         &self,
         questions: Questions<'_>,
         needed: Needed,
-    ) -> Result<Option<Again<Vec<Assignment>>>, Error> {
+    ) -> Result<(Option<Again<Vec<Assignment>>>, Roles), Error> {
         if needed == Needed::No {
-            return Ok(None);
+            return Ok((None, Roles::new()));
         }
-        match assigned::assignments(questions, self.settings.service_principal_id).await {
-            Ok(assignments) => Ok(Some(Ok(assignments))),
+        let id = self.settings.service_principal_id;
+        let read = futures::try_join!(
+            assigned::application(questions, id),
+            assigned::assignments(questions, id),
+        );
+        match read {
+            Ok((application, assignments)) => Ok((Some(Ok(assignments)), application.roles)),
             Err(error) => {
                 let error = questions.of_one_object(error)?;
                 tracing::warn!(
                     error.kind = error.kind(),
                     %error,
-                    "the assignments could not be read a second time; no group counts as unassigned"
+                    "the assignments could not be read a second time; no group counts as \
+                     unassigned, and no role is lowered"
                 );
-                Ok(Some(Err(Unread::Failed(error.to_string()))))
+                let unread = Unread::Failed(error.to_string());
+                Ok((Some(Err(unread)), Roles::new()))
             }
         }
     }
@@ -145,6 +156,7 @@ fn without_answers(asked: &evidence::Questions, error: &Error) -> Evidence {
     let unread = || Unread::Failed(error.to_string());
     Evidence {
         assignments: (asked.assignments == Needed::Yes).then(|| Err(unread())),
+        roles: Roles::new(),
         groups: asked.groups.iter().map(|id| (*id, Err(unread()))).collect(),
         people: asked.people.iter().map(|id| (*id, stays(error))).collect(),
     }

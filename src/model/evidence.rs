@@ -8,8 +8,8 @@
 use std::collections::BTreeMap;
 
 use super::complete::Complete;
-use super::directory::{Account, Assignment, Unread};
-use super::ids::{GroupId, PersonId};
+use super::directory::{Account, AppRole, Assignment, Unread};
+use super::ids::{AppRoleId, GroupId, PersonId};
 
 /// A second reading, or why there is none.
 pub type Again<T> = Result<Complete<T>, Unread>;
@@ -20,6 +20,8 @@ pub struct Evidence {
     /// The assignment list, read again because a group seemed unassigned, or
     /// why that failed; `None` when it was not asked for.
     pub assignments: Option<Again<Vec<Assignment>>>,
+    /// The application's role definitions, read again together with it.
+    pub roles: BTreeMap<AppRoleId, AppRole>,
     /// Groups read again because somebody seemed to have left.
     pub groups: BTreeMap<GroupId, Again<Vec<PersonId>>>,
     /// People looked up because they were in no reading at all.
@@ -42,7 +44,7 @@ pub enum Whereabouts {
 /// What a plan needs a second look at.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Questions {
-    /// Whether the assignment list must be read again.
+    /// Whether the assignment list and the role definitions must be read again.
     pub assignments: Needed,
     /// Groups that somebody seems to have left, sorted.
     pub groups: Vec<GroupId>,

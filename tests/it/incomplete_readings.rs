@@ -3,7 +3,7 @@
 
 use entra_sync::model::report::Status;
 use entra_sync::simulator::{Effect, Fault, LinkTampering, Permission, Tenant, Visibility};
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::support::World;
 use crate::support::look::{errors, group, person};
@@ -349,7 +349,8 @@ async fn a_role_is_not_lowered_because_of_one_reading_only() {
         tenant
             .group("makers")
             .members(["ada", "bob"])
-            .assigned("internal_user");
+            .assigned("internal_user")
+            .assigned_by_default();
         tenant
             .group("all")
             .members(["ada", "bob"])
@@ -361,7 +362,17 @@ async fn a_role_is_not_lowered_because_of_one_reading_only() {
     world.settle().await;
     let before = world.database.rows("LiteLLM_UserTable").await;
     let makers = format!("/groups/{}/members", group("makers"));
+    let application = world
+        .entra
+        .tenant(|tenant| tenant.service_principal_id().to_string());
+    // A replica that knows the application, but not its roles yet.
+    let without_roles = Effect::Raw {
+        status: 200,
+        content_type: "application/json".to_owned(),
+        body: json!({ "id": application, "accountEnabled": true, "appRoles": [] }).to_string(),
+    };
     for fault in [
+        Fault::new(without_roles).on(format!("/servicePrincipals/{application}")),
         Fault::new(Effect::EmptyList).on(&makers),
         Fault::new(Effect::ShiftedPage { rows: 1 }).on(&makers),
         Fault::new(Effect::EmptyList).on("/servicePrincipals/*/appRoleAssignedTo"),

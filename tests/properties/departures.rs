@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use chrono::{DateTime, TimeDelta, Utc};
-use entra_sync::model::directory::{Account, Assignment, Principal, Unread};
+use entra_sync::model::directory::{Account, AppRoleState, Assignment, Principal, Unread};
 use entra_sync::model::evidence::{Evidence, Whereabouts};
 use entra_sync::model::ids::{TeamId, UserId};
 use entra_sync::model::ledger::{Decisions, Lifted, Origin, Ours, Recent};
@@ -400,8 +400,27 @@ impl Departure {
                 });
                 Some(Ok(whole(first.iter().cloned().chain(all).collect())))
             }
+            // Rows that the first list lacked: what it showed gives a role.
+            4 => {
+                let shown = world.directory.groups.iter();
+                let shown = shown.filter(|(_, group)| group.members.is_ok());
+                let given = shown.map(|(group, _)| Assignment {
+                    principal: Principal::Group(*group),
+                    role: crate::build::role_id(2),
+                });
+                Some(Ok(whole(first.iter().cloned().chain(given).collect())))
+            }
             _ => Some(Ok(whole(first.clone()))),
         };
+        if matches!(evidence.assignments, Some(Ok(_))) {
+            evidence.roles.clone_from(&world.directory.roles);
+            if self.assignments_again == 3 {
+                // Enabled in between, or disabled in one replica only.
+                for role in evidence.roles.values_mut() {
+                    role.state = AppRoleState::Enabled;
+                }
+            }
+        }
         evidence
     }
 

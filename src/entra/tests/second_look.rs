@@ -194,6 +194,7 @@ async fn no_more_groups_than_allowed_are_read_at_a_time() {
 #[tokio::test]
 async fn the_assignments_are_read_again_when_asked() {
     let stub = Stub::start().await;
+    stub.roles(&[json!({ "id": role_id(1).to_string(), "value": "team", "isEnabled": true })]);
     let path = assignments_path();
     let first = [assigned_group(group_id(2))];
     stub.set(&path, [Reply::page_then(&first, &stub.link(&path, "2"))]);
@@ -221,7 +222,9 @@ async fn the_assignments_are_read_again_when_asked() {
             Principal::Person(person_id(1)),
         ]
     );
-    assert_eq!((cost.requests, cost.resource_units), (2, 2));
+    let roles: Vec<_> = evidence.roles.into_keys().collect();
+    assert_eq!(roles, [role_id(1)], "with the roles that they may name");
+    assert_eq!((cost.requests, cost.resource_units), (3, 3));
     let (evidence, _) = look(&stub, &groups([])).await;
     assert!(evidence.assignments.is_none(), "not asked");
     assert_eq!(stub.seen_at(&path).len(), 1);

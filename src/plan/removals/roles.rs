@@ -2,14 +2,15 @@
 //!
 //! Invariant: a role is lowered only if the row holds the one we last wrote,
 //! and only when every group that could give a higher one was read, and two
-//! readings agree: a role that a group gives is as much in doubt as being in it.
+//! readings agree, of what the application's roles are as well: a role that a
+//! group gives is as much in doubt as being in it.
 
-use std::collections::HashSet;
+use std::collections::{BTreeMap, HashSet};
 
 use super::{Removals, doubt, is_protected, managed_row, member, unanswered};
-use crate::model::directory::{AppRoleState, Assignment, Attributes, Principal};
+use crate::model::directory::{AppRole, AppRoleState, Assignment, Attributes, Principal};
 use crate::model::evidence::{Needed, Questions, Whereabouts};
-use crate::model::ids::{GroupId, PersonId, UserId};
+use crate::model::ids::{AppRoleId, GroupId, PersonId, UserId};
 use crate::model::report::{Kind, ObjectError};
 use crate::model::role::{Role, RoleValue};
 use crate::model::target::StoredRole;
@@ -17,6 +18,8 @@ use crate::plan::World;
 use crate::plan::desired::Desired;
 use crate::plan::people::Bound;
 use crate::plan::removal::Removal;
+
+type Roles = BTreeMap<AppRoleId, AppRole>;
 
 /// A role that this reading does not give any more.
 struct Lowered<'a> {
@@ -70,7 +73,7 @@ pub(super) fn ask(world: World<'_>, desired: &Desired<'_>, questions: &mut Quest
     questions.assignments = Needed::Yes;
     let first = world.directory.assignments.get();
     questions.groups.extend(
-        higher(world, first, lowest).filter_map(|row| match row.principal {
+        higher(&world.directory.roles, first, lowest).filter_map(|row| match row.principal {
             Principal::Group(group) => Some(group),
             Principal::Person(_) => None,
         }),
@@ -137,34 +140,51 @@ fn second_look(world: World<'_>, removals: Removals<'_>, person: PersonId, wante
         other => return Second::Missing(unanswered(other.as_ref())),
     };
     let mut verdict = Second::Agrees;
+    let defined = [&world.directory.roles, &removals.evidence.roles];
     let lists = [world.directory.assignments.get(), again.get()];
-    for row in lists
+    let readings = defined
         .into_iter()
-        .flat_map(|list| higher(world, list, wanted))
-    {
+        .flat_map(|roles| lists.map(|list| higher(roles, list, wanted)));
+    for row in readings.flatten() {
         match row.principal {
             Principal::Person(other) if other == person => return Second::Contradicts,
             Principal::Person(_) => {}
-            Principal::Group(group) if is_nested(world, group, person) => {}
-            Principal::Group(group) => match removals.evidence.groups.get(&group) {
-                Some(Ok(members)) if members.get().binary_search(&person).is_ok() => {
-                    return Second::Contradicts;
-                }
-                Some(Ok(_)) if world.policy.groups.admits(group) => {}
-                other => verdict = Second::Missing(unanswered(other)),
+            Principal::Group(group) => match first_look(world, group, person) {
+                First::Bearer => return Second::Contradicts,
+                First::Nested => {}
+                First::Absent => match removals.evidence.groups.get(&group) {
+                    Some(Ok(members)) if members.get().binary_search(&person).is_ok() => {
+                        return Second::Contradicts;
+                    }
+                    Some(Ok(_)) if world.policy.groups.admits(group) => {}
+                    other => verdict = Second::Missing(unanswered(other)),
+                },
             },
         }
     }
     verdict
 }
 
-/// In the group by way of another group only, which gives no role.
-fn is_nested(world: World<'_>, group: GroupId, person: PersonId) -> bool {
-    let group = world.directory.groups.get(&group);
-    group.is_some_and(|group| match &group.members {
-        Ok(members) => members.get().binary_search(&person).is_ok(),
-        Err(_) => false,
-    })
+/// How the first reading showed somebody in a group.
+enum First {
+    /// Receiving its roles, had it any: only the other reading shows that.
+    Bearer,
+    /// By way of another group only, which gives no role.
+    Nested,
+    /// Not at all, or the group was not read.
+    Absent,
+}
+
+fn first_look(world: World<'_>, group: GroupId, person: PersonId) -> First {
+    let Some(group) = world.directory.groups.get(&group) else {
+        return First::Absent;
+    };
+    let has = |people: &[PersonId]| people.binary_search(&person).is_ok();
+    match (&group.members, group.role_bearers()) {
+        (_, Some(bearers)) if has(bearers) => First::Bearer,
+        (Ok(members), _) if has(members.get()) => First::Nested,
+        _ => First::Absent,
+    }
 }
 
 /// Nothing is concluded about somebody whose object could not be read.
@@ -180,7 +200,7 @@ fn is_withheld(world: World<'_>, person: PersonId) -> bool {
 /// The highest role that some group gives which was not read: anybody might
 /// have it.
 fn highest_unread(world: World<'_>) -> Option<Role> {
-    giving(world, world.directory.assignments.get())
+    giving(&world.directory.roles, world.directory.assignments.get())
         .filter(|(assignment, _)| match assignment.principal {
             Principal::Person(_) => false,
             Principal::Group(group) => {
@@ -210,22 +230,22 @@ fn frozen(world: World<'_>) -> HashSet<PersonId> {
 
 /// Assignments that give a higher role than this one.
 fn higher<'a>(
-    world: World<'a>,
+    roles: &'a Roles,
     list: &'a [Assignment],
     than: Role,
 ) -> impl Iterator<Item = &'a Assignment> {
-    giving(world, list)
+    giving(roles, list)
         .filter(move |(_, role)| *role > than)
         .map(|(assignment, _)| assignment)
 }
 
 /// Assignments that give a role which counts.
 fn giving<'a>(
-    world: World<'a>,
+    roles: &'a Roles,
     list: &'a [Assignment],
 ) -> impl Iterator<Item = (&'a Assignment, Role)> {
     list.iter().filter_map(move |assignment| {
-        let role = world.directory.roles.get(&assignment.role)?;
+        let role = roles.get(&assignment.role)?;
         let counts = role.state == AppRoleState::Enabled;
         match RoleValue::read(role.value.as_deref()) {
             RoleValue::Role(role) if counts => Some((assignment, role)),

@@ -206,6 +206,11 @@ impl Proxy {
         let Some(user) = self.texts(&sql).await.pop() else {
             return;
         };
+        self.make_key_of(&user, team).await;
+    }
+
+    /// This one does.
+    pub async fn make_key_of(&mut self, user: &str, team: &str) {
         self.keys += 1;
         let token = format!("{}-{}", self.name, self.keys);
         self.run(&format!(

@@ -27,6 +27,12 @@ pub struct Waits {
     pub blind: Duration,
 }
 
+impl Waits {
+    pub fn longest(&self) -> Duration {
+        self.direct.longest.max(self.behind.longest)
+    }
+}
+
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Seen {
     pub times: u64,

@@ -111,6 +111,11 @@ pub enum Effect {
     ExpiredPageToken,
     /// `$top` is ignored: pages have the default size.
     TopIgnored,
+    /// Pages have so many rows at most, whatever `$top` asks for.
+    ShortPages {
+        /// How many.
+        rows: usize,
+    },
     /// The object or relation looks like this.
     NotFound,
     /// The item is left out of a `$batch` answer.

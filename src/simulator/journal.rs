@@ -7,6 +7,8 @@ use std::collections::{BTreeMap, VecDeque};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
+use super::fault::Effect;
+
 /// Requests kept one by one; older ones are only counted.
 const KEPT: usize = 20_000;
 
@@ -43,6 +45,8 @@ pub struct LoggedRequest {
     pub client_request_id: Option<String>,
     /// `User-Agent`, if it came along.
     pub user_agent: Option<String>,
+    /// What went wrong with it, on demand.
+    pub effects: Vec<Effect>,
 }
 
 /// What one endpoint was asked.

@@ -109,6 +109,10 @@ impl<R: Clone> Page<R> {
             Some(top) if !effects.contains(&Effect::TopIgnored) => top,
             _ => DEFAULT_PAGE,
         };
+        let size = effects.iter().fold(size, |size, effect| match effect {
+            Effect::ShortPages { rows } => size.min((*rows).max(1)),
+            _ => size,
+        });
         let shift = effects.iter().find_map(|effect| match effect {
             Effect::ShiftedPage { rows } => Some(*rows),
             _ => None,

@@ -94,7 +94,7 @@ impl Incoming {
         self.headers.get(name).and_then(|value| value.to_str().ok())
     }
 
-    fn log(&self, endpoint: &str, status: u16, resource_units: u32) -> LoggedRequest {
+    fn log(&self, endpoint: &str, status: u16, units: u32, effects: Vec<Effect>) -> LoggedRequest {
         let own = |name| self.header(name).map(str::to_owned);
         LoggedRequest {
             method: self.method.to_string(),
@@ -103,11 +103,12 @@ impl Incoming {
             endpoint: endpoint.to_owned(),
             page: self.page,
             status,
-            resource_units,
+            resource_units: units,
             authorized: self.headers.contains_key(header::AUTHORIZATION),
             consistency_level: own("consistencylevel"),
             client_request_id: own("client-request-id"),
             user_agent: own("user-agent"),
+            effects,
         }
     }
 }
@@ -169,7 +170,8 @@ async fn serve(
     let (endpoint, mut reply) = reply(&shared, &incoming, &effects);
     if effects.contains(&Effect::CutBeforeAnswer) {
         line.cut();
-        shared.requests().add(incoming.log(endpoint, 0, 0));
+        let logged = incoming.log(endpoint, 0, 0, effects);
+        shared.requests().add(logged);
         return StatusCode::INTERNAL_SERVER_ERROR.into_response();
     }
     if effects.contains(&Effect::CutMidBody) {
@@ -178,9 +180,9 @@ async fn serve(
     if effects.contains(&Effect::TruncatedJson) {
         reply.body.truncate(reply.body.len() / 2);
     }
-    shared
-        .requests()
-        .add(incoming.log(endpoint, reply.status.as_u16(), reply.resource_units));
+    let (status, units) = (reply.status.as_u16(), reply.resource_units);
+    let logged = incoming.log(endpoint, status, units, effects);
+    shared.requests().add(logged);
     respond(reply, &incoming.ids)
 }
 
@@ -329,7 +331,7 @@ fn batch_item(
     };
     let reply = answered.unwrap_or_else(|refusal| Reply::refusal(&refusal, &incoming.ids));
     let status = reply.status.as_u16();
-    let mut logged = incoming.log(endpoint, status, reply.resource_units);
+    let mut logged = incoming.log(endpoint, status, reply.resource_units, effects.clone());
     logged.authorized = true;
     shared.requests().add(logged);
     (effects, reply)

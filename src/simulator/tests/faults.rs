@@ -119,6 +119,15 @@ async fn pages_can_be_wrong_in_every_way() {
     assert_eq!((rows.len(), pages), (250, 3));
     asked.simulator.clear_faults();
 
+    let short = Effect::ShortPages { rows: 50 };
+    asked.simulator.fault(Fault::new(short.clone()).always());
+    let (rows, pages) = asked.pages(&format!("{path}&$top=999")).await;
+    assert_eq!((rows.len(), pages), (250, 5));
+    let log = asked.simulator.requests().log;
+    let last = log.back().expect("the last page");
+    assert_eq!((last.page, &last.effects), (5, &vec![short]));
+    asked.simulator.clear_faults();
+
     asked.simulator.fault(Fault::new(Effect::MissingLink));
     assert_eq!(asked.pages(&path).await.0.len(), 100);
 

@@ -11,8 +11,9 @@ use crate::support::World;
 use crate::support::look::{group, people, person};
 use crate::support::wait::wait_for;
 
-/// Two pages, as small ones are asked for.
-const LARGE: usize = 120;
+/// Two pages, as short ones are given.
+const LARGE: usize = 9;
+const PAGE: Effect = Effect::ShortPages { rows: 5 };
 const HELD: Effect = Effect::Latency { milliseconds: 120 };
 
 fn furnish(tenant: &mut Tenant) {
@@ -35,15 +36,13 @@ async fn world() -> World {
         .with("ENTRA_SYNC__GUARD__MAX_REMOVAL_PERCENT", 100)
         .with("ENTRA_SYNC__GUARD__MIN_MANAGED", 1_000_000)
         .with("ENTRA_SYNC__ENTRA__CONCURRENCY", 1);
-    small_pages(&world);
+    short_pages(&world);
     world.settle().await;
     world
 }
 
-fn small_pages(world: &World) {
-    world
-        .entra
-        .fault(Fault::new(Effect::TopIgnored).on("/groups/*").always());
+fn short_pages(world: &World) {
+    world.entra.fault(Fault::new(PAGE).on("/groups/*").always());
 }
 
 /// One leaves each group, one is deleted for good.
@@ -132,7 +131,7 @@ async fn throttled_requests_of_either_look_are_waited_out() {
     }
     let report = world.pass().await;
     assert_eq!(report.status, Status::Succeeded, "{}", report.json());
-    assert_eq!(world.entra.waiting_faults(), 1, "that of the small pages");
+    assert_eq!(world.entra.waiting_faults(), 1, "that of the short pages");
     assert_eq!(report.changes.team_memberships.removed, 4);
     assert_eq!(world.members("large").await.len(), LARGE - 2);
 }

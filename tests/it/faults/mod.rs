@@ -7,6 +7,7 @@ mod killed;
 mod locked;
 mod oracle;
 mod refused;
+mod requests;
 mod restarted;
 mod seasons;
 mod takeovers;

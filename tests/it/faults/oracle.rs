@@ -65,6 +65,11 @@ impl Standing {
         }
     }
 
+    /// Who is in which team.
+    pub fn teams(&self) -> Wanted {
+        self.members.clone()
+    }
+
     /// Whether what was lost and won since `before` is what Entra asked for, in
     /// whole or in part.
     pub fn follows(&self, before: &Self, wanted: &Wanted, what: &str) {

@@ -5,8 +5,8 @@ use entra_sync::model::report::Status;
 use entra_sync::simulator::{Effect, Fault};
 use serde_json::Value;
 
-use crate::support::World;
 use crate::support::look::{group, people, person, skipped};
+use crate::support::{World, seed};
 
 async fn science() -> World {
     World::new(|tenant| {
@@ -108,6 +108,12 @@ async fn a_group_made_again_under_its_old_name_becomes_a_second_team() {
     let world = science().await;
     world.settle().await;
     let first = world.team("science").await;
+    for user in people(["ada", "bob"]) {
+        seed::key(&format!("old-{user}"), &user)
+            .with("team_id", group("science"))
+            .insert(&world.database)
+            .await;
+    }
     world.entra.tenant(|tenant| {
         tenant.group("science").purged();
         tenant
@@ -140,6 +146,12 @@ async fn a_group_made_again_under_its_old_name_becomes_a_second_team() {
     ] {
         assert_eq!(first[column], old[column], "{column}");
     }
+    // The old team is as one whose group is unassigned: nobody of ours is in
+    // it, and nobody's key of it goes over to the new one.
+    assert!(world.members("science").await.is_empty());
+    assert!(world.organization_members("science").await.is_empty());
+    assert_eq!(world.count("LiteLLM_VerificationToken").await, 0);
+    assert_eq!(world.count("LiteLLM_DeletedVerificationToken").await, 2);
     world.settle().await;
 }
 

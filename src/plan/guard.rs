@@ -41,6 +41,8 @@ pub enum Source {
     Inhabited,
     /// No group is assigned, or none has any member.
     Empty,
+    /// Some groups could not be read, and none of the others has any member.
+    Unread,
 }
 
 /// Whether this pass may use approvals.
@@ -131,8 +133,14 @@ fn overall(situation: &Situation<'_>, planned: u64) -> Option<String> {
         return None;
     }
     let limits = situation.limits;
-    if situation.source == Source::Empty {
-        return Some("Entra shows no assigned group with any member".to_owned());
+    // A source of which nothing is seen is held like one in which nothing is.
+    let nothing = match situation.source {
+        Source::Inhabited => None,
+        Source::Empty => Some("Entra shows no assigned group with any member"),
+        Source::Unread => Some("none of the assigned groups that could be read has any member"),
+    };
+    if let Some(reason) = nothing {
+        return Some(reason.to_owned());
     }
     let recent = situation.recent.removals;
     let counted = planned.saturating_add(recent);

@@ -22,7 +22,7 @@ use super::guard::{Approvals, Situation, Source, Verdict, guard};
 use super::item::Waits;
 use super::people::Bound;
 use super::removal::Removal;
-use crate::model::directory::{Attributes, Unread};
+use crate::model::directory::{Attributes, Group, Unread};
 use crate::model::evidence::{Again, Evidence, Questions};
 use crate::model::ids::{GroupId, PersonId, UserId};
 use crate::model::ledger::{Decisions, Lifted, Recent};
@@ -175,9 +175,19 @@ fn source(world: World<'_>, desired: &Desired<'_>) -> Source {
     let had_members = world.owned.team_members.values().any(|m| !m.is_empty());
     if shows_members || (!had_members && !desired.people.is_empty()) {
         Source::Inhabited
+    } else if world.directory.groups.values().any(is_unread) {
+        Source::Unread
     } else {
         Source::Empty
     }
+}
+
+/// Whether a group was asked for in vain; others were left out on purpose.
+const fn is_unread(group: &Group) -> bool {
+    matches!(
+        group.members,
+        Err(Unread::NotFound | Unread::HiddenMembership | Unread::Failed(_))
+    )
 }
 
 /// Removals wait from the first complete reading that lacked them.

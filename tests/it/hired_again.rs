@@ -91,7 +91,7 @@ async fn who_is_hired_again_begins_with_a_row_of_their_own() {
         let again = person("ada again");
         assert_eq!(report.changes.users.created, 1, "{what}");
         assert_eq!(report.changes.users.reactivated, 0, "{what}");
-        assert_eq!(without_address(&report), [again.clone()], "{what}");
+        assert_eq!(without_address(&report), [again.as_str()], "{what}");
         let mut members = vec![person("bob"), again.clone(), old.clone()];
         members.sort();
         assert_eq!(world.members("science").await, members, "{what}");
@@ -102,7 +102,7 @@ async fn who_is_hired_again_begins_with_a_row_of_their_own() {
         let report = world.settle().await;
 
         assert_eq!(report.changes.team_memberships.removed, 1, "{what}");
-        assert_eq!(without_address(&report), [again.clone()], "{what}");
+        assert_eq!(without_address(&report), [again.as_str()], "{what}");
         let mut members = vec![person("bob"), again.clone()];
         members.sort();
         assert_eq!(world.members("science").await, members, "{what}");
@@ -218,7 +218,7 @@ async fn a_name_that_its_first_owner_gave_up_is_the_others() {
         let address = async |user: &str| row(&world, user).await["user_email"].clone();
         if leaves {
             // Nobody reads her any more, so the row keeps what it has.
-            assert_eq!(without_address(&report), [zoe.clone()], "{what}");
+            assert_eq!(without_address(&report), [zoe.as_str()], "{what}");
             assert_eq!(address(&ada).await, UPN);
             assert_eq!(address(&zoe).await, json!(null));
             world.entra.tenant(|tenant| {
@@ -269,17 +269,9 @@ async fn of_two_people_with_one_address_each_keeps_their_row() {
     assert_eq!(report.changes.users.created, 2);
     assert_eq!(without_address(&report), people(["ada", "bob"]));
     assert_eq!(world.members("science").await, people(["ada", "bob"]));
-    let enabled = AccountEnabled::Enabled;
-    for (happens, comes_back) in [
-        (AccountEnabled::Disabled, enabled),
-        (enabled, AccountEnabled::Null),
-    ] {
+    for account in [AccountEnabled::Disabled, AccountEnabled::Enabled] {
         world.entra.tenant(|tenant| {
-            tenant.user("bob").account(happens);
-        });
-        world.settle().await;
-        world.entra.tenant(|tenant| {
-            tenant.user("bob").account(comes_back);
+            tenant.user("bob").account(account);
         });
         world.settle().await;
     }

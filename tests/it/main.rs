@@ -62,3 +62,4 @@ mod times;
 mod two_schemas;
 mod undo;
 mod user_defaults;
+mod verified_logins;

@@ -16,11 +16,11 @@ const ROLE: &str = "proxy_admin_viewer";
 #[derive(Debug, Clone, Copy)]
 enum Bound {
     /// By `sso_user_id`; Ada's verified login still names the row.
-    BySubject,
+    Subject,
     /// Bob's verified login names the row, and Ada's does no longer.
-    ByLogin,
+    Login,
     /// Both of their verified logins name it.
-    ByBothLogins,
+    BothLogins,
 }
 
 /// The row was Ada's, with a team and a role, and is Bob's, who has them too.
@@ -50,19 +50,19 @@ async fn world(bound: Bound) -> World {
         .insert(&world.database)
         .await;
     match bound {
-        Bound::BySubject => {
+        Bound::Subject => {
             let bind = format!(
                 "UPDATE \"LiteLLM_UserTable\" SET sso_user_id = '{bob}' WHERE user_id = '{ROW}'"
             );
             world.sql(&bind).await;
         }
-        Bound::ByLogin => {
+        Bound::Login => {
             world.sql("DELETE FROM \"LiteLLM_VerifiedSubject\"").await;
             seed::verified_subject(&bob, ROW)
                 .insert(&world.database)
                 .await;
         }
-        Bound::ByBothLogins => {
+        Bound::BothLogins => {
             seed::verified_subject(&bob, ROW)
                 .insert(&world.database)
                 .await;
@@ -111,9 +111,9 @@ async fn departs(bound: Bound) {
     // Whom the row does not stand for is named: a team or more await them.
     let [ada, bob] = ["ada", "bob"].map(person);
     let named = match bound {
-        Bound::BySubject => (ada.as_str(), "row_of_another"),
-        Bound::ByLogin => (ada.as_str(), "row_taken"),
-        Bound::ByBothLogins => (bob.as_str(), "row_taken"),
+        Bound::Subject => (ada.as_str(), "row_of_another"),
+        Bound::Login => (ada.as_str(), "row_taken"),
+        Bound::BothLogins => (bob.as_str(), "row_taken"),
     };
     assert_eq!(skipped(&report), [named], "{bound:?}");
 
@@ -132,15 +132,15 @@ async fn departs(bound: Bound) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_row_bound_to_another_by_its_subject_loses_nothing_with_the_first() {
-    departs(Bound::BySubject).await;
+    departs(Bound::Subject).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn nor_does_one_that_anothers_verified_login_names() {
-    departs(Bound::ByLogin).await;
+    departs(Bound::Login).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn nor_does_one_that_the_verified_logins_of_both_name() {
-    departs(Bound::ByBothLogins).await;
+    departs(Bound::BothLogins).await;
 }

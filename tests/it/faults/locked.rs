@@ -8,6 +8,7 @@ use entra_sync::model::report::Status;
 use entra_sync::simulator::{Effect, Fault};
 use entra_sync::sync::{Error, Report};
 
+use super::oracle::free_the_lease;
 use crate::support::look::{group, people, person};
 use crate::support::session::Session;
 use crate::support::wait::wait_for;
@@ -120,13 +121,6 @@ impl Held {
             then(session).await
         })
     }
-}
-
-/// As if the time of a pass that failed had run out.
-async fn free_the_lease(world: &World) {
-    world
-        .ledger_sql("UPDATE entra_sync.lease SET expires_at = now() - interval '1 second'")
-        .await;
 }
 
 /// Bob is to leave science, Cem arts, and Dan is to come into arts.

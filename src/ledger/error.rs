@@ -38,6 +38,12 @@ pub enum Error {
         /// Host and process that held it.
         holder: String,
     },
+    /// Somebody holds the row of the lease; nothing can be written without it.
+    #[error(
+        "another session holds the row of this source's lease ({0}); if this stays, look in \
+         pg_stat_activity for a transaction that never ends"
+    )]
+    LeaseLocked(db::Error),
     /// The ledger belongs to another tenant or Enterprise Application.
     #[error(
         "this database's ledger belongs to tenant {stored_tenant}, service principal \
@@ -90,6 +96,7 @@ impl Error {
             Self::Database(error) => error.kind(),
             Self::LeaseLost { .. } => "lease_lost",
             Self::LeaseHeld { .. } | Self::LeaseBusy { .. } => "lease_held",
+            Self::LeaseLocked(_) => "lease_locked",
             Self::SourceMismatch { .. } => "source_mismatch",
             Self::NotMigrated(_) => "not_migrated",
             Self::CopiesGone { .. } => "copies_gone",

@@ -178,7 +178,8 @@ pub async fn release(database: &Database, lease: Lease) -> Result<()> {
 /// not wait for it, a takeover does.
 ///
 /// # Errors
-/// [`Error::LeaseLost`] when the epoch is no longer ours.
+/// [`Error::LeaseLost`] when the epoch is no longer ours, [`Error::LeaseLocked`]
+/// when somebody does not let go of the row.
 pub async fn fence(connection: &mut AsyncPgConnection, lease: Lease) -> Result<()> {
     let held: Option<Row> = sql_query(format!("{SELECT} AND epoch = $2 FOR KEY SHARE"))
         .bind::<Integer, _>(lease.source.get())
@@ -186,7 +187,11 @@ pub async fn fence(connection: &mut AsyncPgConnection, lease: Lease) -> Result<(
         .get_result(connection)
         .await
         .optional()
-        .doing("checking the lease")?;
+        .doing("checking the lease")
+        .map_err(|error| match error {
+            error if error.is_lock_timeout() => Error::LeaseLocked(error),
+            error => error.into(),
+        })?;
     match held {
         Some(_) => Ok(()),
         None => Err(Error::LeaseLost { epoch: lease.epoch }),

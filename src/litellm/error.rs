@@ -94,7 +94,7 @@ pub enum Error {
     },
     /// Somebody holds LiteLLM's lock on a team.
     #[error(
-        "another session holds LiteLLM's lock on team {team} ({source}); the next pass tries \
+        "another session holds LiteLLM's lock on team {team}, or its row ({source}); the next pass tries \
          again; if this stays, look in pg_stat_activity for a transaction that never ends"
     )]
     TeamLocked {
@@ -103,6 +103,12 @@ pub enum Error {
         /// What the database said.
         source: db::Error,
     },
+    /// Somebody holds LiteLLM's lock on seats.
+    #[error(
+        "another session holds the lock under which LiteLLM counts its users ({0}); the next pass \
+         tries again; if this stays, look in pg_stat_activity for a transaction that never ends"
+    )]
+    SeatsLocked(db::Error),
     /// A budget duration got past the settings.
     #[error(transparent)]
     Duration(#[from] BadDuration),
@@ -114,8 +120,29 @@ impl Error {
     pub fn is_retryable(&self) -> bool {
         match self {
             Self::Database(error) => error.is_retryable(),
-            Self::TeamLocked { .. } => true,
+            Self::TeamLocked { .. } | Self::SeatsLocked(_) => true,
             _ => false,
+        }
+    }
+
+    /// Whether somebody else held a lock for longer than we may wait.
+    #[must_use]
+    pub fn is_about_a_lock(&self) -> bool {
+        match self {
+            Self::Database(error) => error.is_lock_timeout(),
+            Self::TeamLocked { .. } | Self::SeatsLocked(_) => true,
+            _ => false,
+        }
+    }
+
+    /// A lock timeout, told as one of this team.
+    pub(super) fn of_team(self, team: &str) -> Self {
+        match self {
+            Self::Database(source) if source.is_lock_timeout() => {
+                let team = team.to_owned();
+                Self::TeamLocked { team, source }
+            }
+            other => other,
         }
     }
 
@@ -129,6 +156,7 @@ impl Error {
             Self::MigrationRunning { .. } | Self::MigrationUnfinished { .. } => "litellm_migration",
             Self::BadRoster { .. } => "litellm_roster",
             Self::TeamLocked { .. } => "litellm_team_locked",
+            Self::SeatsLocked(_) => "litellm_seats_locked",
             Self::Duration(_) => "budget_duration",
         }
     }

@@ -67,20 +67,21 @@ impl Terms {
 /// # Errors
 /// When it is not granted within the transaction's lock limit.
 pub async fn lock_team(connection: &mut AsyncPgConnection, team: &TeamId) -> Result<()> {
-    lock_teams(connection, &[team.as_str()])
+    sql_query("SELECT pg_advisory_xact_lock(hashtext($1))")
+        .bind::<Text, _>(team.as_str())
+        .execute(connection)
         .await
-        .map_err(|error| match error {
-            Error::Database(source) if source.is_lock_timeout() => {
-                let team = team.to_string();
-                Error::TeamLocked { team, source }
-            }
-            other => other,
-        })
+        .doing("waiting for LiteLLM's lock on a team")
+        .map_err(|error| Error::from(error).of_team(team.as_str()))?;
+    Ok(())
 }
 
 /// Takes those locks that are free, without waiting: one busy team must not
 /// keep the others. Returns the ids of teams that are busy.
-async fn try_lock_teams(connection: &mut AsyncPgConnection, teams: &[&str]) -> Result<Vec<String>> {
+pub(super) async fn try_lock_teams(
+    connection: &mut AsyncPgConnection,
+    teams: &[&str],
+) -> Result<Vec<String>> {
     #[derive(QueryableByName)]
     struct Row {
         #[diesel(sql_type = Text)]
@@ -103,22 +104,6 @@ async fn try_lock_teams(connection: &mut AsyncPgConnection, teams: &[&str]) -> R
         .collect())
 }
 
-/// Takes several of them, in the one order that everybody who needs several
-/// must keep.
-pub(super) async fn lock_teams(connection: &mut AsyncPgConnection, teams: &[&str]) -> Result<()> {
-    // OFFSET 0 keeps the planner from evaluating the lock before the sort.
-    sql_query(
-        "SELECT count(pg_advisory_xact_lock(hashtext(s.id))) FROM ( \
-            SELECT DISTINCT id COLLATE \"C\" AS id FROM unnest($1::text[]) AS n (id) \
-            ORDER BY 1 OFFSET 0) s",
-    )
-    .bind::<Array<Text>, _>(teams)
-    .execute(connection)
-    .await
-    .doing("waiting for LiteLLM's locks on teams")?;
-    Ok(())
-}
-
 /// Puts users on rosters, into their `teams` and into TeamMembership, each
 /// where it is missing; what is there stays as it is. Takes the locks of the
 /// teams concerned: of several those that are free, of one alone it waits.
@@ -134,12 +119,14 @@ pub async fn ensure(
     let mut teams: Vec<&str> = pairs.iter().map(|pair| pair.team.as_str()).collect();
     teams.sort_unstable();
     teams.dedup();
-    let busy = match pairs.first() {
-        Some(only) if teams.len() == 1 => {
-            lock_team(connection, only.team).await?;
+    let alone = pairs.first().map(|pair| pair.team);
+    let alone = alone.filter(|_| teams.len() == 1);
+    let busy = match alone {
+        Some(team) => {
+            lock_team(connection, team).await?;
             Vec::new()
         }
-        _ => try_lock_teams(connection, &teams).await?,
+        None => try_lock_teams(connection, &teams).await?,
     };
     teams.retain(|team| !busy.iter().any(|busy| busy == team));
     let present_teams = existing_teams(connection, &teams).await?;
@@ -173,7 +160,11 @@ pub async fn ensure(
     if !pairs.users.is_empty() {
         append_to_users(connection, writing, &pairs).await?;
         insert_memberships(connection, writing, &pairs, terms).await?;
-        ensured.joined = append_to_rosters(connection, writing, &pairs, terms.role).await?;
+        let joined = append_to_rosters(connection, writing, &pairs, terms.role).await;
+        ensured.joined = match alone {
+            Some(team) => joined.map_err(|error| error.of_team(team.as_str()))?,
+            None => joined?,
+        };
     }
     ensured.busy = busy;
     Ok(ensured)

@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 
 use super::audit::{self, Audit};
 use super::error::Result;
-use super::members::lock_teams;
+use super::members::{lock_team, try_lock_teams};
 use super::organizations::Found;
 use super::writing::{Insert, Writing};
 use crate::db::QueryContext;
@@ -41,34 +41,58 @@ struct Id {
     id: String,
 }
 
-/// Inserts teams under LiteLLM's team locks, taken in order; one that a login
-/// has made meanwhile is left as it is and not returned.
+/// What became of teams to insert.
+#[derive(Debug, Default)]
+pub struct InsertedTeams {
+    /// Ids of those that were not there.
+    pub made: Vec<String>,
+    /// Ids of those on which somebody else works; nothing was done about them.
+    pub busy: Vec<String>,
+}
+
+/// Inserts teams under LiteLLM's team locks: of several those that are free, of
+/// one alone it waits. One that a login has made meanwhile is left as it is.
 ///
 /// # Errors
-/// When the database refuses a row; nothing of the batch is then kept.
+/// When the database refuses a row, or the lock of one alone is not granted;
+/// nothing of the batch is then kept.
 pub async fn insert(
     connection: &mut AsyncPgConnection,
     writing: Writing<'_>,
     defaults: &TeamDefaults,
     teams: &[NewTeam<'_>],
-) -> Result<Vec<String>> {
-    let teams = lock_absent(connection, teams).await?;
+) -> Result<InsertedTeams> {
+    let busy = match teams {
+        [only] => {
+            lock_team(connection, &only.team).await?;
+            Vec::new()
+        }
+        several => {
+            let ids: Vec<&str> = several.iter().map(|team| team.team.as_str()).collect();
+            try_lock_teams(connection, &ids).await?
+        }
+    };
+    let free = teams
+        .iter()
+        .filter(|team| !busy.iter().any(|busy| busy == team.team.as_str()));
+    let teams = absent(connection, free.cloned().collect()).await?;
     if teams.is_empty() {
-        return Ok(Vec::new());
+        let made = Vec::new();
+        return Ok(InsertedTeams { made, busy });
     }
     let belongings = Belongings::insert(connection, writing, defaults, &teams).await?;
-    let inserted = insert_rows(connection, writing, defaults, &teams, &belongings).await?;
+    let made = insert_rows(connection, writing, defaults, &teams, &belongings).await?;
     belongings::join_access_groups(connection, writing, defaults, &teams).await?;
-    audit::teams_created(connection, writing, &inserted).await?;
-    Ok(inserted)
+    audit::teams_created(connection, writing, &made).await?;
+    Ok(InsertedTeams { made, busy })
 }
 
-async fn lock_absent<'a>(
+/// Those that are not there, read again under their locks.
+async fn absent<'a>(
     connection: &mut AsyncPgConnection,
-    teams: &[NewTeam<'a>],
+    teams: Vec<NewTeam<'a>>,
 ) -> Result<Vec<NewTeam<'a>>> {
     let ids: Vec<&str> = teams.iter().map(|team| team.team.as_str()).collect();
-    lock_teams(connection, &ids).await?;
     let present: Vec<Id> =
         sql_query("SELECT team_id AS id FROM \"LiteLLM_TeamTable\" WHERE team_id = ANY($1)")
             .bind::<Array<Text>, _>(&ids)
@@ -76,9 +100,8 @@ async fn lock_absent<'a>(
             .await
             .doing("looking for teams that are there")?;
     Ok(teams
-        .iter()
+        .into_iter()
         .filter(|team| !present.iter().any(|row| row.id == team.team.as_str()))
-        .cloned()
         .collect())
 }
 

@@ -9,7 +9,7 @@ use diesel_async::{AsyncPgConnection, RunQueryDsl};
 use serde_json::json;
 
 use super::audit;
-use super::error::Result;
+use super::error::{Error, Result};
 use super::writing::{Insert, Writing};
 use crate::db::QueryContext;
 use crate::model::defaults::UserDefaults;
@@ -66,7 +66,11 @@ pub async fn free_seats(connection: &mut AsyncPgConnection, seats: Limit) -> Res
         .bind::<BigInt, _>(SEAT_LOCK)
         .execute(connection)
         .await
-        .doing("waiting for LiteLLM's seat lock")?;
+        .doing("waiting for LiteLLM's seat lock")
+        .map_err(|error| match error {
+            error if error.is_lock_timeout() => Error::SeatsLocked(error),
+            error => error.into(),
+        })?;
     let taken: Count = sql_query(COUNT_BILLABLE)
         .get_result(connection)
         .await

@@ -7,6 +7,7 @@
 //! nothing, and so does everybody among several who call themselves the same.
 //! Must not: look at e-mail addresses.
 
+use std::collections::hash_map::Entry;
 use std::collections::{HashMap, HashSet};
 
 use super::World;
@@ -42,6 +43,8 @@ pub(super) struct Identities<'a> {
     world: World<'a>,
     by_subject: HashMap<&'a str, &'a UserId>,
     owners: HashMap<&'a UserId, (Claim, PersonId)>,
+    /// Everybody with a claim to a row that several have one to.
+    claimants: HashMap<&'a UserId, Vec<(Claim, PersonId)>>,
     /// Rows that a verified login, or the ledger, gives to these people.
     spoken_for: HashMap<&'a UserId, Vec<PersonId>>,
     /// Subjects that several people have: nobody is who all of them are.
@@ -64,10 +67,12 @@ impl<'a> Identities<'a> {
             world,
             by_subject,
             owners: HashMap::new(),
+            claimants: HashMap::new(),
             spoken_for,
             shared: shared_subjects(world),
         };
         let mut owners: HashMap<&UserId, (Claim, PersonId)> = HashMap::new();
+        let mut claimants: HashMap<&UserId, Vec<(Claim, PersonId)>> = HashMap::new();
         for (person, read) in &world.directory.people {
             let attributes = match &read.attributes {
                 Attributes::Known(attributes) => Some(attributes.as_ref()),
@@ -77,11 +82,19 @@ impl<'a> Identities<'a> {
                 && !is_foreign(claim, row, *person, attributes)
             {
                 let claim = (claim, *person);
-                let owner = owners.entry(user).or_insert(claim);
-                *owner = claim.min(*owner);
+                match owners.entry(user) {
+                    Entry::Vacant(free) => drop(free.insert(claim)),
+                    Entry::Occupied(mut owner) => {
+                        let all = claimants.entry(user).or_insert_with(|| vec![*owner.get()]);
+                        all.push(claim);
+                        let surer = claim.min(*owner.get());
+                        owner.insert(surer);
+                    }
+                }
             }
         }
         identities.owners = owners;
+        identities.claimants = claimants;
         identities
     }
 
@@ -114,6 +127,15 @@ impl<'a> Identities<'a> {
     /// Whom this reading gives a row to.
     pub(super) fn owner(&self, user: &UserId) -> Option<PersonId> {
         self.owners.get(user).map(|(_, owner)| *owner)
+    }
+
+    /// Who has as sure a claim to a row as its owner, if others have: which of
+    /// them it stands for is then not known.
+    pub(super) fn equals(&self, user: &UserId) -> impl Iterator<Item = PersonId> + '_ {
+        let surest = self.owners.get(user).map(|(claim, _)| *claim);
+        let all = self.claimants.get(user).into_iter().flatten();
+        all.filter(move |(claim, _)| Some(*claim) == surest)
+            .map(|(_, person)| *person)
     }
 
     /// Whether a row, found by e-mail, is free of any claim but this person's.

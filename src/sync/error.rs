@@ -60,8 +60,35 @@ impl Error {
             Self::Ledger(ledger::Error::Database(error)) | Self::Database(error) => {
                 error.is_retryable()
             }
+            Self::Ledger(ledger::Error::LeaseLocked(_)) => true,
             Self::Entra(_) | Self::Ledger(_) | Self::Stopped | Self::StoppedUndoing { .. } => false,
         }
+    }
+
+    /// Whether somebody else held a lock for longer than we may wait, on
+    /// something that objects need. Nobody can write without the lease.
+    #[must_use]
+    pub(super) fn is_about_a_lock(&self) -> bool {
+        match self {
+            Self::Litellm(error) => error.is_about_a_lock(),
+            Self::Ledger(ledger::Error::Database(error)) | Self::Database(error) => {
+                error.is_lock_timeout()
+            }
+            Self::Entra(_) | Self::Ledger(_) | Self::Stopped | Self::StoppedUndoing { .. } => false,
+        }
+    }
+
+    /// Whether the lock was on a team, so that none of its members can be
+    /// written.
+    #[must_use]
+    pub(super) const fn is_about_a_team(&self) -> bool {
+        matches!(self, Self::Litellm(litellm::Error::TeamLocked { .. }))
+    }
+
+    /// Whether it was the one under which users are counted.
+    #[must_use]
+    pub(super) const fn is_about_seats(&self) -> bool {
+        matches!(self, Self::Litellm(litellm::Error::SeatsLocked(_)))
     }
 
     /// Whether a row that was inserted is there already: somebody may have

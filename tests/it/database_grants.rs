@@ -115,14 +115,14 @@ async fn asked_for(database: &TestDatabase, purposes: &[Purpose]) -> BTreeSet<Gr
 
 /// A privilege on one column, or on a whole table where it knows no columns.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-struct Grant {
-    privilege: String,
-    table: String,
+pub struct Grant {
+    pub privilege: String,
+    pub table: String,
     column: String,
 }
 
 /// What the catalogue says that the role was given in LiteLLM's schema.
-async fn granted(database: &TestDatabase) -> BTreeSet<Grant> {
+pub async fn granted(database: &TestDatabase) -> BTreeSet<Grant> {
     let rows = database
         .admin()
         .query(

@@ -64,4 +64,5 @@ mod times;
 mod two_schemas;
 mod undo;
 mod user_defaults;
+mod verified_logins;
 mod what_stays_ours;

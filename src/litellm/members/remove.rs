@@ -13,7 +13,7 @@ use super::roster::ROSTER;
 use crate::db::QueryContext;
 use crate::litellm::audit::{self, Audit};
 use crate::litellm::copies::{self, Copy, Mention, text};
-use crate::litellm::error::Result;
+use crate::litellm::error::{Error, Result};
 use crate::litellm::keys::{self, TakenKey};
 use crate::litellm::users;
 use crate::litellm::writing::Writing;
@@ -279,6 +279,7 @@ async fn remove_from_roster(
         .bind::<Timestamp, _>(writing.stamp())
         .execute(connection)
         .await
-        .doing(format!("taking members off the roster of team {team}"))?;
+        .doing(format!("taking members off the roster of team {team}"))
+        .map_err(|error| Error::from(error).of_team(team.as_str()))?;
     Ok(())
 }

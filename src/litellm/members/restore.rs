@@ -17,7 +17,7 @@ use super::{Columns, Terms, insert_memberships};
 use crate::db::QueryContext;
 use crate::litellm::audit::{self, Audit};
 use crate::litellm::copies::{self, List, Reference};
-use crate::litellm::error::Result;
+use crate::litellm::error::{Error, Result};
 use crate::litellm::keys::{self, TakenKey};
 use crate::litellm::users;
 use crate::litellm::writing::Writing;
@@ -221,6 +221,7 @@ async fn put_on_roster(
     .bind::<Timestamp, _>(writing.stamp())
     .execute(connection)
     .await
-    .doing(format!("putting members back on the roster of team {team}"))?;
+    .doing(format!("putting members back on the roster of team {team}"))
+    .map_err(|error| Error::from(error).of_team(team.as_str()))?;
     Ok(())
 }

@@ -38,10 +38,14 @@ pub(super) fn spare(
         let mut others = claims.others(member);
         let taken = match (Loss::of(removal), removal.group()) {
             // The reading's word goes before the ledger's.
-            (Some(loss), _) => match claims.owners.get(&member.user) {
-                Some(owner) => *owner != member.person,
-                None => others.any(|other| !losing.contains(&(loss, other))),
-            },
+            (Some(loss), _) => {
+                let keeps = |other: PersonId| !losing.contains(&(loss, other));
+                match claims.owners.get(&member.user) {
+                    Some(owner) if *owner == member.person => claims.equals(member).any(keeps),
+                    Some(_) => true,
+                    None => others.any(keeps),
+                }
+            }
             (None, Some(group)) => others.any(|other| is_member(world, removals, group, other)),
             (None, None) => false,
         };
@@ -95,6 +99,8 @@ fn is_member(world: World<'_>, removals: Removals<'_>, group: GroupId, person: P
 /// Everybody who is, was, or is about to be one of the rows concerned.
 struct Claims {
     owners: HashMap<UserId, PersonId>,
+    /// Those whose claim is as sure as the owner's.
+    equals: HashMap<UserId, Vec<PersonId>>,
     people: HashMap<UserId, BTreeSet<PersonId>>,
 }
 
@@ -103,13 +109,17 @@ impl Claims {
         let identities = Identities::new(world);
         let mut claims = Self {
             owners: HashMap::new(),
+            equals: HashMap::new(),
             people: HashMap::new(),
         };
         for member in candidates.iter().filter_map(Removal::member) {
             let people = claims.people.entry(member.user.clone()).or_default();
             if let Some(owner) = identities.owner(&member.user) {
+                let equals: Vec<PersonId> = identities.equals(&member.user).collect();
                 people.insert(owner);
+                people.extend(&equals);
                 claims.owners.insert(member.user.clone(), owner);
+                claims.equals.insert(member.user.clone(), equals);
             }
         }
         let known = world.owned.people.iter();
@@ -131,6 +141,12 @@ impl Claims {
             }
         }
         claims
+    }
+
+    fn equals(&self, member: &Member) -> impl Iterator<Item = PersonId> + '_ {
+        let person = member.person;
+        let equals = self.equals.get(&member.user).into_iter().flatten();
+        equals.copied().filter(move |other| *other != person)
     }
 
     fn others(&self, member: &Member) -> impl Iterator<Item = PersonId> + '_ {

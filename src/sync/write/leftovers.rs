@@ -1,10 +1,9 @@
 //! What is left, in users' `teams`, of memberships that we took away.
 
 use super::Tally;
-use super::step::{Desk, Writable};
+use super::step::{Desk, Writable, refuse_once};
 use crate::db::Transaction;
 use crate::ledger::changes::{self, MemberChange};
-use crate::litellm;
 use crate::litellm::members::{clear_mentions, lock_team};
 use crate::model::ids::{GroupId, TeamId, UserId};
 use crate::model::report::Kind;
@@ -58,12 +57,17 @@ impl Writable for Mention<'_> {
         tally.error(Kind::TeamMembership, id, message);
     }
 
-    fn refuse_all(items: &[Self], error: &Error, tally: &mut Tally) -> bool {
-        let locked = matches!(error, Error::Litellm(litellm::Error::TeamLocked { .. }));
-        if let (true, Some(first)) = (locked, items.first()) {
-            let message = format!("users' teams that still name it were left: {error}");
-            tally.error(Kind::Team, first.group, message);
+    fn befalls_all(error: &Error) -> bool {
+        error.is_forbidden() || error.is_about_a_team()
+    }
+
+    fn refuse_all(items: &[Self], error: &Error, tally: &mut Tally) {
+        match items.first() {
+            Some(first) if error.is_about_a_team() => {
+                let message = format!("users' teams that still name it were left: {error}");
+                tally.error(Kind::Team, first.group, message);
+            }
+            _ => refuse_once(items, error, tally),
         }
-        locked
     }
 }

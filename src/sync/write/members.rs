@@ -3,11 +3,10 @@
 use std::collections::HashSet;
 
 use super::Tally;
-use super::step::{Desk, Writable};
+use super::step::{Desk, Writable, refuse_once};
 use crate::db::Transaction;
 use crate::ledger::changes::{self, MemberChange};
 use crate::ledger::ownership::{self, Membership};
-use crate::litellm;
 use crate::litellm::members::{Pair, Terms, ensure};
 use crate::litellm::organizations;
 use crate::model::ids::{GroupId, OrganizationId, TeamId, UserId};
@@ -272,14 +271,19 @@ impl Writable for TeamMember<'_> {
         tally.error(Kind::TeamMembership, id, message);
     }
 
-    /// Nobody can join a team that stays locked: said once, not for each.
-    fn refuse_all(items: &[Self], error: &Error, tally: &mut Tally) -> bool {
-        let locked = matches!(error, Error::Litellm(litellm::Error::TeamLocked { .. }));
-        if let (true, Some(first)) = (locked, items.first()) {
-            let message = format!("its members could not be added: {error}");
-            tally.error(Kind::Team, first.team, message);
+    /// Nobody can join a team that stays locked.
+    fn befalls_all(error: &Error) -> bool {
+        error.is_forbidden() || error.is_about_a_team()
+    }
+
+    fn refuse_all(items: &[Self], error: &Error, tally: &mut Tally) {
+        match items.first() {
+            Some(first) if error.is_about_a_team() => {
+                let message = format!("its members could not be added: {error}");
+                tally.error(Kind::Team, first.team, message);
+            }
+            _ => refuse_once(items, error, tally),
         }
-        locked
     }
 }
 

@@ -42,10 +42,15 @@ pub(super) trait Writable: Sized {
     /// Notes that this one cannot be written, and why.
     fn refuse(&self, error: &Error, tally: &mut Tally);
 
-    /// Notes a failure that has befallen all of a batch at once; false when it
-    /// may be about one of them, and halving the batch finds out which.
-    fn refuse_all(_items: &[Self], _error: &Error, _tally: &mut Tally) -> bool {
-        false
+    /// Whether a failure has befallen all of a batch at once; else it may be
+    /// about one of them, and halving the batch finds out which.
+    fn befalls_all(error: &Error) -> bool {
+        error.is_forbidden()
+    }
+
+    /// Notes such a failure: none of them is written, and it is said once.
+    fn refuse_all(items: &[Self], error: &Error, tally: &mut Tally) {
+        refuse_once(items, error, tally);
     }
 }
 
@@ -73,11 +78,8 @@ impl Desk<'_> {
                     self.progress.advance(items.len());
                 }
                 Err(error) if error.is_fatal() => return Err(error),
-                Err(error) if W::refuse_all(items, &error, tally) => {
-                    self.progress.advance(items.len());
-                }
-                Err(error) if error.is_forbidden() => {
-                    refuse_forbidden(items, &error, tally);
+                Err(error) if W::befalls_all(&error) => {
+                    W::refuse_all(items, &error, tally);
                     self.progress.advance(items.len());
                 }
                 Err(error) => match items {
@@ -116,7 +118,7 @@ impl Desk<'_> {
                 // A writer that does not take LiteLLM's locks may have been
                 // faster: a second look sees its row, if that is all.
                 Err(error)
-                    if (error.is_retryable() && attempt < ATTEMPTS)
+                    if (error.is_retryable() && attempt < tries(items, &error))
                         || (error.is_duplicate() && attempt == 1) =>
                 {
                     tracing::debug!(error.message = %error, attempt, "a transaction is tried again");
@@ -131,15 +133,45 @@ impl Desk<'_> {
 
     async fn once<W: Writable>(self, items: &[W]) -> Result<Tally> {
         let mut transaction = self.database.begin(Limits::WRITE_OF_MANY).await?;
-        lease::fence(&mut transaction, self.lease).await?;
-        let tally = W::write(self, &mut transaction, items).await?;
-        transaction.commit().await?;
-        Ok(tally)
+        match self.fenced(&mut transaction, items).await {
+            Ok(tally) => {
+                transaction.commit().await?;
+                Ok(tally)
+            }
+            Err(error) => {
+                // Its locks must be free before anything is tried again: a
+                // closed connection may keep them for a moment, and a team
+                // would look as if somebody else worked on it.
+                if let Err(broken) = transaction.rollback().await {
+                    tracing::debug!(error.message = %broken, "a failed transaction was left to the server");
+                }
+                Err(error)
+            }
+        }
+    }
+
+    async fn fenced<W: Writable>(
+        self,
+        transaction: &mut Transaction,
+        items: &[W],
+    ) -> Result<Tally> {
+        lease::fence(transaction, self.lease).await?;
+        W::write(self, transaction, items).await
+    }
+}
+
+/// How often a transaction is tried that failed so. A lock that one of many
+/// needs keeps all of them: they part at once, and only that one waits for it.
+fn tries<W: Writable>(items: &[W], error: &Error) -> u32 {
+    if items.len() > 1 && error.is_about_a_lock() && !W::befalls_all(error) {
+        1
+    } else {
+        ATTEMPTS
     }
 }
 
 /// Everything of a batch is missing afterwards, but it is said once.
-fn refuse_forbidden<W: Writable>(items: &[W], error: &Error, tally: &mut Tally) {
+pub(super) fn refuse_once<W: Writable>(items: &[W], error: &Error, tally: &mut Tally) {
     let mut refused = Tally::default();
     for item in items {
         item.refuse(error, &mut refused);

@@ -43,6 +43,7 @@ pub(super) async fn write(desk: Desk<'_>, plan: &Plan, tally: &mut Tally) -> Res
                 models,
             } => new.push(New {
                 group: *group,
+                team: TeamId::of(*group),
                 alias: alias.as_deref(),
                 organization: organization.as_ref(),
                 models: models.as_deref(),
@@ -69,12 +70,19 @@ pub(super) async fn write(desk: Desk<'_>, plan: &Plan, tally: &mut Tally) -> Res
         }
     }
     desk.run(&new, BATCH, tally).await?;
+    // Those on which somebody else worked come once more, each alone and with
+    // patience.
+    let busy = std::mem::take(&mut tally.busy_teams);
+    for one in new.iter().filter(|new| busy.contains(new.team.as_str())) {
+        desk.run(std::slice::from_ref(one), 1, tally).await?;
+    }
     // One team, one lock, one transaction.
     desk.run(&updated, 1, tally).await
 }
 
 struct New<'a> {
     group: GroupId,
+    team: TeamId,
     alias: Option<&'a str>,
     organization: Option<&'a OrganizationId>,
     models: Option<&'a [String]>,
@@ -86,7 +94,7 @@ impl Writable for New<'_> {
         let rows: Vec<_> = items
             .iter()
             .map(|new| NewTeam {
-                team: TeamId::of(new.group),
+                team: new.team.clone(),
                 alias: new.alias,
                 organization: new.organization,
                 models: new.models,
@@ -95,11 +103,12 @@ impl Writable for New<'_> {
         let defaults = &desk.policy.team_defaults;
         let inserted = teams::insert(transaction, desk.writing, defaults, &rows).await?;
         let mut tally = Tally::default();
+        tally.busy_teams.extend(inserted.busy);
         let (mut owned, mut records) = (Vec::new(), Vec::new());
         // One that a login made meanwhile is adopted by the next pass.
         for new in items
             .iter()
-            .filter(|new| inserted.contains(&new.group.to_string()))
+            .filter(|new| inserted.made.iter().any(|id| id == new.team.as_str()))
         {
             owned.push((new.group, new.owned(desk)));
             records.push(new.record());

@@ -141,6 +141,11 @@ impl Writable for New<'_> {
         let message = format!("the user could not be inserted: {error}");
         tally.error(Kind::User, self.person, message);
     }
+
+    /// Nobody can be inserted while seats cannot be counted.
+    fn befalls_all(error: &Error) -> bool {
+        error.is_forbidden() || error.is_about_seats()
+    }
 }
 
 impl New<'_> {

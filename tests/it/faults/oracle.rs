@@ -125,6 +125,42 @@ impl Standing {
     }
 }
 
+/// What the program has open in the database, as PostgreSQL sees it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Moment {
+    /// Runs that have begun and not ended.
+    pub open_runs: i64,
+    /// Whether any transaction is open.
+    pub in_transaction: bool,
+    /// Tables that open transactions have written.
+    pub writes: BTreeSet<String>,
+}
+
+impl Moment {
+    pub async fn of(world: &World) -> Self {
+        let client = connect(&world.database.url_as("postgres")).await;
+        let row = client
+            .query_one(
+                "WITH busy AS ( \
+                     SELECT pid FROM pg_stat_activity WHERE usename = 'entra_sync' \
+                       AND datname = current_database() AND state <> 'idle') \
+                 SELECT (SELECT count(*) FROM entra_sync.run WHERE finished_at IS NULL), \
+                        EXISTS (SELECT FROM busy), \
+                        ARRAY(SELECT DISTINCT relname::text FROM busy JOIN pg_locks USING (pid) \
+                              JOIN pg_class ON pg_class.oid = relation AND relkind = 'r' \
+                              WHERE mode = 'RowExclusiveLock')",
+                &[],
+            )
+            .await
+            .expect("what is open");
+        Self {
+            open_runs: row.get(0),
+            in_transaction: row.get(1),
+            writes: row.get::<_, Vec<String>>(2).into_iter().collect(),
+        }
+    }
+}
+
 impl Seasons {
     /// What a pass that was disturbed left is sound, and the next one heals it.
     pub async fn recovers(&self, before: &Standing, what: &str) {
@@ -158,10 +194,15 @@ impl Seasons {
 
     /// As if the killed holder's time had run out.
     pub async fn free_the_lease(&self) {
-        self.world
-            .ledger_sql("UPDATE entra_sync.lease SET expires_at = now() - interval '1 second'")
-            .await;
+        free_the_lease(&self.world).await;
     }
+}
+
+/// The same in a world without seasons.
+pub async fn free_the_lease(world: &World) {
+    world
+        .ledger_sql("UPDATE entra_sync.lease SET expires_at = now() - interval '1 second'")
+        .await;
 }
 
 fn without(of: &Sets, other: &Sets) -> Vec<(String, String)> {

@@ -10,6 +10,7 @@ use entra_sync::model::report::Status;
 
 use super::oracle::Standing;
 use super::seasons::Seasons;
+use crate::database_grants::granted;
 use crate::support::World;
 use crate::support::database::connect;
 
@@ -35,6 +36,46 @@ impl Trouble {
 /// A table with its schema, quoted, and `INSERT`, `UPDATE` or `DELETE`.
 type Use = (String, String);
 
+/// What we may write and no pass of these seasons does.
+const NOT_HERE: [(&str, &str, &str); 2] = [
+    (
+        "LiteLLM_VerificationToken",
+        "INSERT",
+        "only an undo gives keys back: undo/interrupted",
+    ),
+    (
+        "LiteLLM_JWTKeyMapping",
+        "INSERT",
+        "only an undo gives keys back, with their mappings: undo/interrupted",
+    ),
+];
+
+/// Every right to write that `role.sql` gives is used here, or named.
+async fn are_complete(uses: &BTreeSet<Use>, world: &World) {
+    let quoted = |table: &str| format!("public.\"{table}\"");
+    let granted: BTreeSet<Use> = granted(&world.database)
+        .await
+        .into_iter()
+        .filter(|grant| ["INSERT", "UPDATE", "DELETE"].contains(&grant.privilege.as_str()))
+        .map(|grant| (quoted(&grant.table), grant.privilege))
+        .collect();
+    let mut covered: BTreeSet<Use> = uses
+        .iter()
+        .filter(|(table, _)| table.starts_with("public."))
+        .cloned()
+        .collect();
+    for (table, operation, reason) in NOT_HERE {
+        let new = covered.insert((quoted(table), operation.to_owned()));
+        assert!(new, "{operation} of {table} is used after all: {reason}");
+    }
+    let missing: Vec<_> = granted.difference(&covered).collect();
+    let surplus: Vec<_> = covered.difference(&granted).collect();
+    assert!(
+        missing.is_empty() && surplus.is_empty(),
+        "may be written and is not: {missing:#?}, is written without a right: {surplus:#?}"
+    );
+}
+
 async fn run(world: &World, sql: &str) {
     let superuser = connect(&world.database.url_as("postgres")).await;
     superuser
@@ -50,8 +91,10 @@ async fn uses(seasons: &mut Seasons) -> BTreeSet<Use> {
         "CREATE TABLE public.uses (relation text, operation text, UNIQUE (relation, operation));
          CREATE FUNCTION public.note_use() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER AS $$
          BEGIN
-             INSERT INTO public.uses VALUES
-                 (format('%I.%I', TG_TABLE_SCHEMA, TG_TABLE_NAME), TG_OP) ON CONFLICT DO NOTHING;
+             IF session_user = 'entra_sync' THEN
+                 INSERT INTO public.uses VALUES
+                     (format('%I.%I', TG_TABLE_SCHEMA, TG_TABLE_NAME), TG_OP) ON CONFLICT DO NOTHING;
+             END IF;
              RETURN NULL;
          END $$;
          DO $$
@@ -68,7 +111,7 @@ async fn uses(seasons: &mut Seasons) -> BTreeSet<Use> {
     )
     .await;
     for _ in 0..2 {
-        seasons.turn_without_keys();
+        seasons.turn().await;
         seasons.world.pass().await;
     }
     let superuser = connect(&seasons.world.database.url_as("postgres")).await;
@@ -99,15 +142,26 @@ async fn relent(world: &World) {
     run(world, "DROP FUNCTION public.refuse() CASCADE").await;
 }
 
-/// Goes through the uses, every `step`th from `first`, and lets each be refused
-/// once.
-async fn each_is_refused(trouble: Trouble, first: usize, step: usize) {
+/// Half of the uses.
+#[derive(Clone, Copy)]
+enum Half {
+    First = 0,
+    Second = 1,
+}
+
+/// Lets each of half the uses be refused once; of a full disk one of each table.
+async fn each_is_refused(trouble: Trouble, half: Half) {
     let mut seasons = Seasons::begin().await;
-    let uses = uses(&mut seasons).await;
-    let touched: BTreeSet<&str> = uses.iter().map(|(table, _)| table.as_str()).collect();
-    println!("{} uses of {} tables", uses.len(), touched.len());
-    assert!(uses.len() >= 35 && touched.len() >= 20, "{uses:?}");
-    for one in uses.iter().skip(first).step_by(step) {
+    let mut uses: Vec<Use> = {
+        let uses = uses(&mut seasons).await;
+        are_complete(&uses, &seasons.world).await;
+        uses.into_iter().collect()
+    };
+    if let Trouble::FullDisk = trouble {
+        uses.dedup_by(|one, before| one.0 == before.0);
+    }
+    println!("{} uses", uses.len());
+    for one in uses.iter().skip(half as usize).step_by(2) {
         let mut said = false;
         // A role is raised in one season and lowered in the next.
         for _ in 0..2 {
@@ -136,15 +190,20 @@ async fn each_is_refused(trouble: Trouble, first: usize, step: usize) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn half_of_the_tables_refusing_in_turn_tear_nothing_and_are_said() {
-    each_is_refused(Trouble::Refusal, 0, 2).await;
+    each_is_refused(Trouble::Refusal, Half::First).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_other_half_of_the_tables_refusing_in_turn_tear_nothing_either() {
-    each_is_refused(Trouble::Refusal, 1, 2).await;
+    each_is_refused(Trouble::Refusal, Half::Second).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_full_disk_under_any_table_ends_the_pass_and_tears_nothing() {
-    each_is_refused(Trouble::FullDisk, 1, 3).await;
+    each_is_refused(Trouble::FullDisk, Half::First).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nor_does_it_under_any_of_the_other_tables() {
+    each_is_refused(Trouble::FullDisk, Half::Second).await;
 }

@@ -5,20 +5,15 @@ use super::oracle::Standing;
 use super::seasons::Seasons;
 use crate::support::World;
 use crate::support::dice::Dice;
-use crate::support::gate::{Gate, Side};
+use crate::support::gate::Side;
 use crate::support::server::{Server, Shutdown};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_server_that_restarts_at_any_message_of_a_pass_tears_nothing() {
     let (mut server, database) = Server::start().await;
     let world = World::beside(database, |_| {}).await;
-    let mut seasons = Seasons::begin_in(world).await;
-    let gate = Gate::before(&seasons.world.database.url()).await;
-    seasons.world.set("DATABASE_URL", gate.url());
-    seasons.turn().await;
-    gate.stop_nowhere();
-    seasons.world.pass().await;
-    let sent = gate.sent();
+    let seasons = Seasons::begin_in(world).await;
+    let (mut seasons, gate, sent) = seasons.behind_a_gate().await;
     let mut healed_by_itself = 0;
     for seed in 0x9057..0x9057 + 12_u64 {
         let shutdown = match seed % 2 {

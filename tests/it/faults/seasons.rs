@@ -10,6 +10,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use entra_sync::simulator::{AccountEnabled, Tenant};
 use serde_json::json;
 
+use crate::support::gate::Gate;
 use crate::support::look::{group, person};
 use crate::support::{World, seed};
 
@@ -18,6 +19,8 @@ const ACTIVE: &str = "SELECT user_id FROM \"LiteLLM_UserTable\" \
 
 /// The team that every new user joins.
 pub const LOBBY: &str = "lobby";
+/// The access group that every new team enters.
+const CLUB: &str = "club";
 /// Put into the team of the staff by hand.
 pub const GUEST: &str = "guest";
 
@@ -53,12 +56,23 @@ impl Seasons {
             .with("ENTRA_SYNC__GUARD__MAX_REMOVALS", 1_000_000)
             .with("ENTRA_SYNC__GUARD__MAX_REMOVAL_PERCENT", 100)
             .with("ENTRA_SYNC__GUARD__MIN_MANAGED", 1_000_000)
+            .with("ENTRA_SYNC__LITELLM__STORE_AUDIT_LOGS", "true")
             .with(
                 "ENTRA_SYNC__LITELLM__DEFAULT_INTERNAL_USER_PARAMS",
                 json!({ "teams": [LOBBY] }),
+            )
+            .with(
+                "ENTRA_SYNC__LITELLM__DEFAULT_TEAM_PARAMS",
+                json!({
+                    "models": ["gpt-4o"], "model_aliases": { "fast": "gpt-4o" },
+                    "object_permission": { "mcp_servers": ["s"] },
+                    "access_group_ids": [CLUB], "max_budget": 9.5, "budget_duration": "30d",
+                    "team_member_budget": 1.5, "default_team_member_models": ["gpt-4o"],
+                    "team_member_permissions": ["/key/generate"],
+                }),
             );
         seed::team(LOBBY).insert(&world.database).await;
-        seed::access_group("club").insert(&world.database).await;
+        seed::access_group(CLUB).insert(&world.database).await;
         seed::user(GUEST).insert(&world.database).await;
         let mut seasons = Self { world, season: 0 };
         seasons.change_entra();
@@ -70,6 +84,17 @@ impl Seasons {
         }
         seasons.world.settle().await;
         seasons
+    }
+
+    /// From now on every message passes a gate. Says how many a pass sends.
+    pub async fn behind_a_gate(mut self) -> (Self, Gate, u64) {
+        let gate = Gate::before(&self.world.database.url()).await;
+        self.world.set("DATABASE_URL", gate.url());
+        self.turn().await;
+        gate.stop_nowhere();
+        self.world.pass().await;
+        let sent = gate.sent();
+        (self, gate, sent)
     }
 
     /// The next season: everybody gets keys, then Entra changes.

@@ -25,14 +25,7 @@ pub struct Doorman {
 impl Doorman {
     /// Stands before the database with this URL.
     pub async fn before(url: &str) -> Self {
-        let mut url: Url = url.parse().expect("a URL");
-        let host = url.host_str().expect("a host").to_owned();
-        let server = format!("{host}:{}", url.port().expect("a port"));
-        let listener = TcpListener::bind("127.0.0.1:0")
-            .await
-            .expect("a loopback port");
-        let port = listener.local_addr().expect("an address").port();
-        url.set_port(Some(port)).expect("a URL with a host");
+        let (url, server, listener) = in_front_of(url).await;
         let (door, watched) = watch::channel(Door::Open);
         let password: Arc<Mutex<Option<String>>> = Arc::default();
         let asked = Arc::clone(&password);
@@ -86,6 +79,20 @@ impl Doorman {
     pub fn open(&self) {
         self.door.send_replace(Door::Open);
     }
+}
+
+/// A place to stand before the database with this URL: the URL of that place,
+/// the server behind it, and who comes.
+pub(super) async fn in_front_of(url: &str) -> (Url, String, TcpListener) {
+    let mut url: Url = url.parse().expect("a URL");
+    let host = url.host_str().expect("a host").to_owned();
+    let server = format!("{host}:{}", url.port().expect("a port"));
+    let listener = TcpListener::bind("127.0.0.1:0")
+        .await
+        .expect("a loopback port");
+    let port = listener.local_addr().expect("an address").port();
+    url.set_port(Some(port)).expect("a URL with a host");
+    (url, server, listener)
 }
 
 async fn relay(

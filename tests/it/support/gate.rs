@@ -9,12 +9,12 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
 use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
-use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 use url::Url;
 
-use super::doorman::message;
+use super::doorman::{in_front_of, message};
 
 /// On which side of a message the traffic stops.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -72,14 +72,7 @@ pub struct Gate {
 impl Gate {
     /// Stands before the database with this URL, and lets everything through.
     pub async fn before(url: &str) -> Self {
-        let mut url: Url = url.parse().expect("a URL");
-        let host = url.host_str().expect("a host").to_owned();
-        let server = format!("{host}:{}", url.port().expect("a port"));
-        let listener = TcpListener::bind("127.0.0.1:0")
-            .await
-            .expect("a loopback port");
-        let port = listener.local_addr().expect("an address").port();
-        url.set_port(Some(port)).expect("a URL with a host");
+        let (url, server, listener) = in_front_of(url).await;
         let traffic = Arc::new(Traffic {
             sent: AtomicU64::new(0),
             before: AtomicU64::new(NEVER),

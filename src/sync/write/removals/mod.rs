@@ -17,7 +17,6 @@ use super::step::Desk;
 use crate::db::Transaction;
 use crate::ledger::changes::Change;
 use crate::ledger::recent;
-use crate::litellm;
 use crate::model::ids::GroupId;
 use crate::model::ledger::Recent;
 use crate::model::report::Kind;
@@ -123,7 +122,7 @@ fn refuse(task: Task<'_>, error: &Error, tally: &mut Tally) {
     let item = task.removal.item("remove");
     let mut message = format!("could not be taken away: {error}");
     // A locked team says so itself.
-    if !matches!(error, Error::Litellm(litellm::Error::TeamLocked { .. })) {
+    if !error.is_about_a_team() {
         message.push_str("; the next pass tries again");
     }
     tally.error(item.kind, item.id, message);

@@ -71,6 +71,10 @@ impl Writable for MemberBack<'_> {
     fn refuse(&self, error: &Error, tally: &mut Tally) {
         self.0.refuse(error, tally);
     }
+
+    fn befalls_all(error: &Error) -> bool {
+        error.is_forbidden() || error.is_about_a_team()
+    }
 }
 
 /// Counts and records who came back into a team, and which keys.

@@ -10,6 +10,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use sha2::{Digest, Sha256};
 
 use super::removal::Removal;
+use super::removals::Forgotten;
 use crate::model::ids::GroupId;
 use crate::model::ledger::{Decisions, Owned, Recent};
 use crate::model::policy::GuardSettings;
@@ -22,6 +23,8 @@ pub struct Situation<'a> {
     pub limits: &'a GuardSettings,
     /// What is managed.
     pub owned: &'a Owned,
+    /// What of that is not there any more, and so makes nothing look small.
+    pub forgotten: &'a Forgotten,
     /// Removals applied without approval within the window.
     pub recent: &'a Recent,
     /// What operators decided about earlier sets.
@@ -152,7 +155,7 @@ fn overall(situation: &Situation<'_>, planned: u64) -> Option<String> {
             limits.max_removals
         ));
     }
-    let managed = managed(situation.owned);
+    let managed = managed(situation);
     // What went within the window does not make it too small to be guarded.
     if managed.saturating_add(recent) >= limits.min_managed
         && exceeds(counted, managed, limits.max_removal_percent)
@@ -180,7 +183,10 @@ fn by_group(
     let limits = situation.limits;
     let mut suspicious = BTreeSet::new();
     for (group, planned) in planned {
-        let left = situation.owned.team_members.get(&group).map_or(0, Vec::len) as u64;
+        let left = situation.owned.team_members.get(&group).map_or(0, Vec::len);
+        let gone = situation.forgotten.team_members.iter();
+        let gone = gone.filter(|(of, _)| *of == group).count();
+        let left = left.saturating_sub(gone) as u64;
         let recent = situation.recent.by_group.get(&group).copied();
         let recent = recent.unwrap_or_default();
         // As many as there were before the window's first unapproved removal: a
@@ -213,12 +219,14 @@ fn exceeds(part: u64, whole: u64, percent: u8) -> bool {
 }
 
 /// Everything managed that could be taken away.
-fn managed(owned: &Owned) -> u64 {
+fn managed(situation: &Situation<'_>) -> u64 {
+    let (owned, forgotten) = (situation.owned, situation.forgotten);
     let members =
         |lists: &BTreeMap<GroupId, Vec<_>>| -> usize { lists.values().map(Vec::len).sum() };
     let all =
         members(&owned.team_members) + members(&owned.organization_members) + owned.people.len();
-    all as u64
+    let gone = forgotten.team_members.len() + forgotten.organization_members.len();
+    all.saturating_sub(gone) as u64
 }
 
 fn alarm(situation: &Situation<'_>, held: &[Removal], reasons: Vec<String>) -> Option<Held> {

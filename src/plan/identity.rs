@@ -27,7 +27,7 @@ pub(super) enum Identity<'a> {
 
 /// How sure it is that a row is a person's; the lesser is surer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-enum Claim {
+pub(super) enum Claim {
     /// `sso_user_id` says so.
     Bound,
     /// `user_id` says so.
@@ -122,6 +122,18 @@ impl<'a> Identities<'a> {
                 _ => Identity::Refused("row_taken"),
             },
         }
+    }
+
+    /// How sure it is that a row is this person's, read or not, if it may be.
+    pub(super) fn claim(&self, person: PersonId, user: &UserId) -> Option<Claim> {
+        let read = self.world.directory.people.get(&person);
+        let attributes = match read.map(|read| &read.attributes) {
+            Some(Attributes::Known(attributes)) => Some(attributes.as_ref()),
+            Some(Attributes::Unknown) | None => None,
+        };
+        let (claim, found, row) = self.first_match(person, attributes)?;
+        let is_theirs = found == user && !is_foreign(claim, row, person, attributes);
+        is_theirs.then_some(claim)
     }
 
     /// Whom this reading gives a row to.

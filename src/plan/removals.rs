@@ -149,6 +149,7 @@ pub(super) fn decide(
     let situation = Situation {
         limits: removals.guard,
         owned: world.owned,
+        forgotten: &forgotten,
         recent: removals.recent,
         decisions: removals.decisions,
         approvals: if world.scope.is_everything() && plan.unreadable.is_empty() {

@@ -42,6 +42,9 @@ pub struct Departure {
     pub members: u16,
     /// People who are in no reading.
     pub unseen: Vec<u8>,
+    /// One of them, and somebody without a row of their own as whom LiteLLM
+    /// has verified a login to the row of the first.
+    pub handed_on: Option<(u8, u8)>,
     /// Groups that the assignment list lacks.
     pub unassigned: Vec<u8>,
     pub again: Vec<Again>,
@@ -146,6 +149,7 @@ pub fn departures() -> impl Strategy<Value = Departure> {
         vec(0..PEOPLE, 0..3),
         vec(0..GROUPS, 0..2),
         any::<u16>(),
+        option::weighted(0.1, (0..PEOPLE, 0..PEOPLE)),
     );
     let evidence = (
         vec(again(), GROUPS as usize),
@@ -199,6 +203,7 @@ pub fn departures() -> impl Strategy<Value = Departure> {
                 seed,
                 settled: gone.0,
                 members: gone.3,
+                handed_on: gone.4.filter(|(from, to)| from != to),
                 unseen: gone.1,
                 unassigned: gone.2,
                 again: evidence.0,
@@ -252,7 +257,9 @@ impl Departure {
     /// Takes people and groups out of the reading.
     fn leave(&self, world: &mut Universe) {
         let unassigned: BTreeSet<_> = self.unassigned.iter().map(|g| group_id(*g)).collect();
-        let unseen: BTreeSet<_> = self.unseen.iter().map(|p| person_id(*p)).collect();
+        let handed_on = self.handed_on.iter().map(|(from, _)| from);
+        let unseen = self.unseen.iter().chain(handed_on);
+        let unseen: BTreeSet<_> = unseen.map(|person| person_id(*person)).collect();
         let directory = &mut world.directory;
         directory
             .groups

@@ -46,6 +46,45 @@ fn is_managed(lists: &BTreeMap<GroupId, Vec<Member>>, group: GroupId, member: &M
     lists.get(&group).is_some_and(|list| list.contains(member))
 }
 
+/// How LiteLLM's login finds somebody's row.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Way {
+    /// In `user_id` or `sso_user_id`.
+    Named,
+    Verified,
+}
+
+/// Where LiteLLM's login would lead a person, e-mail apart. Of a stranger no
+/// more than the object id is known.
+fn login(world: &Universe, person: PersonId) -> Option<(Way, &UserId)> {
+    let users = &world.target.users;
+    let read = world
+        .directory
+        .people
+        .get(&person)
+        .map(|read| &read.attributes);
+    let subject = match read {
+        Some(Attributes::Known(known)) => UserId::new(&*known.subject),
+        Some(Attributes::Unknown) | None => UserId::new(person.to_string()),
+    };
+    if let Some((user, _)) = users.get_key_value(&subject) {
+        return Some((Way::Named, user));
+    }
+    let bound = users
+        .iter()
+        .find(|(_, row)| row.sso_user_id.as_ref() == Some(&subject));
+    if let Some((user, _)) = bound {
+        return Some((Way::Named, user));
+    }
+    let (user, row) = users.get_key_value(world.target.verified_subjects.get(&person)?)?;
+    // A row that is bound to somebody is refused to everybody else.
+    let is_free = row
+        .sso_user_id
+        .as_ref()
+        .is_none_or(|bound| *bound == subject || *bound.as_str() == person.to_string());
+    is_free.then_some((Way::Verified, user))
+}
+
 proptest! {
     #![proptest_config(config())]
 
@@ -110,24 +149,32 @@ proptest! {
                         membership(&removal) else { continue };
                     let members = first(&world, group).unwrap_or_default().iter();
                     for other in members.chain(second(&with, group).unwrap_or_default()) {
+                        let theirs = matches!(login(&world, *other), Some((_, row)) if row == user);
+                        prop_assert!(!theirs, "{:?}: the login of {}", removal, other);
                         prop_assert!(!known(*other, user), "{:?} of {}", removal, other);
                     }
                 }
                 Removal::Deactivation { member, .. } | Removal::LowerRole { member, .. } => {
-                    let row = &world.target.users[&member.user];
-                    let is_row_of = |person: PersonId| {
-                        let subject = match world.directory.people.get(&person)?.attributes {
-                            Attributes::Known(ref known) => UserId::new(&*known.subject),
-                            Attributes::Unknown => UserId::new(person.to_string()),
-                        };
-                        // `user_id` comes first, as LiteLLM's login looks.
-                        let bound = row.sso_user_id.as_ref() == Some(&subject)
-                            && !world.target.users.contains_key(&subject);
-                        (bound || member.user == subject).then_some(())
+                    let way = |person| {
+                        let (way, row) = login(&world, person)?;
+                        (*row == member.user).then_some(way)
                     };
-                    for other in world.directory.people.keys() {
-                        let anothers =
-                            is_row_of(*other).is_some() && is_row_of(member.person).is_none();
+                    let verified = &world.target.verified_subjects;
+                    let speaks = world.directory.people.contains_key(&member.person)
+                        || verified.get(&member.person) == Some(&member.user);
+                    let theirs = speaks.then(|| way(member.person)).flatten();
+                    let strangers = verified.iter();
+                    let strangers = strangers.filter(|(_, row)| **row == member.user);
+                    let strangers = strangers.map(|(other, _)| other);
+                    for other in world.directory.people.keys().chain(strangers) {
+                        if *other == member.person {
+                            continue;
+                        }
+                        // Of two names in one row either may speak for it.
+                        let surer = theirs.is_some_and(|theirs| {
+                            theirs == Way::Named || way(*other) == Some(Way::Verified)
+                        });
+                        let anothers = way(*other).is_some() && !surer;
                         prop_assert!(!anothers, "{:?} of {}", removal, other);
                     }
                 }
@@ -387,5 +434,37 @@ fn the_worlds_show_removals_of_every_kind() {
         "DeleteTeam None",
     ] {
         assert!(seen.get(kind) > Some(&20), "{kind}: {seen:#?}");
+    }
+}
+
+/// The law about what somebody else is there for would hold as well if no row
+/// were anybody's by a verified login alone.
+#[test]
+fn the_worlds_show_rows_that_a_verified_login_keeps() {
+    let mut runner = TestRunner::deterministic();
+    let mut kept: BTreeMap<String, u32> = BTreeMap::new();
+    for _ in 0..2_000 {
+        let tree = departures().new_tree(&mut runner).expect("a world");
+        let (world, with) = tree.current().build();
+        let planned = all(&plan_of(&world, &unguarded(&with)));
+        let mut unverified = world.clone();
+        unverified.target.verified_subjects.clear();
+        for removal in all(&plan_of(&unverified, &unguarded(&with))) {
+            let verified = world.target.verified_subjects.keys().any(|other| {
+                Some(*other) != removal.person()
+                    && matches!(
+                        login(&world, *other),
+                        Some((Way::Verified, row)) if Some(row) == removal.user()
+                    )
+            });
+            if verified && planned.iter().all(|other| other.key() != removal.key()) {
+                let kind = format!("{removal:?}");
+                let kind = kind.split([' ', '{']).next().unwrap_or_default().to_owned();
+                *kept.entry(kind).or_default() += 1;
+            }
+        }
+    }
+    for kind in ["TeamMember", "Deactivation", "LowerRole"] {
+        assert!(kept.get(kind) > Some(&2), "{kind}: {kept:#?}");
     }
 }

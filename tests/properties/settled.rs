@@ -30,14 +30,19 @@ fn ordinary_team() -> TeamSeed {
 impl Departure {
     pub fn settled_seed(&self) -> Seed {
         let mut seed = self.seed.clone();
-        if self.settled.is_empty() {
+        let mut settled = self.settled.clone();
+        if let Some((from, to)) = self.handed_on {
+            settled.insert(from);
+            settled.remove(&to);
+        }
+        if settled.is_empty() {
             return seed;
         }
         while seed.rows.len() < usize::from(PEOPLE) {
             let person = seed.rows.len() as u8;
             seed.rows.push(ordinary_row(person));
         }
-        for person in self.settled.iter().copied() {
+        for person in settled.iter().copied() {
             let row = &mut seed.rows[usize::from(person)];
             row.id = Id::Person(person);
             seed.known_people.push(KnownPerson {
@@ -49,6 +54,17 @@ impl Departure {
                 role: Some(row.role).filter(|role| *role < 4),
                 due: Vec::new(),
             });
+        }
+        if let Some((from, to)) = self.handed_on {
+            seed.people[usize::from(to)].subject = None;
+            for row in &mut seed.rows {
+                if row.id == Id::Person(to) {
+                    row.id = Id::Person(from);
+                }
+                row.sso = row.sso.filter(|sso| *sso != Id::Person(to));
+            }
+            seed.rows[usize::from(from)].sso = None;
+            seed.verified.push((to, from));
         }
         while seed.known_groups.len() < seed.groups.len() {
             seed.known_groups.push(KnownGroup {
@@ -63,7 +79,7 @@ impl Departure {
             .resize(seed.known_groups.len().max(seed.teams.len()), None);
         for (group, known) in (0..).zip(&mut seed.known_groups) {
             let team = seed.teams[usize::from(group)].get_or_insert_with(ordinary_team);
-            for person in self.settled.iter().copied() {
+            for person in settled.iter().copied() {
                 let bit = u16::from(group) * u16::from(PEOPLE) + u16::from(person);
                 if self.members & (1 << bit) == 0 {
                     continue;

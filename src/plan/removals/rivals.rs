@@ -10,7 +10,7 @@ use super::{Forgotten, Removals};
 use crate::model::ids::{GroupId, PersonId, UserId};
 use crate::plan::World;
 use crate::plan::change::Member;
-use crate::plan::identity::Identities;
+use crate::plan::identity::{Claim, Identities};
 use crate::plan::people::Bound;
 use crate::plan::removal::Removal;
 
@@ -26,7 +26,9 @@ pub(super) fn spare(
     if candidates.iter().all(|removal| removal.member().is_none()) {
         return;
     }
-    let claims = Claims::new(world, bound, candidates);
+    let identities = Identities::new(world);
+    let claims = Claims::new(world, &identities, bound, candidates);
+    let strangers = strangers(world, removals);
     let losing: HashSet<(Loss, PersonId)> = candidates
         .iter()
         .filter_map(|removal| Some((Loss::of(removal)?, removal.person()?)))
@@ -41,12 +43,17 @@ pub(super) fn spare(
             (Some(loss), _) => {
                 let keeps = |other: PersonId| !losing.contains(&(loss, other));
                 match claims.owners.get(&member.user) {
-                    Some(owner) if *owner == member.person => claims.equals(member).any(keeps),
+                    Some((_, owner)) if *owner == member.person => claims.equals(member).any(keeps),
                     Some(_) => true,
                     None => others.any(keeps),
                 }
             }
-            (None, Some(group)) => others.any(|other| is_member(world, removals, group, other)),
+            (None, Some(group)) => {
+                let strangers = strangers.get(&group).into_iter().flatten();
+                let mut strangers = strangers.filter(|other| **other != member.person);
+                others.any(|other| is_member(world, removals, group, other))
+                    || strangers.any(|other| identities.claim(*other, &member.user).is_some())
+            }
             (None, None) => false,
         };
         if taken {
@@ -96,17 +103,33 @@ fn is_member(world: World<'_>, removals: Removals<'_>, group: GroupId, person: P
     })
 }
 
+/// Members whom only the second reading shows: it may be their row.
+fn strangers(world: World<'_>, removals: Removals<'_>) -> HashMap<GroupId, Vec<PersonId>> {
+    let groups = removals.evidence.groups.iter();
+    groups
+        .filter_map(|(group, again)| {
+            let members = again.as_ref().ok()?.get().iter();
+            let unread = members.filter(|person| !world.directory.people.contains_key(person));
+            Some((*group, unread.copied().collect()))
+        })
+        .collect()
+}
+
 /// Everybody who is, was, or is about to be one of the rows concerned.
 struct Claims {
-    owners: HashMap<UserId, PersonId>,
+    owners: HashMap<UserId, (Claim, PersonId)>,
     /// Those whose claim is as sure as the owner's.
     equals: HashMap<UserId, Vec<PersonId>>,
     people: HashMap<UserId, BTreeSet<PersonId>>,
 }
 
 impl Claims {
-    fn new(world: World<'_>, bound: &Bound, candidates: &[Removal]) -> Self {
-        let identities = Identities::new(world);
+    fn new(
+        world: World<'_>,
+        identities: &Identities<'_>,
+        bound: &Bound,
+        candidates: &[Removal],
+    ) -> Self {
         let mut claims = Self {
             owners: HashMap::new(),
             equals: HashMap::new(),
@@ -118,8 +141,17 @@ impl Claims {
                 let equals: Vec<PersonId> = identities.equals(&member.user).collect();
                 people.insert(owner);
                 people.extend(&equals);
-                claims.owners.insert(member.user.clone(), owner);
                 claims.equals.insert(member.user.clone(), equals);
+                claims.owns(identities, owner, &member.user);
+            }
+        }
+        // Nobody in this reading may be whose login LiteLLM has verified.
+        for (person, user) in &world.target.verified_subjects {
+            if let Some(people) = claims.people.get_mut(user)
+                && identities.claim(*person, user).is_some()
+            {
+                people.insert(*person);
+                claims.owns(identities, *person, user);
             }
         }
         let known = world.owned.people.iter();
@@ -137,7 +169,7 @@ impl Claims {
         for (person, user) in bound {
             if let Some(people) = claims.people.get_mut(user) {
                 people.insert(*person);
-                claims.owners.insert(user.clone(), *person);
+                claims.owns(identities, *person, user);
             }
         }
         claims
@@ -147,6 +179,15 @@ impl Claims {
         let person = member.person;
         let equals = self.equals.get(&member.user).into_iter().flatten();
         equals.copied().filter(move |other| *other != person)
+    }
+
+    /// The surest claim counts; what only the ledger or an address says is the
+    /// least.
+    fn owns(&mut self, identities: &Identities<'_>, person: PersonId, user: &UserId) {
+        let claim = identities.claim(person, user);
+        let claim = (claim.unwrap_or(Claim::Remembered), person);
+        let owner = self.owners.entry(user.clone()).or_insert(claim);
+        *owner = claim.min(*owner);
     }
 
     fn others(&self, member: &Member) -> impl Iterator<Item = PersonId> + '_ {

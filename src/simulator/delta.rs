@@ -45,6 +45,17 @@ pub enum PurgedMembers {
     Silent,
 }
 
+/// Whether a group that is restored brings its members along. Graph's own
+/// behaviour is not documented, so a reader has to bear both.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum RestoredMembers {
+    /// It comes back as it went; who was in it never left.
+    Untold,
+    /// All of them are told again.
+    Told,
+}
+
 /// How delta queries are answered.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -59,6 +70,8 @@ pub struct DeltaSettings {
     pub layout: DeltaLayout,
     /// Whether groups hear of purged members.
     pub purged_members: PurgedMembers,
+    /// Whether restored groups tell their members.
+    pub restored_members: RestoredMembers,
     /// So long a link is good for.
     pub link_lifetime_seconds: u64,
 }
@@ -71,6 +84,7 @@ impl Default for DeltaSettings {
             users_per_page: 200,
             layout: DeltaLayout::Together,
             purged_members: PurgedMembers::Reported,
+            restored_members: RestoredMembers::Untold,
             link_lifetime_seconds: 7 * 24 * 3600,
         }
     }

@@ -48,7 +48,9 @@ mod words;
 mod tests;
 
 pub use command::serve_forever;
-pub use delta::{DeltaExpiry, DeltaLayout, DeltaOffer, DeltaSettings, PurgedMembers, WordOrder};
+pub use delta::{
+    DeltaExpiry, DeltaLayout, DeltaOffer, DeltaSettings, PurgedMembers, RestoredMembers, WordOrder,
+};
 pub use fault::{Effect, Fault, LinkTampering, RetryAfter};
 pub use guid::{app_role_id, group_id, person_id};
 pub use handle::Simulator;

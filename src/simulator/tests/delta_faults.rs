@@ -40,6 +40,10 @@ fn words(told: &Told) -> Vec<String> {
 #[tokio::test]
 async fn changes_can_come_late_and_again_and_twice() {
     let (asked, link) = sales().await;
+    let all = Effect::ReplayedChanges { changes: 99 };
+    asked.simulator.fault(at_groups(all));
+    let told = asked.round(&link).await;
+    assert_eq!(told.items.len(), 0, "how it was furnished is no change");
     asked.simulator.tenant(|t| {
         t.group("Sales").member("chloe");
     });

@@ -220,6 +220,12 @@ async fn a_deleted_group_is_removed_for_now_or_for_good_and_comes_back_plain() {
     let told = asked.round(&link).await;
     let plain = json!({"id": group_id("Sales").as_uuid(), "displayName": "Sales"});
     assert_eq!(told.items, [plain], "its members never went");
+    asked.simulator.tenant(|t| {
+        t.delta().restored_members = RestoredMembers::Told;
+        t.group("Sales").soft_deleted().restored();
+    });
+    let told = asked.round(&told.link).await;
+    assert_eq!(entries(&told.items[0]), [joined("anna")]);
 }
 
 #[tokio::test]
@@ -294,6 +300,26 @@ async fn a_group_that_changes_while_it_is_read_loses_nobody() {
     let next = asked.round(&rest.link).await;
     let wanted = [left("m1"), left("m20"), joined("late")];
     assert_eq!(entries(&next.items[0]), wanted);
+}
+
+#[tokio::test]
+async fn a_group_that_goes_while_it_is_read_takes_nobody_of_the_next_along() {
+    let asked = Asked::of(|t| {
+        t.delta().entries_per_page = 10;
+        put_crowd(t, "Sales", 35);
+        put_crowd(t, "Other", 15);
+    })
+    .await;
+    let page = asked.good(FIRST).await;
+    asked.simulator.tenant(|t| {
+        t.group("Sales").soft_deleted();
+    });
+    let rest = asked.round(&only_link(&page).1).await;
+    assert!(rest.ids().iter().all(|one| **one == *id("Other")));
+    let told: usize = rest.items.iter().map(|item| entries(item).len()).sum();
+    assert_eq!(told, 15);
+    let next = asked.round(&rest.link).await;
+    assert_eq!(next.items[0]["@removed"]["reason"], "changed");
 }
 
 #[tokio::test]

@@ -11,7 +11,7 @@ use std::collections::HashMap;
 
 use super::item::{Entries, Item, Word};
 use super::{MEMBERS, Page, Shown, omits, past_removals};
-use crate::simulator::delta::{Cursor, DeltaLayout, Round, WordOrder};
+use crate::simulator::delta::{Cursor, DeltaLayout, RestoredMembers, Round, WordOrder};
 use crate::simulator::endpoints::groups::shown;
 use crate::simulator::endpoints::{Ask, Row, odata_type};
 use crate::simulator::guid::{self, Kind};
@@ -127,7 +127,7 @@ impl<'t> Teller<'_, 't> {
                 let begin = cursor.level.saturating_mul(piece);
                 let nothing = matches!(matter, Matter::Nothing);
                 if nothing || (cursor.level > 0 && matter.entries() <= begin) {
-                    cursor.object += 1;
+                    (cursor.object, cursor.entry) = (cursor.object + 1, 0);
                     continue;
                 }
                 if room == 0 || items.len() == MAX_GROUPS {
@@ -204,7 +204,16 @@ impl<'t> Teller<'_, 't> {
         let names: Vec<&'static str> = names
             .filter(|name| self.round.tracks(name, GROUP_DEFAULTS))
             .collect();
-        let entries = match self.tells_members(group) {
+        let tells = self.tells_members(group);
+        if returned && tells && tenant.delta.restored_members == RestoredMembers::Told {
+            let list = log.members_at(place, &group.members, self.round.until);
+            return Matter::Told {
+                group,
+                touched: Touched::All,
+                entries: Membership::There(list),
+            };
+        }
+        let entries = match tells {
             true => words(events(), self.round.order),
             false => Vec::new(),
         };

@@ -6,9 +6,10 @@ use std::time::Duration;
 
 use anyhow::Context;
 
-use super::fault::{Effect, Fault};
+use super::delta::DeltaLayout;
 use super::generate::Spec;
 use super::handle::Simulator;
+use super::quota::Quota;
 
 /// What `entra-sync simulate` takes.
 #[derive(Debug, Clone, clap::Args)]
@@ -32,8 +33,15 @@ pub struct SimulateArgs {
     #[arg(long)]
     pub largest_group: Option<usize>,
     /// Every answer comes so much later, for example 250ms.
-    #[arg(long, value_parser = humantime::parse_duration)]
-    pub latency: Option<Duration>,
+    #[arg(long, value_parser = humantime::parse_duration, default_value = "0ms")]
+    pub latency: Duration,
+    /// Throttle as Graph does: S, M or L, as for a tenant of that size, or so
+    /// many resource units in ten seconds.
+    #[arg(long, value_name = "S|M|L|N")]
+    pub quota: Option<Quota>,
+    /// Tell large groups of a first delta round in turn, piece by piece.
+    #[arg(long)]
+    pub interleave: bool,
 }
 
 impl SimulateArgs {
@@ -55,9 +63,9 @@ impl SimulateArgs {
     /// When the address cannot be had.
     pub async fn run(self) -> anyhow::Result<()> {
         let simulator = start(self.spec(), self.listen).await?;
-        if let Some(latency) = self.latency {
-            let milliseconds = u64::try_from(latency.as_millis()).unwrap_or(u64::MAX);
-            simulator.fault(Fault::new(Effect::Latency { milliseconds }).always());
+        simulator.latency(self.latency).quota(self.quota);
+        if self.interleave {
+            simulator.tenant(|tenant| tenant.delta().layout = DeltaLayout::Interleaved);
         }
         wait(simulator).await
     }
@@ -85,4 +93,33 @@ async fn wait(simulator: Simulator) -> anyhow::Result<()> {
         .context("cannot wait for Ctrl-C")?;
     simulator.stop().await;
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+
+    use super::*;
+
+    #[derive(Parser)]
+    struct Line {
+        #[command(flatten)]
+        simulate: SimulateArgs,
+    }
+
+    fn parse(line: &str) -> Result<SimulateArgs, clap::Error> {
+        let words = std::iter::once("x").chain(line.split_whitespace());
+        Line::try_parse_from(words).map(|line| line.simulate)
+    }
+
+    #[test]
+    fn nothing_is_late_or_throttled_unless_asked_for() {
+        let plain = parse("").unwrap();
+        assert_eq!((plain.latency, plain.quota), (Duration::ZERO, None));
+        let slow = parse("--latency 100ms --quota L --interleave").unwrap();
+        assert_eq!(slow.latency, Duration::from_millis(100));
+        assert_eq!(slow.quota, Some(Quota::LARGE));
+        assert!(slow.interleave);
+        assert!(parse("--quota XL").is_err() && parse("--latency 100").is_err());
+    }
 }

@@ -9,22 +9,30 @@
 //! | `GET`, `DELETE /_control/requests` | shows, resets what was asked |
 //! | `POST /_control/tokens/expire` | expires all access tokens |
 //! | `POST /_control/pages/expire` | expires all page tokens |
+//! | `POST /_control/delta/expire` | expires all delta links: `"gone"`, `"not_found"` … |
+//! | `POST /_control/quota` | `"S"`, `"M"`, `"L"`, a number of resource units, or `null` |
+//! | `POST /_control/latency` | milliseconds by which every answer is late |
+//! | `POST /_control/clock` | `{"hold":true,"advance_seconds":90}`: for quotas and old links |
 //!
 //! Invariant: whatever this does, the Rust handle can do, by the same code.
 
 mod change;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::extract::State;
 use axum::routing::{get, post};
 use axum::{Json, Router};
 use http::StatusCode;
+use serde::Deserialize;
 use serde_json::{Value, json};
 
 use self::change::Change;
+use super::delta::DeltaExpiry;
 use super::fault::Fault;
 use super::journal::Requests;
+use super::quota::Quota;
 use super::server::Shared;
 
 type Steered = State<Arc<Shared>>;
@@ -42,6 +50,10 @@ pub(super) fn router() -> Router<Arc<Shared>> {
         )
         .route("/_control/tokens/expire", post(expire_tokens))
         .route("/_control/pages/expire", post(expire_pages))
+        .route("/_control/delta/expire", post(expire_delta))
+        .route("/_control/quota", post(set_quota))
+        .route("/_control/latency", post(set_latency))
+        .route("/_control/clock", post(set_clock))
 }
 
 async fn show_tenant(State(shared): Steered) -> Json<Value> {
@@ -132,4 +144,60 @@ async fn expire_tokens(State(shared): Steered) -> StatusCode {
 async fn expire_pages(State(shared): Steered) -> StatusCode {
     shared.expire_page_tokens();
     StatusCode::NO_CONTENT
+}
+
+async fn expire_delta(
+    State(shared): Steered,
+    Json(body): Json<Value>,
+) -> Result<StatusCode, (StatusCode, String)> {
+    let expiry: DeltaExpiry = parse(body)?;
+    shared.expire_delta_links(expiry);
+    Ok(StatusCode::NO_CONTENT)
+}
+
+async fn set_quota(
+    State(shared): Steered,
+    Json(body): Json<Value>,
+) -> Result<StatusCode, (StatusCode, String)> {
+    let text = match body {
+        Value::Null => None,
+        Value::String(text) => Some(text),
+        other => Some(other.to_string()),
+    };
+    let quota: Option<Quota> = text
+        .map(|text| text.parse())
+        .transpose()
+        .map_err(|why| (StatusCode::BAD_REQUEST, why))?;
+    shared.set_quota(quota);
+    Ok(StatusCode::NO_CONTENT)
+}
+
+async fn set_latency(
+    State(shared): Steered,
+    Json(body): Json<Value>,
+) -> Result<StatusCode, (StatusCode, String)> {
+    let milliseconds: u64 = parse(body)?;
+    shared.set_latency(Duration::from_millis(milliseconds));
+    Ok(StatusCode::NO_CONTENT)
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+struct ClockChange {
+    hold: bool,
+    advance_seconds: u64,
+}
+
+async fn set_clock(
+    State(shared): Steered,
+    Json(body): Json<Value>,
+) -> Result<StatusCode, (StatusCode, String)> {
+    let change: ClockChange = parse(body)?;
+    if change.hold {
+        shared.clock.hold();
+    }
+    shared
+        .clock
+        .advance(Duration::from_secs(change.advance_seconds));
+    Ok(StatusCode::NO_CONTENT)
 }

@@ -8,6 +8,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::delta::WordOrder;
+
 /// `Retry-After`, in the forms that are met.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -92,9 +94,11 @@ pub enum Effect {
     MissingValue,
     /// No rows, but a link; the rows come with the next page.
     EmptyPage,
-    /// No rows and no link, whatever is in the collection.
+    /// No rows and no link, whatever is in the collection. A delta round ends
+    /// so, and what it had to tell is lost.
     EmptyList,
-    /// The page's link is left out, as if it were the last.
+    /// The page's link is left out, as if it were the last; of a delta query,
+    /// whichever link it had.
     MissingLink,
     /// The link leads to the page itself.
     LoopingLink,
@@ -118,6 +122,35 @@ pub enum Effect {
     },
     /// The object or relation looks like this.
     NotFound,
+    /// A list of direct members is as it was so many changes of the group ago,
+    /// while delta queries have them all.
+    StaleMembers {
+        /// How many changes ago.
+        changes: usize,
+    },
+    /// The delta round has not heard of any change since its link was given;
+    /// a later round tells them.
+    WithheldChanges,
+    /// The delta round tells so many earlier changes again: of each object
+    /// asked for by id, or of all when nobody is.
+    ReplayedChanges {
+        /// How many.
+        changes: usize,
+    },
+    /// The delta round tells each change of a member, also those that were
+    /// taken back.
+    EveryWord {
+        /// In which order.
+        order: WordOrder,
+    },
+    /// The page of a first delta round tells removals of objects that the
+    /// reader has never seen.
+    PastRemovals,
+    /// The delta page lacks a property, although it is tracked and set.
+    OmittedProperty {
+        /// Which one.
+        name: String,
+    },
     /// The item is left out of a `$batch` answer.
     MissingBatchItem,
     /// The answer comes later.

@@ -5,13 +5,16 @@
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
+use super::delta::DeltaExpiry;
 use super::fault::Fault;
 use super::journal::Requests;
+use super::quota::Quota;
 use super::server::{Shared, router};
 use super::tenant::Tenant;
 use super::wire::{CuttableListener, Line};
@@ -130,6 +133,38 @@ impl Simulator {
     /// Expires every page token given out so far.
     pub fn expire_page_tokens(&self) -> &Self {
         self.shared.expire_page_tokens();
+        self
+    }
+
+    /// From now on, every delta link given out so far is refused in this way,
+    /// and so are the pages of rounds that have begun.
+    pub fn expire_delta_links(&self, expiry: DeltaExpiry) -> &Self {
+        self.shared.expire_delta_links(expiry);
+        self
+    }
+
+    /// Sets the quota of resource units, or takes it away. The bucket is empty
+    /// at first.
+    pub fn quota(&self, quota: impl Into<Option<Quota>>) -> &Self {
+        self.shared.set_quota(quota.into());
+        self
+    }
+
+    /// Every answer comes so much later.
+    pub fn latency(&self, latency: Duration) -> &Self {
+        self.shared.set_latency(latency);
+        self
+    }
+
+    /// Stops the clock by which quotas refill and delta links grow old.
+    pub fn hold_clock(&self) -> &Self {
+        self.shared.clock.hold();
+        self
+    }
+
+    /// Moves that clock forward.
+    pub fn advance_clock(&self, by: Duration) -> &Self {
+        self.shared.clock.advance(by);
         self
     }
 

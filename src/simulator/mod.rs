@@ -7,6 +7,10 @@
 //! cut a connection, repeat a row, point a link elsewhere) happens on demand,
 //! through [`Fault`]s.
 //!
+//! Delta queries tell what was changed through the editing API since the start.
+//! Quotas, latency and the clock are set from outside; without them every
+//! request is answered at once.
+//!
 //! Invariant: the same tenant, asked in the same order, gives the same answers
 //! but for request ids and dates. Object ids follow from the keys that the
 //! tenant was built with ([`group_id`], [`person_id`]).
@@ -14,8 +18,10 @@
 //! Must not: know anything of this program's other rooms but the id types, be
 //! reachable from outside the machine, or be part of a default build.
 
+mod clock;
 pub mod command;
 mod control;
+mod delta;
 mod endpoints;
 mod fault;
 pub mod generate;
@@ -26,6 +32,7 @@ mod page;
 mod permission;
 mod properties;
 mod query;
+mod quota;
 mod random;
 mod refusal;
 mod render;
@@ -41,11 +48,15 @@ mod words;
 mod tests;
 
 pub use command::serve_forever;
+pub use delta::{
+    DeltaExpiry, DeltaLayout, DeltaOffer, DeltaSettings, PurgedMembers, RestoredMembers, WordOrder,
+};
 pub use fault::{Effect, Fault, LinkTampering, RetryAfter};
 pub use guid::{app_role_id, group_id, person_id};
 pub use handle::Simulator;
 pub use journal::{EndpointCount, LoggedRequest, Requests};
 pub use permission::Permission;
+pub use quota::Quota;
 pub use tenant::{
     AccountEnabled, ApplicationEditor, DeletedAssignments, ExpiresIn, GroupEditor, Presence,
     RoleState, ServicePrincipalMembers, Tenant, UserEditor, UserType, Visibility,

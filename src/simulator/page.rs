@@ -9,6 +9,7 @@ use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use url::form_urlencoded;
 
+use super::delta::Round;
 use super::fault::{Effect, LinkTampering};
 use super::query::{DEFAULT_PAGE, Query};
 use super::refusal::Refusal;
@@ -55,7 +56,9 @@ impl Mark {
         form_urlencoded::parse(raw_query.as_bytes())
             .find(|(key, _)| key == "$skiptoken")
             .and_then(|(_, token)| parse(&token))
-            .map_or(1, |(_, mark)| mark.number)
+            .map(|(_, mark)| mark.number)
+            .or_else(|| Round::page_of(raw_query))
+            .unwrap_or(1)
     }
 }
 
@@ -154,12 +157,19 @@ pub(super) fn next_link(
     }
     link.push_str("$skiptoken=");
     link.push_str(&next.token(path, epoch));
-    for effect in effects {
-        if let Effect::Link(tampering) = effect {
-            return tamper(&link, tampering);
-        }
+    bent(link, effects)
+}
+
+/// The link, or where a fault makes it lead.
+pub(super) fn bent(link: String, effects: &[Effect]) -> String {
+    let tampering = effects.iter().find_map(|effect| match effect {
+        Effect::Link(tampering) => Some(tampering),
+        _ => None,
+    });
+    match tampering {
+        Some(tampering) => tamper(&link, tampering),
+        None => link,
     }
-    link
 }
 
 fn tamper(link: &str, tampering: &LinkTampering) -> String {

@@ -7,6 +7,7 @@ use chrono::Utc;
 use http::StatusCode;
 use serde_json::{Value, json};
 
+use super::delta::DeltaExpiry;
 use super::journal::RequestIds;
 
 /// A refusal.
@@ -15,6 +16,10 @@ pub(super) struct Refusal {
     pub(super) status: StatusCode,
     pub(super) code: String,
     pub(super) message: String,
+    /// A code inside `innerError`, when the outer one says nothing.
+    inner_code: Option<&'static str>,
+    /// `Location`.
+    pub(super) location: Option<String>,
 }
 
 impl Refusal {
@@ -23,6 +28,8 @@ impl Refusal {
             status,
             code: code.to_owned(),
             message: message.into(),
+            inner_code: None,
+            location: None,
         }
     }
 
@@ -94,16 +101,49 @@ impl Refusal {
         Self::new(StatusCode::BAD_REQUEST, code, message)
     }
 
+    /// Azure AD B2C and external tenants have no delta queries.
+    pub(super) fn no_change_enumeration() -> Self {
+        Self::unsupported("Change enumeration is not supported for requested tenant.")
+    }
+
+    pub(super) fn bad_delta_token() -> Self {
+        Self::bad_request("Badly formed token.")
+    }
+
+    /// A delta link that is no longer good; `first` starts from the beginning.
+    pub(super) fn delta_link(expiry: DeltaExpiry, first: String) -> Self {
+        let message = "The sync state generation is not found; continuing with a full sync is \
+                       needed.";
+        let bad = |code| Self::new(StatusCode::BAD_REQUEST, code, message);
+        match expiry {
+            DeltaExpiry::Gone => Self {
+                location: Some(first),
+                ..Self::new(StatusCode::GONE, "resyncRequired", message)
+            },
+            DeltaExpiry::NotFound => bad("syncStateNotFound"),
+            DeltaExpiry::NotFoundInOtherCase => bad("SyncStateNotFound"),
+            DeltaExpiry::NotFoundInside => Self {
+                inner_code: Some("syncStateNotFound"),
+                ..bad("BadRequest")
+            },
+        }
+    }
+
     /// The body, as Graph writes it.
     pub(super) fn body(&self, ids: &RequestIds) -> Value {
+        let mut inner = json!({
+            "date": Utc::now().format("%Y-%m-%dT%H:%M:%S").to_string(),
+            "request-id": ids.request.to_string(),
+            "client-request-id": ids.client,
+        });
+        if let Some(code) = self.inner_code {
+            inner["code"] = json!("invalidRequest");
+            inner["innererror"] = json!({ "code": code });
+        }
         json!({"error": {
             "code": self.code,
             "message": self.message,
-            "innerError": {
-                "date": Utc::now().format("%Y-%m-%dT%H:%M:%S").to_string(),
-                "request-id": ids.request.to_string(),
-                "client-request-id": ids.client,
-            },
+            "innerError": inner,
         }})
     }
 }

@@ -160,7 +160,8 @@ fn deleted_at(presence: Presence) -> Value {
     }
 }
 
-fn user_property(user: &User, name: &str) -> Option<Value> {
+/// A user's property; `None` if it is left out.
+pub(super) fn user_property(user: &User, name: &str) -> Option<Value> {
     Some(match name {
         "id" => json!(user.id),
         "userPrincipalName" => json!(user.user_principal_name),
@@ -196,7 +197,8 @@ fn user_property(user: &User, name: &str) -> Option<Value> {
     })
 }
 
-fn group_property(group: &Group, name: &str) -> Option<Value> {
+/// A group's property; `None` if it has none of that name.
+pub(super) fn group_property(group: &Group, name: &str) -> Option<Value> {
     Some(match name {
         "id" => json!(group.id),
         "displayName" => json!(group.display_name),

@@ -25,6 +25,8 @@ pub(super) struct Reply {
     pub(super) headers: BTreeMap<&'static str, String>,
     pub(super) body: Vec<u8>,
     pub(super) resource_units: u32,
+    /// Milliseconds until it is sent.
+    pub(super) late: u64,
 }
 
 impl Reply {
@@ -35,6 +37,7 @@ impl Reply {
             headers,
             body,
             resource_units: 0,
+            late: 0,
         }
     }
 
@@ -48,7 +51,38 @@ impl Reply {
                 .headers
                 .insert("www-authenticate", challenge.to_owned());
         }
+        if let Some(location) = &refusal.location {
+            reply.headers.insert("location", location.clone());
+        }
         reply
+    }
+
+    /// 429 for this application and tenant.
+    pub(super) fn throttled(ids: &RequestIds, who: (Uuid, Uuid), retry_after: &str) -> Self {
+        let message = "This request is throttled. Please try again after the value specified in \
+                       the Retry-After header.";
+        let status = StatusCode::TOO_MANY_REQUESTS;
+        let refusal = Refusal::new(status, usual_code(status), message);
+        let mut reply = Self::refusal(&refusal, ids);
+        reply.headers.insert("retry-after", retry_after.to_owned());
+        reply.name_throttle(who);
+        reply
+    }
+
+    fn name_throttle(&mut self, (application, tenant): (Uuid, Uuid)) {
+        let scope = format!("Tenant_Application/Read/{application}/{tenant}");
+        self.headers.insert("x-ms-throttle-scope", scope);
+        let why = "ResourceUnitLimitExceeded";
+        self.headers
+            .insert("x-ms-throttle-information", why.to_owned());
+    }
+
+    /// Says how much of the quota is used, in hundredths.
+    pub(super) fn say_share(&mut self, share: Option<u64>) {
+        if let Some(share) = share {
+            let text = format!("{}.{:02}", share / 100, share % 100);
+            self.headers.insert("x-ms-throttle-limit-percentage", text);
+        }
     }
 }
 
@@ -93,12 +127,7 @@ pub(super) fn replaced(effects: &[Effect], ids: &RequestIds) -> Option<Reply> {
                 reply.headers.insert("retry-after", retry_after.header());
             }
             if status == StatusCode::TOO_MANY_REQUESTS {
-                let scope = format!("Tenant_Application/Read/{}/{}", Uuid::nil(), Uuid::nil());
-                reply.headers.insert("x-ms-throttle-scope", scope);
-                let why = "ResourceUnitLimitExceeded";
-                reply
-                    .headers
-                    .insert("x-ms-throttle-information", why.to_owned());
+                reply.name_throttle((Uuid::nil(), Uuid::nil()));
             }
             Some(reply)
         }

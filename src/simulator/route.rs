@@ -37,9 +37,11 @@ pub(super) enum Route {
     ServicePrincipal(Name),
     AppRoleAssignedTo(Name),
     Groups,
+    GroupsDelta,
     Group(Uuid),
     Members(Uuid, Relation, Cast),
     Users,
+    UsersDelta,
     User(Name),
     DeletedUsers,
     DeletedGroups,
@@ -61,6 +63,8 @@ impl Route {
             ["servicePrincipals"] => Ok(Self::ServicePrincipals),
             ["users"] => Ok(Self::Users),
             ["groups"] => Ok(Self::Groups),
+            ["groups", "delta" | "delta()" | "microsoft.graph.delta()"] => Ok(Self::GroupsDelta),
+            ["users", "delta" | "delta()" | "microsoft.graph.delta()"] => Ok(Self::UsersDelta),
             ["$batch"] => Ok(Self::Batch),
             ["directoryObjects", "getByIds" | "microsoft.graph.getByIds"] => Ok(Self::GetByIds),
             ["servicePrincipals", id] => Ok(Self::ServicePrincipal(guid_name(id)?)),
@@ -105,6 +109,7 @@ impl Route {
             Self::ServicePrincipal(_) => "servicePrincipals/{id}",
             Self::AppRoleAssignedTo(_) => "servicePrincipals/{id}/appRoleAssignedTo",
             Self::Groups => "groups",
+            Self::GroupsDelta => "groups/delta",
             Self::Group(_) => "groups/{id}",
             Self::Members(_, Relation::Direct, Cast::Untyped) => "groups/{id}/members",
             Self::Members(_, Relation::Direct, Cast::Users) => {
@@ -117,6 +122,7 @@ impl Route {
                 "groups/{id}/transitiveMembers/microsoft.graph.user"
             }
             Self::Users => "users",
+            Self::UsersDelta => "users/delta",
             Self::User(_) => "users/{id}",
             Self::DeletedUsers => "directory/deletedItems/microsoft.graph.user",
             Self::DeletedGroups => "directory/deletedItems/microsoft.graph.group",

@@ -2,7 +2,9 @@
 //!
 //! Invariant: every request is counted once, whatever became of it.
 
-use std::sync::atomic::{AtomicU32, Ordering};
+mod batch;
+
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use std::time::Duration;
 
@@ -12,12 +14,15 @@ use axum::response::{IntoResponse, Response};
 use http::{HeaderMap, Method, StatusCode, header};
 use uuid::Uuid;
 
+use super::clock::Clock;
 use super::control;
-use super::endpoints::{self, Ask, BatchItem};
+use super::delta::{DeltaExpiry, Validity};
+use super::endpoints::{self, Ask};
 use super::fault::{Effect, Faults};
 use super::journal::{LoggedRequest, RequestIds, Requests};
 use super::page::Mark;
 use super::permission::Rights;
+use super::quota::{Bucket, Charge, Quota};
 use super::refusal::Refusal;
 use super::reply::{GRAPH_JSON, Reply, replaced, respond};
 use super::route::Route;
@@ -36,18 +41,29 @@ pub(super) struct Shared {
     requests: Mutex<Requests>,
     pub(super) tokens: Tokens,
     page_epoch: AtomicU32,
+    /// The generation of delta links that are good, and how others are refused.
+    delta_links: Mutex<(u32, DeltaExpiry)>,
+    quota: Mutex<Option<Bucket>>,
+    /// Milliseconds.
+    latency: AtomicU64,
+    pub(super) clock: Clock,
     /// Scheme, host and port.
     pub(super) root: String,
 }
 
 impl Shared {
-    pub(super) fn new(tenant: Tenant, root: String) -> Self {
+    pub(super) fn new(mut tenant: Tenant, root: String) -> Self {
+        tenant.history.begin();
         Self {
             tenant: RwLock::new(tenant),
             faults: Mutex::default(),
             requests: Mutex::default(),
             tokens: Tokens::default(),
             page_epoch: AtomicU32::new(0),
+            delta_links: Mutex::default(),
+            quota: Mutex::default(),
+            latency: AtomicU64::new(0),
+            clock: Clock::default(),
             root,
         }
     }
@@ -70,6 +86,55 @@ impl Shared {
 
     pub(super) fn expire_page_tokens(&self) {
         self.page_epoch.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Every delta link given out so far is refused in this way from now on.
+    pub(super) fn expire_delta_links(&self, expiry: DeltaExpiry) {
+        let mut links = self.delta_links();
+        *links = (links.0 + 1, expiry);
+    }
+
+    fn delta_links(&self) -> MutexGuard<'_, (u32, DeltaExpiry)> {
+        self.delta_links
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn validity(&self) -> Validity {
+        let (generation, expiry) = *self.delta_links();
+        let now = u64::try_from(self.clock.now().as_millis()).unwrap_or(u64::MAX);
+        Validity {
+            generation,
+            expiry,
+            now,
+        }
+    }
+
+    pub(super) fn set_quota(&self, quota: Option<Quota>) {
+        *self.bucket() = quota.map(Bucket::new);
+    }
+
+    fn bucket(&self) -> MutexGuard<'_, Option<Bucket>> {
+        self.quota.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn charge(&self, units: u32) -> Charge {
+        let now = self.clock.now();
+        let mut bucket = self.bucket();
+        bucket
+            .as_mut()
+            .map_or(Charge::FREE, |bucket| bucket.charge(units, now))
+    }
+
+    fn refund(&self, units: u32) {
+        if let Some(bucket) = self.bucket().as_mut() {
+            bucket.refund(units);
+        }
+    }
+
+    pub(super) fn set_latency(&self, latency: Duration) {
+        let milliseconds = u64::try_from(latency.as_millis()).unwrap_or(u64::MAX);
+        self.latency.store(milliseconds, Ordering::Relaxed);
     }
 }
 
@@ -159,15 +224,9 @@ async fn serve(
         ids,
     };
     let effects = shared.faults().take(&incoming.path, incoming.page);
-    let latency = effects.iter().map(|effect| match effect {
-        Effect::Latency { milliseconds } => *milliseconds,
-        _ => 0,
-    });
-    let latency = Duration::from_millis(latency.sum());
-    if !latency.is_zero() {
-        tokio::time::sleep(latency).await;
-    }
+    delay(shared.latency.load(Ordering::Relaxed) + late(&effects)).await;
     let (endpoint, mut reply) = reply(&shared, &incoming, &effects);
+    delay(reply.late).await;
     if effects.contains(&Effect::CutBeforeAnswer) {
         line.cut();
         let logged = incoming.log(endpoint, 0, 0, effects);
@@ -184,6 +243,21 @@ async fn serve(
     let logged = incoming.log(endpoint, status, units, effects);
     shared.requests().add(logged);
     respond(reply, &incoming.ids)
+}
+
+/// Milliseconds that faults ask for.
+fn late(effects: &[Effect]) -> u64 {
+    let late = effects.iter().map(|effect| match effect {
+        Effect::Latency { milliseconds } => *milliseconds,
+        _ => 0,
+    });
+    late.sum()
+}
+
+async fn delay(milliseconds: u64) {
+    if milliseconds > 0 {
+        tokio::time::sleep(Duration::from_millis(milliseconds)).await;
+    }
 }
 
 /// The endpoint's name and the answer.
@@ -211,7 +285,7 @@ fn reply(shared: &Shared, incoming: &Incoming, effects: &[Effect]) -> (&'static 
         .rights(incoming.header("authorization"))
         .and_then(|rights| route.map(|route| (rights, route)))
         .and_then(|(rights, route)| match route {
-            Route::Batch => batch(shared, incoming, &rights),
+            Route::Batch => batch::answer(shared, incoming, &rights),
             route => graph(shared, incoming, &rights, &route, effects),
         });
     (
@@ -227,114 +301,35 @@ fn graph(
     route: &Route,
     effects: &[Effect],
 ) -> Result<Reply, Refusal> {
+    let units = endpoints::cost(route, &incoming.query);
+    let charge = shared.charge(units);
+    let tenant = shared.tenant();
+    if let Some(seconds) = charge.refused_for {
+        let credentials = &tenant.credentials;
+        let who = (credentials.client_id, credentials.tenant_id);
+        let mut reply = Reply::throttled(&incoming.ids, who, &seconds.to_string());
+        reply.say_share(charge.share);
+        return Ok(reply);
+    }
     let ask = Ask {
-        tenant: &shared.tenant(),
+        tenant: &tenant,
         rights,
         method: &incoming.method,
         path: &incoming.path,
         raw_query: &incoming.query,
         consistency_level: incoming.header("consistencylevel"),
+        prefer: incoming.header("prefer"),
         body: &incoming.body,
         root: &shared.root,
         epoch: shared.page_epoch.load(Ordering::Relaxed),
+        validity: shared.validity(),
         effects,
     };
-    let answer = endpoints::answer(&ask, route)?;
-    let mut reply = Reply::new(endpoints::OK, GRAPH_JSON, answer.body);
-    reply.resource_units = answer.resource_units;
+    let body = endpoints::answer(&ask, route).inspect_err(|_| shared.refund(units))?;
+    let mut reply = Reply::new(endpoints::OK, GRAPH_JSON, body);
+    reply.resource_units = units;
+    reply.say_share(charge.share);
     Ok(reply)
-}
-
-fn batch(shared: &Shared, incoming: &Incoming, rights: &Rights) -> Result<Reply, Refusal> {
-    if incoming.method != Method::POST {
-        return Err(Refusal::wrong_method(&incoming.method));
-    }
-    let items = endpoints::read_batch(&incoming.body)?;
-    let mut failed: Vec<String> = Vec::new();
-    let mut answers = Vec::with_capacity(items.len());
-    for item in &items {
-        let (effects, reply) = batch_item(shared, incoming, rights, item, &failed);
-        if !reply.status.is_success() {
-            failed.push(item.id.to_ascii_lowercase());
-        }
-        if !effects.contains(&Effect::MissingBatchItem) {
-            let headers = reply.headers;
-            answers.push(endpoints::batch_answer(
-                &item.id,
-                reply.status,
-                headers,
-                &reply.body,
-            ));
-        }
-    }
-    // The order of the answers means nothing; a reader must go by id.
-    answers.reverse();
-    let body = serde_json::json!({ "responses": answers })
-        .to_string()
-        .into_bytes();
-    Ok(Reply::new(StatusCode::OK, "application/json", body))
-}
-
-fn batch_item(
-    shared: &Shared,
-    envelope: &Incoming,
-    rights: &Rights,
-    item: &BatchItem,
-    failed: &[String],
-) -> (Vec<Effect>, Reply) {
-    let (path, query) = item.url.split_once('?').unwrap_or((&item.url, ""));
-    let mut headers = HeaderMap::new();
-    if let Some(level) = item
-        .header("consistencylevel")
-        .and_then(|text| text.parse().ok())
-    {
-        headers.insert("consistencylevel", level);
-    }
-    let incoming = Incoming {
-        method: item
-            .method
-            .to_ascii_uppercase()
-            .parse()
-            .unwrap_or(Method::OPTIONS),
-        path: format!("/v1.0{path}"),
-        query: query.to_owned(),
-        page: Mark::number_of(query),
-        headers,
-        body: item
-            .body
-            .as_ref()
-            .map(|body| body.to_string().into_bytes())
-            .unwrap_or_default(),
-        ids: RequestIds {
-            request: Uuid::new_v4(),
-            client: envelope.ids.client.clone(),
-        },
-    };
-    let effects = shared.faults().take(&incoming.path, incoming.page);
-    let route = Route::parse(path);
-    let endpoint = route.as_ref().map_or("unknown", Route::label);
-    let blocked = item
-        .depends_on
-        .iter()
-        .any(|id| failed.contains(&id.to_ascii_lowercase()));
-    let answered = if blocked {
-        let status = StatusCode::FAILED_DEPENDENCY;
-        Err(Refusal::new(
-            status,
-            "FailedDependency",
-            "A request it depends on has failed.",
-        ))
-    } else if let Some(reply) = replaced(&effects, &incoming.ids) {
-        Ok(reply)
-    } else {
-        route.and_then(|route| graph(shared, &incoming, rights, &route, &effects))
-    };
-    let reply = answered.unwrap_or_else(|refusal| Reply::refusal(&refusal, &incoming.ids));
-    let status = reply.status.as_u16();
-    let mut logged = incoming.log(endpoint, status, reply.resource_units, effects.clone());
-    logged.authorized = true;
-    shared.requests().add(logged);
-    (effects, reply)
 }
 
 /// The tenant in `/{tenant}/oauth2/v2.0/token`.

@@ -9,6 +9,7 @@ use std::time::Duration;
 use serde::{Deserialize, Deserializer};
 use serde_json::Value;
 
+use crate::simulator::delta::DeltaSettings;
 use crate::simulator::permission::Permission;
 use crate::simulator::tenant::{
     AccountEnabled, DeletedAssignments, ExpiresIn, RoleState, Tenant, Visibility,
@@ -39,6 +40,8 @@ pub(super) enum Change {
     /// The granted permissions, instead of those of before.
     Permissions(BTreeSet<Permission>),
     DeletedAssignments(DeletedAssignments),
+    /// How delta queries are answered; what is not named is as it was at first.
+    Delta(DeltaSettings),
 }
 
 /// Where an object should be.
@@ -122,6 +125,7 @@ impl Change {
             }
             Self::Permissions(granted) => tenant.credentials.granted = granted,
             Self::DeletedAssignments(shown) => tenant.deleted_assignments(shown),
+            Self::Delta(settings) => *tenant.delta() = settings,
         }
     }
 }

@@ -69,7 +69,27 @@ pub(in crate::simulator) fn read_batch(body: &[u8]) -> Result<Vec<BatchItem>, Re
             )));
         }
     }
-    Ok(items)
+    in_order(items).map_err(|id| malformed(format!("the dependencies of '{id}' cannot be met")))
+}
+
+/// Items after those that they depend on; the id of one for which there is no
+/// such order, because an item is missing or they wait for each other.
+fn in_order(mut items: Vec<BatchItem>) -> Result<Vec<BatchItem>, String> {
+    let mut done = HashSet::new();
+    let mut ordered = Vec::with_capacity(items.len());
+    while !items.is_empty() {
+        let met = |item: &BatchItem| {
+            let mut needed = item.depends_on.iter();
+            needed.all(|id| done.contains(&id.to_ascii_lowercase()))
+        };
+        let Some(at) = items.iter().position(met) else {
+            return Err(items.swap_remove(0).id);
+        };
+        let item = items.remove(at);
+        done.insert(item.id.to_ascii_lowercase());
+        ordered.push(item);
+    }
+    Ok(ordered)
 }
 
 /// One item's answer.

@@ -1,11 +1,13 @@
 //! Groups and their members.
 
+use std::borrow::Cow;
 use std::collections::HashSet;
 
 use uuid::Uuid;
 
 use super::applications::unsupported_clause;
 use super::{Ask, FILTERED_PAGE, OBJECT, PAGE, Refusal, Relation, Row, Typed};
+use crate::simulator::fault::Effect;
 use crate::simulator::properties::{ANY_OBJECT, ObjectType, check_select};
 use crate::simulator::query::Clause;
 use crate::simulator::route::Cast;
@@ -120,14 +122,10 @@ pub(super) fn members(
     let tenant = ask.tenant;
     let group = live(tenant, id)?;
     let hidden = group.visibility == Visibility::HiddenMembership;
-    let all;
-    let list: &[Member] = match relation {
-        _ if hidden && !ask.rights.read_hidden_membership() => &[],
-        Relation::Direct => &group.members,
-        Relation::Transitive => {
-            all = transitive(tenant, group);
-            &all
-        }
+    let list: Cow<'_, [Member]> = match relation {
+        _ if hidden && !ask.rights.read_hidden_membership() => Cow::Borrowed(&[]),
+        Relation::Direct => direct(ask, group),
+        Relation::Transitive => transitive(tenant, group).into(),
     };
     ask.collection(set, &query, typed, |from| {
         list.iter()
@@ -140,8 +138,23 @@ pub(super) fn members(
     })
 }
 
+/// The direct members as a replica knows them, which may be late.
+fn direct<'t>(ask: &Ask<'t>, group: &'t Group) -> Cow<'t, [Member]> {
+    let stale = ask.effects.iter().find_map(|effect| match effect {
+        Effect::StaleMembers { changes } => Some(*changes),
+        _ => None,
+    });
+    match (stale, ask.tenant.group_places.get(&group.id)) {
+        (Some(changes), Some(place)) => {
+            let log = &ask.tenant.history.groups;
+            log.members_before(*place, &group.members, changes)
+        }
+        _ => Cow::Borrowed(&group.members),
+    }
+}
+
 /// The member as a row, unless Graph leaves it out.
-fn shown(tenant: &Tenant, member: Member) -> Option<Row<'_>> {
+pub(super) fn shown(tenant: &Tenant, member: Member) -> Option<Row<'_>> {
     match member {
         Member::User(place) => {
             let user = tenant.users.get(place)?;

@@ -7,11 +7,13 @@
 mod applications;
 mod batch;
 mod by_ids;
+mod delta;
 mod groups;
 mod users;
 
 use http::{Method, StatusCode};
 
+use super::delta::Validity;
 use super::fault::Effect;
 use super::page::{Mark, Page, next_link};
 use super::permission::Rights;
@@ -33,19 +35,15 @@ pub(super) struct Ask<'r> {
     pub(super) path: &'r str,
     pub(super) raw_query: &'r str,
     pub(super) consistency_level: Option<&'r str>,
+    pub(super) prefer: Option<&'r str>,
     pub(super) body: &'r [u8],
     /// Scheme, host and port of this simulator.
     pub(super) root: &'r str,
     /// Page tokens of another epoch have expired.
     pub(super) epoch: u32,
+    /// Which delta links are good.
+    pub(super) validity: Validity,
     pub(super) effects: &'r [Effect],
-}
-
-/// A good answer.
-#[derive(Debug)]
-pub(super) struct Answer {
-    pub(super) body: Vec<u8>,
-    pub(super) resource_units: u32,
 }
 
 /// A collection's page options.
@@ -56,7 +54,7 @@ const FILTERED_PAGE: &[&str] = &["$select", "$top", "$count", "$skiptoken", "$fi
 const OBJECT: &[&str] = &["$select"];
 
 /// Answers a request to this route; `$batch` itself is not for here.
-pub(super) fn answer(ask: &Ask<'_>, route: &Route) -> Result<Answer, Refusal> {
+pub(super) fn answer(ask: &Ask<'_>, route: &Route) -> Result<Vec<u8>, Refusal> {
     let wanted = if *route == Route::GetByIds {
         Method::POST
     } else {
@@ -73,29 +71,28 @@ pub(super) fn answer(ask: &Ask<'_>, route: &Route) -> Result<Answer, Refusal> {
             "Invalid value for the ConsistencyLevel header.",
         ));
     }
-    let body = match route {
-        Route::ServicePrincipals => applications::list(ask)?,
-        Route::ServicePrincipal(name) => applications::one(ask, name)?,
-        Route::AppRoleAssignedTo(name) => applications::assigned_to(ask, name)?,
-        Route::Groups => groups::list(ask)?,
-        Route::Group(id) => groups::one(ask, *id)?,
-        Route::Members(id, relation, cast) => groups::members(ask, *id, *relation, *cast)?,
-        Route::Users => users::list(ask)?,
-        Route::User(name) => users::one(ask, name)?,
-        Route::DeletedUsers => users::deleted(ask)?,
-        Route::DeletedGroups => groups::deleted(ask)?,
-        Route::DeletedItem(id) => users::deleted_item(ask, *id)?,
-        Route::GetByIds => by_ids::answer(ask)?,
-        Route::Batch => return Err(Refusal::bad_request("A $batch cannot hold a $batch.")),
-    };
-    Ok(Answer {
-        body,
-        resource_units: cost(route, ask.raw_query),
-    })
+    match route {
+        Route::ServicePrincipals => applications::list(ask),
+        Route::ServicePrincipal(name) => applications::one(ask, name),
+        Route::AppRoleAssignedTo(name) => applications::assigned_to(ask, name),
+        Route::Groups => groups::list(ask),
+        Route::GroupsDelta => delta::of_groups(ask),
+        Route::Group(id) => groups::one(ask, *id),
+        Route::Members(id, relation, cast) => groups::members(ask, *id, *relation, *cast),
+        Route::Users => users::list(ask),
+        Route::UsersDelta => delta::of_users(ask),
+        Route::User(name) => users::one(ask, name),
+        Route::DeletedUsers => users::deleted(ask),
+        Route::DeletedGroups => groups::deleted(ask),
+        Route::DeletedItem(id) => users::deleted_item(ask, *id),
+        Route::GetByIds => by_ids::answer(ask),
+        Route::Batch => Err(Refusal::bad_request("A $batch cannot hold a $batch.")),
+    }
 }
 
-/// Base cost, less one for `$select` and one for a small page, at least one.
-fn cost(route: &Route, raw_query: &str) -> u32 {
+/// What a good answer costs: the base, less one for `$select` and one for a
+/// small page, at least one.
+pub(super) fn cost(route: &Route, raw_query: &str) -> u32 {
     let mut discount = 0;
     for (key, value) in url::form_urlencoded::parse(raw_query.as_bytes()) {
         let small = key == "$top" && value.parse().is_ok_and(|top: u32| top < 20);

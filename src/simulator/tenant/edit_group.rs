@@ -3,6 +3,7 @@
 use chrono::Utc;
 use uuid::Uuid;
 
+use super::history::{GroupEvent, GroupFace, group_events};
 use super::objects::{Group, Member, OtherKind, Presence, Visibility};
 use super::{PrincipalKind, Tenant};
 use crate::simulator::guid::{self, Kind};
@@ -19,19 +20,38 @@ impl<'t> GroupEditor<'t> {
         Self { tenant, place }
     }
 
+    /// Changes anything but the members.
     fn change(self, change: impl FnOnce(&mut Group)) -> Self {
         if let Some(group) = self.tenant.groups.get_mut(self.place as usize) {
+            let before = GroupFace::of(group);
             change(group);
+            for event in group_events(&before, group) {
+                self.tenant.history.groups.push(self.place, event);
+            }
         }
         self
     }
 
     fn add(self, member: Member) -> Self {
-        self.change(|group| {
-            if !group.members.contains(&member) {
-                group.members.push(member);
-            }
-        })
+        if let Some(group) = self.tenant.groups.get_mut(self.place as usize)
+            && !group.members.contains(&member)
+        {
+            group.members.push(member);
+            let event = GroupEvent::Joined(member);
+            self.tenant.history.groups.push(self.place, event);
+        }
+        self
+    }
+
+    pub(super) fn remove(self, member: Member) -> Self {
+        if let Some(group) = self.tenant.groups.get_mut(self.place as usize)
+            && let Some(at) = group.members.iter().position(|one| *one == member)
+        {
+            group.members.remove(at);
+            let event = GroupEvent::Left(member, at);
+            self.tenant.history.groups.push(self.place, event);
+        }
+        self
     }
 
     /// The group's object id.
@@ -71,17 +91,21 @@ impl<'t> GroupEditor<'t> {
 
     /// Takes a user out.
     pub fn without_member(self, user: &str) -> Self {
-        let place = self.tenant.users.place(guid::of(Kind::Person, user));
-        self.change(|group| {
-            group
-                .members
-                .retain(|m| place.map(Member::User) != Some(*m))
-        })
+        match self.tenant.users.place(guid::of(Kind::Person, user)) {
+            Some(place) => self.remove(Member::User(place)),
+            None => self,
+        }
     }
 
     /// Takes everybody and everything out.
     pub fn without_members(self) -> Self {
-        self.change(|group| group.members.clear())
+        if let Some(group) = self.tenant.groups.get_mut(self.place as usize) {
+            while let Some(member) = group.members.pop() {
+                let event = GroupEvent::Left(member, group.members.len());
+                self.tenant.history.groups.push(self.place, event);
+            }
+        }
+        self
     }
 
     /// Adds a group as a member, made if missing.
@@ -93,7 +117,7 @@ impl<'t> GroupEditor<'t> {
     /// Takes a nested group out.
     pub fn without_nested(self, group: &str) -> Self {
         let place = self.tenant.group_place(group);
-        self.change(|group| group.members.retain(|m| *m != Member::Group(place)))
+        self.remove(Member::Group(place))
     }
 
     /// Adds a device.
@@ -163,9 +187,8 @@ impl<'t> GroupEditor<'t> {
 
     /// Deletes it for good, its assignments with it.
     pub fn purged(self) -> Self {
-        self.unassigned_entirely().change(|group| {
-            group.presence = Presence::Purged;
-            group.members.clear();
-        })
+        self.unassigned_entirely()
+            .without_members()
+            .change(|group| group.presence = Presence::Purged)
     }
 }

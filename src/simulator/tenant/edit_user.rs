@@ -4,8 +4,10 @@ use chrono::Utc;
 use serde_json::Value;
 use uuid::Uuid;
 
-use super::objects::{AccountEnabled, Presence, User, UserType};
+use super::history::user_events;
+use super::objects::{AccountEnabled, Member, Presence, User, UserType};
 use super::{PrincipalKind, Tenant};
+use crate::simulator::delta::PurgedMembers;
 
 /// Changes one user; every call takes effect at once.
 #[derive(Debug)]
@@ -21,7 +23,11 @@ impl<'t> UserEditor<'t> {
 
     fn change(self, change: impl FnOnce(&mut User)) -> Self {
         if let Some(user) = self.tenant.users.edit(self.place) {
+            let before = user.clone();
             change(user);
+            for event in user_events(&before, user) {
+                self.tenant.history.users.push(self.place, event);
+            }
         }
         self
     }
@@ -146,9 +152,15 @@ impl<'t> UserEditor<'t> {
         self.change(|user| user.presence = Presence::Live)
     }
 
-    /// Deletes the user for good.
+    /// Deletes the user for good. Memberships end with it, unless the tenant is
+    /// one whose groups never hear of it.
     pub fn purged(self) -> Self {
-        self.unassigned_entirely()
-            .change(|user| user.presence = Presence::Purged)
+        let user = self
+            .unassigned_entirely()
+            .change(|user| user.presence = Presence::Purged);
+        if user.tenant.delta.purged_members == PurgedMembers::Reported {
+            user.tenant.remove_everywhere(Member::User(user.place));
+        }
+        user
     }
 }

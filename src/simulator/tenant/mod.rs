@@ -10,6 +10,7 @@
 mod application;
 mod edit_group;
 mod edit_user;
+mod history;
 mod objects;
 mod users;
 
@@ -18,6 +19,7 @@ use std::time::Duration;
 
 use uuid::Uuid;
 
+use super::delta::DeltaSettings;
 use super::guid::{self, Kind};
 use super::permission::Permission;
 
@@ -25,6 +27,7 @@ pub use application::ApplicationEditor;
 pub(super) use application::{Application, Assignment, PrincipalKind};
 pub use edit_group::GroupEditor;
 pub use edit_user::UserEditor;
+pub(super) use history::{GroupEvent, History, UserEvent};
 pub use objects::{AccountEnabled, Presence, RoleState, UserType, Visibility};
 pub(super) use objects::{Group, Member, Other, OtherKind, User};
 pub(super) use users::Users;
@@ -84,6 +87,8 @@ pub struct Tenant {
     pub(super) other_places: HashMap<Uuid, u32>,
     pub(super) deleted_assignments: DeletedAssignments,
     pub(super) service_principal_members: ServicePrincipalMembers,
+    pub(super) delta: DeltaSettings,
+    pub(super) history: History,
 }
 
 impl Default for Tenant {
@@ -115,6 +120,8 @@ impl Tenant {
             other_places: HashMap::new(),
             deleted_assignments: DeletedAssignments::Vanish,
             service_principal_members: ServicePrincipalMembers::Omitted,
+            delta: DeltaSettings::default(),
+            history: History::default(),
         }
     }
 
@@ -180,6 +187,11 @@ impl Tenant {
         self.service_principal_members = shown;
     }
 
+    /// How delta queries are answered; what is set holds from now on.
+    pub fn delta(&mut self) -> &mut DeltaSettings {
+        &mut self.delta
+    }
+
     /// The tenant's id.
     #[must_use]
     pub fn tenant_id(&self) -> Uuid {
@@ -222,9 +234,12 @@ impl Tenant {
         let id = guid::of(Kind::Person, key);
         match self.users.place(id) {
             Some(place) => place,
-            None => self
-                .users
-                .push(User::sample(id, key, &self.credentials.domain)),
+            None => {
+                let user = User::sample(id, key, &self.credentials.domain);
+                let place = self.users.push(user);
+                self.history.users.push(place, UserEvent::Made);
+                place
+            }
         }
     }
 
@@ -233,7 +248,9 @@ impl Tenant {
         if let Some(&place) = self.group_places.get(&id) {
             return place;
         }
-        self.push_group(Group::sample(id, key))
+        let place = self.push_group(Group::sample(id, key));
+        self.history.groups.push(place, GroupEvent::Made);
+        place
     }
 
     pub(super) fn push_group(&mut self, group: Group) -> u32 {
@@ -241,6 +258,13 @@ impl Tenant {
         self.group_places.insert(group.id, place);
         self.groups.push(group);
         place
+    }
+
+    /// Takes a member out of every group.
+    fn remove_everywhere(&mut self, member: Member) {
+        for place in 0..place_of(self.groups.len()) {
+            GroupEditor::new(self, place).remove(member);
+        }
     }
 
     pub(super) fn other_place(&mut self, kind: OtherKind, key: &str) -> u32 {

@@ -1,8 +1,13 @@
 //! The simulator, asked by a plain HTTP client.
 
 mod applications;
+mod delta_faults;
+mod delta_groups;
+mod delta_links;
+mod delta_users;
 mod faults;
 mod groups;
+mod quotas;
 mod steering;
 mod tokens;
 mod users;
@@ -119,6 +124,53 @@ impl Asked {
             assert!(pages < 100, "no end");
         }
         (rows, pages)
+    }
+}
+
+/// A delta round that was read to its end.
+struct Told {
+    items: Vec<Value>,
+    pages: usize,
+    /// The link to the next round.
+    link: String,
+}
+
+impl Told {
+    fn ids(&self) -> Vec<&str> {
+        self.items
+            .iter()
+            .map(|item| item["id"].as_str().unwrap())
+            .collect()
+    }
+}
+
+/// The link of a delta page; it must have one and not the other.
+fn only_link(page: &Value) -> (&'static str, String) {
+    let links: Vec<(&'static str, String)> = ["@odata.nextLink", "@odata.deltaLink"]
+        .into_iter()
+        .filter_map(|name| Some((name, page.get(name)?.as_str()?.to_owned())))
+        .collect();
+    match <[_; 1]>::try_from(links) {
+        Ok([link]) => link,
+        Err(links) => panic!("one link, not {links:?}"),
+    }
+}
+
+impl Asked {
+    /// Reads one round, which a first call or a delta link begins.
+    async fn round(&self, path: &str) -> Told {
+        let (mut items, mut pages, mut link) = (Vec::new(), 0, path.to_owned());
+        loop {
+            let page = self.good(&link).await;
+            items.extend(page["value"].as_array().unwrap().iter().cloned());
+            pages += 1;
+            assert!(pages < 100, "no end");
+            let kind;
+            (kind, link) = only_link(&page);
+            if kind == "@odata.deltaLink" {
+                return Told { items, pages, link };
+            }
+        }
     }
 }
 

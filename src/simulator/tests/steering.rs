@@ -113,6 +113,43 @@ async fn another_process_can_add_faults_and_read_the_journal() {
 }
 
 #[tokio::test]
+async fn another_process_can_steer_delta_queries_quota_latency_and_clock() {
+    let asked = Asked::of(|t| put_crowd(t, "Sales", 30)).await;
+    let settings = json!({"delta": {"entries_per_page": 10, "layout": "interleaved",
+                                    "purged_members": "silent", "offer": "offered"}});
+    assert_eq!(asked.steer("tenant", settings).await, 200);
+    let first = "/groups/delta?$select=id,members";
+    let told = asked.round(first).await;
+    assert_eq!(told.pages, 4);
+    assert_eq!(asked.steer("delta/expire", json!("not_found")).await, 204);
+    asked.refused(&told.link, 400, "syncStateNotFound").await;
+    assert_eq!(asked.steer("delta/expire", json!("sometime")).await, 400);
+
+    let hold = json!({"hold": true});
+    assert_eq!(asked.steer("clock", hold).await, 204);
+    assert_eq!(asked.steer("quota", json!(2)).await, 204);
+    asked.round("/users/delta?$deltatoken=latest").await;
+    asked.round("/users/delta?$deltatoken=latest").await;
+    asked.refused("/users", 429, "TooManyRequests").await;
+    assert_eq!(
+        asked.steer("clock", json!({"advance_seconds": 60})).await,
+        204
+    );
+    asked.good("/users?$select=id").await;
+    assert_eq!(asked.steer("quota", json!("XXL")).await, 400);
+    assert_eq!(asked.steer("quota", json!("L")).await, 204);
+    asked.good("/users").await;
+    assert_eq!(asked.steer("quota", Value::Null).await, 204);
+
+    assert_eq!(asked.steer("latency", json!(40)).await, 204);
+    let start = std::time::Instant::now();
+    asked.good("/users?$select=id").await;
+    assert!(start.elapsed().as_millis() >= 40);
+    let fault = json!({"effect": {"replayed_changes": {"changes": 3}}, "path": "/groups/delta"});
+    assert_eq!(asked.steer("faults", fault).await, 204);
+}
+
+#[tokio::test]
 async fn it_listens_on_loopback_only_and_stops() {
     let outside = "0.0.0.0:0".parse().unwrap();
     assert!(Simulator::start_at(Tenant::new(), outside).await.is_err());

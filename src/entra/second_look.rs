@@ -21,6 +21,7 @@ use super::people::Register;
 use super::progress::Progress;
 use super::reader::Reader;
 use super::whereabouts::{stays, whereabouts};
+use crate::config::Membership;
 use crate::model::directory::{AppRole, Assignment, ReadingCost, Unread};
 use crate::model::evidence::{self, Again, Evidence, Needed};
 use crate::model::ids::{AppRoleId, GroupId, PersonId};
@@ -39,6 +40,10 @@ impl Reader {
         asked: &evidence::Questions,
         progress: &Progress,
     ) -> (Evidence, ReadingCost) {
+        let asked = &match self.settings.membership {
+            Membership::Direct => asked.clone().with_one_list(),
+            Membership::Transitive => asked.clone(),
+        };
         let meter = Meter::new(progress);
         let questions = Questions::new(&self.line, &meter);
         // People before groups: whoever is restored in between has been looked
@@ -50,15 +55,18 @@ impl Reader {
         );
         let evidence = match looked {
             Err(error) => without_answers(asked, &error),
-            Ok(((assignments, roles), people)) => Evidence {
-                assignments,
-                roles,
-                groups: match self.groups_again(questions, &asked.groups).await {
-                    Ok(groups) => groups,
-                    Err(error) => without_answers(asked, &error).groups,
-                },
-                people,
-            },
+            Ok(((assignments, roles), people)) => {
+                let lists = match self.lists_again(questions, asked).await {
+                    Ok(lists) => lists,
+                    Err(error) => without_answers(asked, &error),
+                };
+                Evidence {
+                    assignments,
+                    roles,
+                    people,
+                    ..lists
+                }
+            }
         };
         (evidence, meter.total())
     }
@@ -93,10 +101,28 @@ impl Reader {
         }
     }
 
+    /// The lists of members only.
+    async fn lists_again(
+        &self,
+        questions: Questions<'_>,
+        asked: &evidence::Questions,
+    ) -> Result<Evidence, Error> {
+        let membership = self.settings.membership;
+        let direct = Membership::Direct;
+        Ok(Evidence {
+            groups: self
+                .groups_again(questions, &asked.groups, membership)
+                .await?,
+            direct: self.groups_again(questions, &asked.bearers, direct).await?,
+            ..Evidence::default()
+        })
+    }
+
     async fn groups_again(
         &self,
         questions: Questions<'_>,
         asked: &[GroupId],
+        membership: Membership,
     ) -> Result<BTreeMap<GroupId, Again<Vec<PersonId>>>, Error> {
         let mut groups = BTreeMap::new();
         let mut found: Vec<(GroupId, GroupObject)> = Vec::with_capacity(asked.len());
@@ -110,7 +136,7 @@ impl Reader {
         self.longest_first(&mut found);
         let read: Vec<(GroupId, Again<_>)> = stream::iter(found)
             .map(|(id, object)| async move {
-                let again = self.group_again(questions, id, object).await?;
+                let again = self.group_again(questions, id, object, membership).await?;
                 Ok::<_, Error>((id, again))
             })
             .buffer_unordered(questions.concurrency())
@@ -125,16 +151,17 @@ impl Reader {
         Ok(groups)
     }
 
-    /// The first reading's own way through a group. Who receives a role is not
-    /// asked here, and what people are called is known already.
+    /// The first reading's own way through a group, for one list: who receives
+    /// a role is a question of its own, and what people are called is known.
     async fn group_again(
         &self,
         questions: Questions<'_>,
         id: GroupId,
         object: GroupObject,
+        membership: Membership,
     ) -> Result<Again<Vec<PersonId>>, Error> {
         let expansion = Expansion {
-            membership: self.settings.membership,
+            membership,
             role: RoleThroughGroup::None,
         };
         let names = &self.settings.attributes;
@@ -149,15 +176,17 @@ fn without_answers(asked: &evidence::Questions, error: &Error) -> Evidence {
     tracing::warn!(
         error.kind = error.kind(),
         %error,
-        groups = asked.groups.len(),
+        groups = asked.groups.len() + asked.bearers.len(),
         people = asked.people.len(),
         "the second look broke off; what it did not see again is kept"
     );
     let unread = || Unread::Failed(error.to_string());
+    let none_of = |groups: &[GroupId]| groups.iter().map(|id| (*id, Err(unread()))).collect();
     Evidence {
         assignments: (asked.assignments == Needed::Yes).then(|| Err(unread())),
         roles: Roles::new(),
-        groups: asked.groups.iter().map(|id| (*id, Err(unread()))).collect(),
+        groups: none_of(&asked.groups),
+        direct: none_of(&asked.bearers),
         people: asked.people.iter().map(|id| (*id, stays(error))).collect(),
     }
 }

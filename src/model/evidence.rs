@@ -22,10 +22,23 @@ pub struct Evidence {
     pub assignments: Option<Again<Vec<Assignment>>>,
     /// The application's role definitions, read again together with it.
     pub roles: BTreeMap<AppRoleId, AppRole>,
-    /// Groups read again because somebody seemed to have left.
+    /// Groups read again because somebody seemed to have left, by the
+    /// configured expansion.
     pub groups: BTreeMap<GroupId, Again<Vec<PersonId>>>,
+    /// The direct members of groups read again because somebody seemed to have
+    /// lost a role, where `groups` are transitive members.
+    pub direct: BTreeMap<GroupId, Again<Vec<PersonId>>>,
     /// People looked up because they were in no reading at all.
     pub people: BTreeMap<PersonId, Whereabouts>,
+}
+
+impl Evidence {
+    /// Who receives a group's roles, by the second reading. A transitive list
+    /// does as well where there is no other: it lacks none of the direct members.
+    #[must_use]
+    pub fn role_bearers(&self, group: GroupId) -> Option<&Again<Vec<PersonId>>> {
+        self.direct.get(&group).or_else(|| self.groups.get(&group))
+    }
 }
 
 /// Where a person's object is.
@@ -48,6 +61,9 @@ pub struct Questions {
     pub assignments: Needed,
     /// Groups that somebody seems to have left, sorted.
     pub groups: Vec<GroupId>,
+    /// Groups through which somebody seems to have lost a role, sorted: their
+    /// direct members are in doubt.
+    pub bearers: Vec<GroupId>,
     /// People who are in no reading, sorted.
     pub people: Vec<PersonId>,
 }
@@ -66,6 +82,19 @@ impl Questions {
     /// Whether nothing is in doubt.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.assignments == Needed::No && self.groups.is_empty() && self.people.is_empty()
+        self.assignments == Needed::No
+            && self.groups.is_empty()
+            && self.bearers.is_empty()
+            && self.people.is_empty()
+    }
+
+    /// The same where one list tells who is in a group and who receives its
+    /// roles: none is asked for twice.
+    #[must_use]
+    pub fn with_one_list(mut self) -> Self {
+        self.groups.append(&mut self.bearers);
+        self.groups.sort_unstable();
+        self.groups.dedup();
+        self
     }
 }

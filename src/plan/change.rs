@@ -1,6 +1,7 @@
 //! A plan as data: specific enough that whoever applies it has nothing left to
 //! decide.
 
+use super::people::first_met;
 use super::removal::Removal;
 use super::removals::Deprovision;
 use super::restore::Restoration;
@@ -339,6 +340,26 @@ impl Plan {
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.counts().total() == 0
+    }
+
+    /// People whom the ledger meets together with a change of their row, which
+    /// may yet fail. Whom only an address leads to is not met before the row is
+    /// theirs.
+    pub fn newly_met(&self) -> impl Iterator<Item = (PersonId, OwnedUser)> {
+        let seen = &self.adopted.first_seen.users;
+        self.users.iter().filter_map(move |change| {
+            let UserChange::Update {
+                person,
+                user,
+                bind: None,
+                ..
+            } = change
+            else {
+                return None;
+            };
+            let is_new = seen.binary_search_by_key(person, |seen| seen.person);
+            is_new.ok().map(|_| (*person, first_met(user)))
+        })
     }
 
     /// Puts every list into its one order, so that equal worlds give equal

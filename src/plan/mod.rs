@@ -38,6 +38,7 @@ pub use change::{
 pub use desired::{Desired, WantedGroup, desired};
 pub use guard::{Approvals, Situation, Source, Verdict, digest as removals_digest, guard};
 pub use item::{Item, LISTED_FOR_INFORMATION, TAKEN_OUT, Waits};
+pub use people::first_met;
 pub use places::created_team;
 pub use removal::{Removal, Why};
 pub use removals::{Deprovision, Forgotten, Leftover, Removals, Waiting};

@@ -200,7 +200,8 @@ fn known<'a>(world: World<'a>, person: PersonId, user: &UserId) -> Option<&'a Ow
 }
 
 /// A person whom the ledger meets for the first time: nothing was written yet.
-fn first_met(user: &UserId) -> OwnedUser {
+#[must_use]
+pub fn first_met(user: &UserId) -> OwnedUser {
     OwnedUser {
         user: user.clone(),
         origin: Origin::Adopted,

@@ -98,6 +98,8 @@ pub fn questions(
     roles::ask(world, desired, &mut questions);
     questions.groups.sort_unstable();
     questions.groups.dedup();
+    questions.bearers.sort_unstable();
+    questions.bearers.dedup();
     questions.people.extend(gone::unseen(world));
     questions.people.sort_unstable();
     questions.people.dedup();

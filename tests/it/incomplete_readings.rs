@@ -402,3 +402,42 @@ async fn a_role_is_not_lowered_because_of_one_reading_only() {
     }
     assert_eq!(world.user("ada").await["user_role"], "internal_user");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_short_list_of_direct_members_lowers_nobody() {
+    let world = World::new(|tenant| {
+        tenant
+            .group("makers")
+            .members(["ada", "bob"])
+            .nested("inner")
+            .assigned("internal_user");
+        tenant.group("inner").member("cem");
+    })
+    .await
+    .with("ENTRA_SYNC__ENTRA__MEMBERSHIP", "transitive");
+    world.settle().await;
+    let before = world.database.rows("LiteLLM_UserTable").await;
+    let makers = format!("/groups/{}/members", group("makers"));
+    for effect in [Effect::EmptyList, Effect::ShiftedPage { rows: 1 }] {
+        let what = format!("{effect:?}");
+        world.entra.fault(Fault::new(effect).on(&makers));
+        let report = world.pass().await;
+        assert_eq!(report.changes.total(), 0, "{what}: {}", report.json());
+        assert_eq!(world.database.rows("LiteLLM_UserTable").await, before);
+    }
+    // Still a member, by way of another group: that gives no role.
+    world.entra.tenant(|tenant| {
+        tenant.group("makers").without_member("bob");
+        tenant.group("inner").member("bob");
+    });
+    world
+        .entra
+        .fault(Fault::status(403).on(&makers).after(1).always());
+    let report = world.pass().await;
+    assert_eq!(report.status, Status::Partial);
+    assert_eq!(world.user("bob").await["user_role"], "internal_user");
+    world.entra.clear_faults();
+    world.settle().await;
+    assert_eq!(world.user("ada").await["user_role"], "internal_user");
+    assert_eq!(world.user("bob").await["user_role"], "internal_user_viewer");
+}

@@ -184,3 +184,41 @@ async fn who_joins_a_default_team_is_not_taken_out_of_it_as_a_former_member() {
 
     assert_eq!(world.members("science").await, people(["ada", "bob"]));
 }
+
+/// What is refused, or left to the next pass, is the change of the row. Who is
+/// behind it is known all the same, and loses access when Entra says so.
+#[tokio::test(flavor = "multi_thread")]
+async fn whose_row_could_not_be_changed_leaves_like_anybody() {
+    let world = two_groups().await;
+    let (ada, bob) = (person("ada"), person("bob"));
+    for user in [&ada, &bob] {
+        seed::user(user)
+            .with("sso_user_id", user.as_str())
+            .with("user_alias", json!(null))
+            .insert(&world.database)
+            .await;
+    }
+    let action = format!(
+        "IF NEW.user_id = '{bob}' THEN RAISE EXCEPTION 'refused by the test'; END IF; RETURN NULL;"
+    );
+    world
+        .on_write("LiteLLM_UserTable", "NEW.user_alias IS NOT NULL", &action)
+        .await;
+
+    let report = world.pass().await;
+
+    assert_eq!(report.changes.users.updated, 0, "{}", report.json());
+    assert_eq!(report.errors.len(), 1, "{:?}", report.errors);
+    assert_eq!(world.managed("science").await, people(["ada", "bob"]));
+    world.relent().await;
+    world.entra.tenant(|tenant| {
+        tenant.group("science").member("cyd");
+        tenant.user("ada").purged();
+        tenant.user("bob").disabled();
+        tenant.group("sales").without_member("bob");
+    });
+    let report = world.settle().await;
+    assert_eq!(report.changes.users.deactivated, 2, "{}", report.json());
+    assert_eq!(world.members("science").await, people(["bob", "cyd"]));
+    assert_eq!(world.managed("sales").await, people([]));
+}

@@ -5,7 +5,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use entra_sync::model::ids::GroupId;
-use entra_sync::plan::{Adopted, Deprovision, Member, Plan, Removal};
+use entra_sync::plan::{Adopted, Deprovision, Member, Plan, Removal, UserChange};
 use proptest::prelude::*;
 
 use crate::apply::{Outcome, Step, woven};
@@ -135,6 +135,52 @@ fn managed(lists: &BTreeMap<GroupId, Vec<Member>>) -> BTreeMap<GroupId, Vec<Memb
 
 proptest! {
     #![proptest_config(config())]
+
+    /// Also where changes of rows that are there were refused, or left to the
+    /// next pass because somebody else was faster.
+    #[test]
+    fn whose_membership_is_managed_is_known(
+        departure in departures(),
+        cut in any::<prop::sample::Index>(),
+        refused in any::<u64>(),
+    ) {
+        let (world, with) = departure.build();
+        let plan = plan_of(&world, &unguarded(&with));
+        let is_known = |world: &Universe, member: &Member| {
+            let known = world.owned.people.get(&member.person);
+            known.is_some_and(|known| known.user == member.user)
+        };
+        let steps = woven(&plan, 0);
+        let done = cut.index(steps.len() + 1);
+        let (mut after, mut absent) = (world.clone(), BTreeSet::new());
+        let mut refusals = (0..64).map(|bit| refused & (1 << bit) != 0);
+        for step in steps.into_iter().take(done) {
+            match step {
+                Step::User(UserChange::Update { user, bind, .. }, _)
+                    if refusals.next() == Some(true) =>
+                {
+                    absent.extend(bind.map(|_| user));
+                }
+                Step::TeamMember(_, member) | Step::OrganizationMember(_, member)
+                    if absent.contains(&member.user) => {}
+                Step::Adopt(mut adopted) => {
+                    let lists = &mut adopted.team_members;
+                    for list in lists.iter_mut().chain(&mut adopted.organization_members) {
+                        list.members.retain(|member| !absent.contains(&member.user));
+                    }
+                    after.apply(Step::Adopt(adopted))?;
+                }
+                step => after.apply(step)?,
+            }
+        }
+        for (group, members) in &after.owned.team_members {
+            for member in members {
+                let before = world.owned.team_members.get(group);
+                let is_new = before.is_none_or(|before| !before.contains(member));
+                prop_assert!(!is_new || is_known(&after, member), "{:?}", member);
+            }
+        }
+    }
 
     #[test]
     fn a_crash_only_delays_what_is_taken_away(

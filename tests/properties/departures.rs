@@ -48,6 +48,8 @@ pub struct Departure {
     /// Groups that the assignment list lacks.
     pub unassigned: Vec<u8>,
     pub again: Vec<Again>,
+    /// The same of direct members, where the others are transitive.
+    pub direct_again: Vec<Again>,
     /// 0: not asked; 1: it broke off; 2: all groups are there; else what the
     /// first list showed.
     pub assignments_again: u8,
@@ -155,6 +157,7 @@ pub fn departures() -> impl Strategy<Value = Departure> {
         vec(again(), GROUPS as usize),
         0_u8..6,
         vec(0_u8..6, PEOPLE as usize),
+        vec(again(), GROUPS as usize),
     );
     let ledger = (
         vec((0..GROUPS, 0_u8..4), 0..2),
@@ -209,6 +212,7 @@ pub fn departures() -> impl Strategy<Value = Departure> {
                 again: evidence.0,
                 assignments_again: evidence.1,
                 whereabouts: evidence.2,
+                direct_again: evidence.3,
                 blocked: ledger.0,
                 deactivated_by_us: ledger.1,
                 adopted_teams: ledger.2,
@@ -384,6 +388,21 @@ impl Departure {
                 Again::Members(list) => Ok(whole(people(list))),
             };
             evidence.groups.insert(id, answer);
+        }
+        for (index, again) in (0..).zip(&self.direct_again) {
+            let id = group_id(index);
+            let first = world.directory.groups.get(&id);
+            // Asked for where the first list of members is not the direct one.
+            let Some(direct) = first.and_then(|group| group.direct_members.as_ref()) else {
+                continue;
+            };
+            let answer = match again {
+                Again::NotAsked => continue,
+                Again::Failed => Err(Unread::Failed("broke off".to_owned())),
+                Again::Same => Ok(direct.clone()),
+                Again::Members(list) => Ok(whole(people(list))),
+            };
+            evidence.direct.insert(id, answer);
         }
         for (index, place) in (0..).zip(&self.whereabouts) {
             let place = match place {

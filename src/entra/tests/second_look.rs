@@ -93,8 +93,27 @@ async fn a_group_is_expanded_as_in_the_first_reading() {
         stub.seen_at(&members_path(group_id(1))).is_empty(),
         "who receives a role is not asked"
     );
-    let (evidence, _) = look(&stub, &groups([1])).await;
+    let asked = Questions {
+        bearers: vec![group_id(1)],
+        ..groups([])
+    };
+    let (evidence, _) = look_with(&reader, &asked).await;
+    let bearers = evidence.role_bearers(group_id(1)).unwrap();
+    assert_eq!(bearers.as_ref().unwrap().get(), &ids([1]));
+    assert!(evidence.groups.is_empty(), "who is a member is not asked");
+    let before = stub.seen_at(&members_path(group_id(1))).len();
+    let asked = Questions {
+        bearers: vec![group_id(1)],
+        ..groups([1])
+    };
+    let (evidence, _) = look(&stub, &asked).await;
     assert_eq!(again(&evidence, 1), Ok(&*ids([1])));
+    assert_eq!(
+        evidence.role_bearers(group_id(1)),
+        evidence.groups.get(&group_id(1))
+    );
+    let seen = stub.seen_at(&members_path(group_id(1))).len();
+    assert_eq!(seen, before + 1, "one list tells both");
 }
 
 #[tokio::test]

@@ -8,7 +8,7 @@
 use std::collections::{BTreeMap, HashSet};
 
 use super::{Removals, doubt, is_protected, managed_row, member, unanswered};
-use crate::model::directory::{AppRole, AppRoleState, Assignment, Attributes, Principal};
+use crate::model::directory::{AppRole, AppRoleState, Assignment, Attributes, Group, Principal};
 use crate::model::evidence::{Needed, Questions, Whereabouts};
 use crate::model::ids::{AppRoleId, GroupId, PersonId, UserId};
 use crate::model::report::{Kind, ObjectError};
@@ -72,7 +72,7 @@ pub(super) fn ask(world: World<'_>, desired: &Desired<'_>, questions: &mut Quest
     };
     questions.assignments = Needed::Yes;
     let first = world.directory.assignments.get();
-    questions.groups.extend(
+    questions.bearers.extend(
         higher(&world.directory.roles, first, lowest).filter_map(|row| match row.principal {
             Principal::Group(group) => Some(group),
             Principal::Person(_) => None,
@@ -149,42 +149,27 @@ fn second_look(world: World<'_>, removals: Removals<'_>, person: PersonId, wante
         match row.principal {
             Principal::Person(other) if other == person => return Second::Contradicts,
             Principal::Person(_) => {}
-            Principal::Group(group) => match first_look(world, group, person) {
-                First::Bearer => return Second::Contradicts,
-                First::Nested => {}
-                First::Absent => match removals.evidence.groups.get(&group) {
-                    Some(Ok(members)) if members.get().binary_search(&person).is_ok() => {
-                        return Second::Contradicts;
-                    }
-                    Some(Ok(_)) if world.policy.groups.admits(group) => {}
-                    other => verdict = Second::Missing(unanswered(other)),
-                },
+            Principal::Group(group) if bears(world, group, person) => return Second::Contradicts,
+            // Also of somebody whom the first reading showed by way of another
+            // group only: its direct list may have been the short one.
+            Principal::Group(group) => match removals.evidence.role_bearers(group) {
+                Some(Ok(bearers)) if bearers.get().binary_search(&person).is_ok() => {
+                    return Second::Contradicts;
+                }
+                Some(Ok(_)) if world.policy.groups.admits(group) => {}
+                other => verdict = Second::Missing(unanswered(other)),
             },
         }
     }
     verdict
 }
 
-/// How the first reading showed somebody in a group.
-enum First {
-    /// Receiving its roles, had it any: only the other reading shows that.
-    Bearer,
-    /// By way of another group only, which gives no role.
-    Nested,
-    /// Not at all, or the group was not read.
-    Absent,
-}
-
-fn first_look(world: World<'_>, group: GroupId, person: PersonId) -> First {
-    let Some(group) = world.directory.groups.get(&group) else {
-        return First::Absent;
-    };
-    let has = |people: &[PersonId]| people.binary_search(&person).is_ok();
-    match (&group.members, group.role_bearers()) {
-        (_, Some(bearers)) if has(bearers) => First::Bearer,
-        (Ok(members), _) if has(members.get()) => First::Nested,
-        _ => First::Absent,
-    }
+/// Whether the first reading showed somebody as receiving a group's roles, had
+/// it any: only the other one may show that.
+fn bears(world: World<'_>, group: GroupId, person: PersonId) -> bool {
+    let group = world.directory.groups.get(&group);
+    let bearers = group.and_then(Group::role_bearers);
+    bearers.is_some_and(|bearers| bearers.binary_search(&person).is_ok())
 }
 
 /// Nothing is concluded about somebody whose object could not be read.

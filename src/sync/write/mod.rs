@@ -41,7 +41,8 @@ pub(super) struct Tally {
     without_organization: HashSet<GroupId>,
     /// Groups whose team is not there: no members to write.
     without_team: HashSet<GroupId>,
-    /// Users that could not be inserted: no memberships to write.
+    /// Users that could not be inserted, or did not become the row of the person
+    /// whose address they hold: no memberships to write.
     without_row: HashSet<UserId>,
     /// Teams that somebody else worked on: their members come again.
     busy_teams: BTreeSet<String>,
@@ -166,16 +167,18 @@ impl<'a> Writer<'a> {
 }
 
 /// Whose access ends, first of all; then organizations before the teams inside
-/// them, both and the users before the memberships that join them; what else is
-/// taken away comes last, also after what becomes ours: the ledger then tells of
-/// the rows as they are before anything goes.
+/// them, both and the users before the memberships that join them, and before
+/// those the ledger meets the people; what else is taken away comes last, also
+/// after what becomes ours: the ledger then tells of the rows as they are before
+/// anything goes.
 async fn in_order(desk: Desk<'_>, plan: &Plan, tally: &mut Tally) -> Result<()> {
     removals::write_access(desk, plan, tally).await?;
     organizations::write(desk, plan, tally).await?;
     teams::write(desk, plan, tally).await?;
+    adoptions::people(desk, plan).await?;
     users::write(desk, plan, tally).await?;
     members::write(desk, plan, tally).await?;
     leftovers::write(desk, plan, tally).await?;
-    adoptions::write(desk, plan).await?;
+    adoptions::write(desk, plan, tally).await?;
     removals::write(desk, plan, tally).await
 }

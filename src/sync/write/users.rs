@@ -14,7 +14,7 @@ use crate::model::ids::{PersonId, TeamId, UserId};
 use crate::model::ledger::{LastWritten, Origin, Ours, OwnedUser};
 use crate::model::report::{Kind, Skipped};
 use crate::model::role::Role;
-use crate::plan::{FieldChange, Plan, UserChange};
+use crate::plan::{FieldChange, Plan, UserChange, first_met};
 use crate::sync::error::{Error, Result};
 
 const BATCH: usize = 1_000;
@@ -119,9 +119,11 @@ impl Writable for New<'_> {
             .map(|row| (row.user_id.as_str(), row.user_email.as_deref()))
             .collect();
         let (mut owned, mut records, mut due) = (Vec::new(), Vec::new(), Vec::new());
-        // One whom a login inserted meanwhile is adopted by the next pass.
         for new in seated {
             let Some(email) = inserted.get(new.user.as_str()) else {
+                // One whom a login inserted meanwhile is adopted by the next
+                // pass; what they join in this one is ours already.
+                owned.push((new.person, first_met(new.user)));
                 continue;
             };
             owned.push((new.person, new.owned(*email)));
@@ -213,6 +215,8 @@ impl Writable for Updated<'_> {
                 owned.push((item.person, item.owned.clone()));
                 records.push(item.record());
                 tally.counts.users.updated += 1;
+            } else {
+                item.leave(&mut tally);
             }
         }
         ownership::record_users(transaction, desk.lease.source, desk.run, &owned).await?;
@@ -221,12 +225,21 @@ impl Writable for Updated<'_> {
     }
 
     fn refuse(&self, error: &Error, tally: &mut Tally) {
+        self.leave(tally);
         let message = format!("the user could not be changed: {error}");
         tally.error(Kind::User, self.person, message);
     }
 }
 
 impl Updated<'_> {
+    /// A row found by its address that is not bound is nobody's yet, and may be
+    /// somebody else's by now.
+    fn leave(&self, tally: &mut Tally) {
+        if self.bind.is_some() {
+            tally.without_row.insert(self.user.clone());
+        }
+    }
+
     fn record(&self) -> Change {
         let (mut before, mut after) = (json!({}), json!({}));
         if let Some(subject) = self.bind {

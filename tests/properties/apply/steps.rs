@@ -1,7 +1,8 @@
 //! A plan's steps: the smallest things that one transaction may do, in the order
 //! in which `sync::write` does them.
 
-use entra_sync::model::ids::{GroupId, TeamId, UserId};
+use entra_sync::model::ids::{GroupId, PersonId, TeamId, UserId};
+use entra_sync::model::ledger::OwnedUser;
 use entra_sync::plan::{
     Adopted, DefaultTeamChange, Forgotten, Member, OrganizationChange, Plan, Removal, Restoration,
     TeamChange, UserChange,
@@ -45,6 +46,8 @@ pub fn woven(plan: &Plan, weave: u64) -> Vec<Step> {
     steps.extend(ended.into_iter().map(take));
     steps.extend(plan.organizations.iter().cloned().map(Step::Organization));
     steps.extend(plan.teams.iter().cloned().map(Step::Team));
+    steps.push(met(plan.newly_met().collect()));
+    steps.push(met(plan.adopted.users.clone()));
     steps.extend(users(plan));
     steps.extend(members(plan, weave));
     steps.extend(cleared(plan));
@@ -53,6 +56,12 @@ pub fn woven(plan: &Plan, weave: u64) -> Vec<Step> {
     let forgotten = plan.deprovision.forgotten.clone();
     steps.push(Step::Note(Box::new(forgotten)));
     steps
+}
+
+/// Before anything that may be refused, so that what is theirs then is managed.
+fn met(users: Vec<(PersonId, OwnedUser)>) -> Step {
+    let nothing = Adopted::default();
+    Step::Adopt(Box::new(Adopted { users, ..nothing }))
 }
 
 fn users(plan: &Plan) -> impl Iterator<Item = Step> {
@@ -109,7 +118,7 @@ fn adoptions(adopted: &Adopted) -> impl Iterator<Item = Step> {
     let Adopted {
         teams,
         organizations,
-        users,
+        users: _,
         team_members,
         organization_members,
         default_teams,
@@ -122,7 +131,6 @@ fn adoptions(adopted: &Adopted) -> impl Iterator<Item = Step> {
             organizations,
             ..nothing()
         },
-        Adopted { users, ..nothing() },
         Adopted {
             team_members,
             ..nothing()

@@ -1,23 +1,26 @@
 //! Removals that wait or are held, and what operators decided about them.
 //!
-//! Invariant: an approval is used once: the pass that applies its items closes
-//! it. Every held set is kept with its items, so that a decision is about
-//! exactly what was shown.
+//! Invariant: an approval is used once: the pass that applies an item ends it.
+//! Every held set is kept with its items, so that a decision is about exactly
+//! what was shown; what was decided holds for each item by itself.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
-use diesel::sql_types::{Array, Integer, Nullable, Text, Timestamptz, Uuid as SqlUuid};
+use diesel::sql_types::{Array, BigInt, Integer, Nullable, Text, Timestamptz, Uuid as SqlUuid};
 use diesel::{OptionalExtension, QueryableByName, sql_query};
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
 use serde::Serialize;
 
+use super::decided::{self, Word};
 use super::error::Result;
 use super::recent;
 use crate::db::QueryContext;
 use crate::model::ids::{RunId, SourceId};
 use crate::model::ledger::{Decisions, Recent};
+
+pub use super::decided::Decision;
 
 /// What the ledger knows about removals before a pass decides.
 #[derive(Debug, Clone, Default)]
@@ -45,6 +48,10 @@ pub struct HeldPlan {
     /// The items' keys.
     #[diesel(sql_type = Array<Text>)]
     pub items: Vec<String>,
+    /// How much the guard counted each as.
+    #[diesel(sql_type = Array<BigInt>)]
+    #[serde(skip)]
+    weights: Vec<i64>,
     /// UTC.
     #[diesel(sql_type = Timestamptz)]
     pub held_at: DateTime<Utc>,
@@ -56,8 +63,8 @@ pub struct HeldPlan {
     pub decided_by: Option<String>,
 }
 
-const COLUMNS: &str = "SELECT digest, status, reason, items, held_at, decided_at, decided_by \
-     FROM entra_sync.held_plan WHERE source_id = $1";
+const COLUMNS: &str = "SELECT digest, status, reason, items, held_at, decided_at, decided_by, \
+     weights FROM entra_sync.held_plan WHERE source_id = $1";
 
 /// Everything a pass needs to know.
 ///
@@ -86,31 +93,28 @@ pub async fn load(
             .into_iter()
             .map(|row| (row.key, row.since))
             .collect(),
-        decisions: decisions(open(connection, source).await?),
+        decisions: decisions(connection, source).await?,
         recent: recent::load(connection, source, window).await?,
     })
 }
 
-/// What holds for each item: the last word about any set that it is in.
-fn decisions(mut sets: Vec<HeldPlan>) -> Decisions {
-    sets.sort_by_key(|set| set.decided_at);
-    let mut decisions = Decisions::default();
-    for set in sets {
+async fn decisions(connection: &mut AsyncPgConnection, source: SourceId) -> Result<Decisions> {
+    let words = decided::load(connection, source).await?;
+    let mut decisions = Decisions {
+        approved: words.approved,
+        rejected: words.rejected,
+        ..Decisions::default()
+    };
+    for set in open(connection, source).await? {
         match set.status.as_str() {
-            "approved" => {
-                decisions.rejected.retain(|key| !set.items.contains(key));
-                decisions.approved.extend(set.items);
-                decisions.approved_digests.insert(set.digest);
-            }
+            "held" => decisions.asked.extend(set.items),
             "rejected" => {
-                decisions.approved.retain(|key| !set.items.contains(key));
-                decisions.rejected.extend(set.items);
                 decisions.rejected_digests.insert(set.digest);
             }
             _ => {}
         }
     }
-    decisions
+    Ok(decisions)
 }
 
 /// Sets that are held, approved or rejected, newest first.
@@ -139,10 +143,13 @@ pub struct Outcome<'a> {
     pub waiting: Vec<String>,
     /// The set that is held now; `None` when nothing is.
     pub held: Option<Set<'a>>,
-    /// Digests of approved sets that this pass has used.
-    pub spent: Vec<String>,
-    /// What of the earlier sets is over.
-    pub closing: Closing,
+    /// Items whose approval is over.
+    pub approved: &'a BTreeSet<String>,
+    /// Items whose rejection is over.
+    pub rejected: &'a BTreeSet<String>,
+    /// Items of held sets of which this pass cannot tell whether they would be
+    /// held again.
+    pub unknown: &'a BTreeSet<String>,
 }
 
 /// A set of removals that the guard holds.
@@ -154,20 +161,12 @@ pub struct Set<'a> {
     pub reason: &'a str,
     /// The items' keys.
     pub items: Vec<String>,
+    /// How much the guard counts each as.
+    pub weights: Vec<u64>,
 }
 
-/// Whether a pass may close earlier sets.
-#[derive(Debug, Clone)]
-pub enum Closing {
-    /// It read everything: sets of which nothing is planned are over. These
-    /// are the keys of removals that are still held or waiting.
-    NotAmong(BTreeSet<String>),
-    /// Something could not be read: what is not planned now may be again.
-    Nothing,
-}
-
-/// Records it: new waits begin, others end; the held set is stored; sets that
-/// are no longer planned are closed.
+/// Records it: new waits begin, others end; decisions that are over end, and
+/// with them their sets; the held set is stored.
 ///
 /// # Errors
 /// When the database fails.
@@ -192,28 +191,57 @@ pub async fn record(
     .execute(connection)
     .await
     .doing("recording waits")?;
+    // Sets before their items, as `decide` does: two that lock in one order do
+    // not wait for each other.
+    sql_query(
+        "SELECT FROM entra_sync.held_plan WHERE source_id = $1 AND status <> 'closed' FOR UPDATE",
+    )
+    .bind::<Integer, _>(source.get())
+    .execute(connection)
+    .await
+    .doing("locking held removals")?;
+    decided::end(connection, source, Decision::Approve, outcome.approved).await?;
+    decided::end(connection, source, Decision::Reject, outcome.rejected).await?;
+    close(connection, source, outcome).await?;
     if let Some(set) = &outcome.held {
         hold(connection, source, outcome.run, outcome.now, set).await?;
     }
-    let Closing::NotAmong(planned) = &outcome.closing else {
-        return Ok(());
-    };
+    Ok(())
+}
+
+/// Ends sets: a held one that is not held any more, an approved one of which
+/// nothing is left to apply, and a rejected one of which an item is not rejected
+/// any more: that is a change of the set.
+async fn close(
+    connection: &mut AsyncPgConnection,
+    source: SourceId,
+    outcome: &Outcome<'_>,
+) -> Result<()> {
     let digest = outcome.held.as_ref().map(|set| set.digest);
-    // A held set that is not held any more is closed; an approval or a
-    // rejection is over once none of its items is planned.
     sql_query(
-        "UPDATE entra_sync.held_plan SET status = 'closed' WHERE source_id = $1 AND ( \
-            (status = 'held' AND digest IS DISTINCT FROM $2) \
-            OR (status = 'approved' AND digest = ANY($4)) \
-            OR (status = 'rejected' AND NOT items && $3))",
+        "UPDATE entra_sync.held_plan SET status = 'closed' WHERE source_id = $1 \
+            AND status = 'held' AND digest IS DISTINCT FROM $2 AND NOT items && $3",
     )
     .bind::<Integer, _>(source.get())
     .bind::<Nullable<Text>, _>(digest)
-    .bind::<Array<Text>, _>(planned.iter().collect::<Vec<_>>())
-    .bind::<Array<Text>, _>(&outcome.spent)
+    .bind::<Array<Text>, _>(outcome.unknown.iter().collect::<Vec<_>>())
     .execute(connection)
     .await
     .doing("closing held removals")?;
+    sql_query(
+        "UPDATE entra_sync.held_plan h SET status = 'closed' WHERE source_id = $1 AND ( \
+            (status = 'approved' AND NOT EXISTS ( \
+                SELECT FROM entra_sync.decided_removal d WHERE d.source_id = h.source_id \
+                AND d.decision = 'approved' AND d.key = ANY(h.items))) \
+            OR (status = 'rejected' AND EXISTS ( \
+                SELECT FROM unnest(h.items) AS i (key) WHERE NOT EXISTS ( \
+                    SELECT FROM entra_sync.decided_removal d WHERE d.source_id = h.source_id \
+                    AND d.decision = 'rejected' AND d.key = i.key))))",
+    )
+    .bind::<Integer, _>(source.get())
+    .execute(connection)
+    .await
+    .doing("closing sets that were decided about")?;
     Ok(())
 }
 
@@ -231,10 +259,11 @@ pub async fn hold(
 ) -> Result<()> {
     sql_query(
         "INSERT INTO entra_sync.held_plan AS old \
-         (source_id, digest, status, reason, items, run_id, held_at) \
-         VALUES ($1, $2, 'held', $3, $4, $5, $6) \
+         (source_id, digest, status, reason, items, run_id, held_at, weights) \
+         VALUES ($1, $2, 'held', $3, $4, $5, $6, $7) \
          ON CONFLICT (source_id, digest) DO UPDATE SET status = 'held', \
-            reason = excluded.reason, run_id = excluded.run_id, held_at = excluded.held_at, \
+            reason = excluded.reason, items = excluded.items, weights = excluded.weights, \
+            run_id = excluded.run_id, held_at = excluded.held_at, \
             decided_at = NULL, decided_by = NULL \
          WHERE old.status = 'closed'",
     )
@@ -244,6 +273,12 @@ pub async fn hold(
     .bind::<Array<Text>, _>(&set.items)
     .bind::<SqlUuid, _>(run.as_uuid())
     .bind::<Timestamptz, _>(now)
+    .bind::<Array<BigInt>, _>(
+        set.weights
+            .iter()
+            .map(|weight| i64::try_from(*weight).unwrap_or(i64::MAX))
+            .collect::<Vec<_>>(),
+    )
     .execute(connection)
     .await
     .doing("recording held removals")?;
@@ -295,16 +330,13 @@ pub async fn reject_undone(
     .execute(connection)
     .await
     .doing("recording what was undone")?;
-    Ok(())
-}
-
-/// What an operator says about a held set.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Decision {
-    /// Apply it once.
-    Approve,
-    /// Never apply these items.
-    Reject,
+    let word = Word {
+        decision: Decision::Reject,
+        digest: undone.digest,
+        items: &undone.items,
+        weights: &[],
+    };
+    decided::say(connection, source, word).await
 }
 
 /// Records a decision about the set whose digest begins with this text.
@@ -320,25 +352,31 @@ pub async fn decide(
     who: &str,
     now: DateTime<Utc>,
 ) -> Result<Option<HeldPlan>> {
-    let status = match decision {
-        Decision::Approve => "approved",
-        Decision::Reject => "rejected",
-    };
-    Ok(sql_query(
+    let decided: Option<HeldPlan> = sql_query(
         "UPDATE entra_sync.held_plan SET status = $3, decided_at = $4, decided_by = $5 \
          WHERE source_id = $1 AND status <> 'closed' AND digest = ( \
             SELECT min(digest) FROM entra_sync.held_plan \
             WHERE source_id = $1 AND status <> 'closed' AND starts_with(digest, $2) \
             HAVING count(*) = 1) \
-         RETURNING digest, status, reason, items, held_at, decided_at, decided_by",
+         RETURNING digest, status, reason, items, held_at, decided_at, decided_by, weights",
     )
     .bind::<Integer, _>(source.get())
     .bind::<Text, _>(digest)
-    .bind::<Text, _>(status)
+    .bind::<Text, _>(decision.as_str())
     .bind::<Timestamptz, _>(now)
     .bind::<Text, _>(who)
     .get_result(connection)
     .await
     .optional()
-    .doing("recording the decision")?)
+    .doing("recording the decision")?;
+    if let Some(set) = &decided {
+        let word = Word {
+            decision,
+            digest: &set.digest,
+            items: &set.items,
+            weights: &set.weights,
+        };
+        decided::say(connection, source, word).await?;
+    }
+    Ok(decided)
 }

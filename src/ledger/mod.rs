@@ -8,6 +8,7 @@
 
 pub mod alerts;
 pub mod changes;
+mod decided;
 mod error;
 pub mod held;
 pub mod lease;

@@ -164,15 +164,16 @@ impl<T> LastWritten<T> {
 /// What operators decided, by the key of each removal.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Decisions {
-    /// Released: applied without being counted.
-    pub approved: BTreeSet<String>,
-    /// Digests of the sets that were approved: spent by the next complete pass.
-    pub approved_digests: BTreeSet<String>,
-    /// Never applied while they stay planned.
+    /// Released: applied without being counted, as long as the guard weighs
+    /// them no heavier than when they were approved.
+    pub approved: BTreeMap<String, u64>,
+    /// Never applied until Entra wants again what they are about.
     pub rejected: BTreeSet<String>,
-    /// Digests of sets that were rejected: silent while exactly the same set
-    /// would be held again.
+    /// Digests of sets that were rejected and all of whose items still are:
+    /// silent while exactly the same set would be held again.
     pub rejected_digests: BTreeSet<String>,
+    /// In a set that is held, and not decided about.
+    pub asked: BTreeSet<String>,
 }
 
 /// Removals applied without approval within `guard.window`, as the guard

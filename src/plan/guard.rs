@@ -51,10 +51,10 @@ pub enum Source {
 /// Whether this pass may use approvals.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Approvals {
-    /// It looked at everything: they are applied, and spent.
+    /// It looks at everything: they are applied. What it could not read has no
+    /// part in that: each removal comes from a whole reading of its own object.
     Apply,
-    /// It is filtered, or something could not be read: what was approved waits
-    /// for a pass that shows all of it.
+    /// It is filtered: what was approved waits for a pass that shows all of it.
     Defer,
 }
 
@@ -66,8 +66,6 @@ pub struct Verdict {
     /// The keys of those that an operator approved; the others count for the
     /// guard's window.
     pub approved: BTreeSet<String>,
-    /// Digests of the sets whose approval is over with this pass.
-    pub spent: BTreeSet<String>,
     /// Held back.
     pub held: Vec<Removal>,
     /// What to say about the held ones; `None` when nothing is held or exactly
@@ -81,16 +79,13 @@ pub fn guard(situation: &Situation<'_>, removals: Vec<Removal>) -> Verdict {
     let mut verdict = Verdict::default();
     let mut counted = Vec::new();
     let mut reasons = Vec::new();
-    if situation.approvals == Approvals::Apply {
-        verdict
-            .spent
-            .clone_from(&situation.decisions.approved_digests);
-    }
     for removal in removals {
         let key = removal.key();
+        // What has grown since is not what was approved.
+        let approved = situation.decisions.approved.get(&key);
         if situation.decisions.rejected.contains(&key) {
             verdict.held.push(removal);
-        } else if situation.decisions.approved.contains(&key) {
+        } else if approved.is_some_and(|weight| removal.weight() <= *weight) {
             match situation.approvals {
                 Approvals::Apply => {
                     verdict.approved.insert(key);
@@ -99,7 +94,8 @@ pub fn guard(situation: &Situation<'_>, removals: Vec<Removal>) -> Verdict {
                 Approvals::Defer => {
                     if reasons.is_empty() {
                         reasons.push(
-                            "what was approved waits for a pass that reads everything".to_owned(),
+                            "what was approved waits for a pass that looks at everything"
+                                .to_owned(),
                         );
                     }
                     verdict.held.push(removal);

@@ -10,6 +10,7 @@
 mod addresses;
 mod admits;
 mod change;
+mod decided;
 mod default_teams;
 mod desired;
 mod digest;
@@ -35,6 +36,7 @@ pub use change::{
     Adopted, DefaultTeamChange, FieldChange, Member, MemberList, OrganizationChange,
     OrganizationMembersChange, Plan, RosterChange, TeamChange, UserChange,
 };
+pub use decided::Over;
 pub use desired::{Desired, WantedGroup, desired};
 pub use guard::{Approvals, Situation, Source, Verdict, digest as removals_digest, guard};
 pub use item::{Item, LISTED_FOR_INFORMATION, TAKEN_OUT, Waits};

@@ -17,6 +17,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 
 use super::World;
 use super::change::{Member, Plan};
+use super::decided::{self, Over};
 use super::desired::Desired;
 use super::guard::{Approvals, Situation, Source, Verdict, guard};
 use super::item::Waits;
@@ -62,6 +63,8 @@ pub struct Deprovision {
     pub forgotten: Forgotten,
     /// What is left of memberships that we took away, by group.
     pub leftovers: Vec<Leftover>,
+    /// Words of operators that are over.
+    pub over: Over,
 }
 
 /// A removal within its grace time.
@@ -154,10 +157,9 @@ pub(super) fn decide(
         forgotten: &forgotten,
         recent: removals.recent,
         decisions: removals.decisions,
-        approvals: if world.scope.is_everything() && plan.unreadable.is_empty() {
-            Approvals::Apply
-        } else {
-            Approvals::Defer
+        approvals: match world.scope.is_everything() {
+            true => Approvals::Apply,
+            false => Approvals::Defer,
         },
         source: source(world, desired),
         empty_groups: &empty_groups,
@@ -168,7 +170,10 @@ pub(super) fn decide(
         waiting,
         forgotten,
         leftovers,
+        over: Over::default(),
     };
+    let unreadable = plan.unreadable.iter().map(|object| object.id.clone());
+    plan.deprovision.over = decided::over(world, removals, desired, &plan.deprovision, unreadable);
 }
 
 /// A source of people who are all assigned directly has no members to show, and

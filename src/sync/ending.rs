@@ -33,6 +33,12 @@ impl Source {
             digest: &held.digest,
             reason: &held.reason,
             items: keys(&deprovision.verdict.held),
+            weights: deprovision
+                .verdict
+                .held
+                .iter()
+                .map(Removal::weight)
+                .collect(),
         });
         if !request.scope.is_everything() {
             // It can be decided about; what else waits or is over, a filtered
@@ -45,22 +51,18 @@ impl Source {
             }
             return Ok(());
         }
-        let planned = keys(&deprovision.verdict.held);
         let outcome = held::Outcome {
             run,
             now: Utc::now(),
             waiting: if self.settings.deprovision.grace.is_zero() {
                 Vec::new()
             } else {
-                [waiting.clone(), planned.clone()].concat()
-            },
-            spent: deprovision.verdict.spent.iter().cloned().collect(),
-            closing: if plan.unreadable.is_empty() {
-                held::Closing::NotAmong(planned.into_iter().chain(waiting).collect())
-            } else {
-                held::Closing::Nothing
+                [waiting, keys(&deprovision.verdict.held)].concat()
             },
             held,
+            approved: &deprovision.over.approved,
+            rejected: &deprovision.over.rejected,
+            unknown: &deprovision.over.unknown,
         };
         let mut transaction = self.database.begin(Limits::WRITE).await?;
         lease::fence(&mut transaction, lease).await?;

@@ -7,7 +7,7 @@ use entra_sync::simulator::{Fault, group_id, person_id};
 use entra_sync::sync::Planned;
 use serde_json::Value;
 
-use crate::guard::{EACH, come_back, crowd, held, leave};
+use crate::guard::{EACH, approve, come_back, crowd, held, leave};
 use crate::support::World;
 use crate::support::binary::entra_sync;
 use crate::support::look::{group, person};
@@ -85,11 +85,7 @@ async fn what_is_held_after_its_wait_can_be_approved_and_goes_at_once() {
     assert_eq!(removals, 7);
     let again = held(&world.pass().await);
     assert_eq!(again, (digest.clone(), 7), "the wait does not begin anew");
-    world
-        .ledger_sql(&format!(
-            "UPDATE entra_sync.held_plan SET status = 'approved' WHERE digest = '{digest}'"
-        ))
-        .await;
+    approve(&world, &digest).await;
     let report = world.settle().await;
     assert_eq!(report.changes.team_memberships.removed, 7);
 }

@@ -6,6 +6,7 @@ use entra_sync::simulator::{AccountEnabled, Tenant, group_id};
 use entra_sync::sync::Report;
 
 use crate::support::World;
+use crate::support::binary::entra_sync;
 use crate::support::look::group;
 use crate::support::seed;
 
@@ -49,6 +50,12 @@ pub fn held(report: &Report) -> (String, u64) {
     assert_eq!(held.digest.len(), 64, "{held:?}");
     assert!(!held.reason.is_empty());
     (held.digest.clone(), held.removals)
+}
+
+pub async fn approve(world: &World, digest: &str) {
+    entra_sync(world.environment(), &["approve", digest])
+        .await
+        .exits_with(0);
 }
 
 /// The runs so far become so old that no window counts them.
@@ -284,11 +291,7 @@ async fn a_team_that_is_deleted_or_blocked_counts_as_all_of_its_members() {
         assert_eq!(world.members("sales").await.len(), EACH);
         assert_ne!(world.team("sales").await["blocked"], true);
         let digest = held(&report).0;
-        world
-            .ledger_sql(&format!(
-                "UPDATE entra_sync.held_plan SET status = 'approved' WHERE digest = '{digest}'"
-            ))
-            .await;
+        approve(&world, &digest).await;
         let report = world.settle().await;
         let teams = report.changes.teams;
         assert_eq!(teams.deleted + teams.blocked, 1);

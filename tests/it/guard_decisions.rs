@@ -1,13 +1,15 @@
 //! `approve` and `reject`: what operators say about held removals, with the
 //! real program.
 
-use entra_sync::simulator::{Effect, Fault, group_id};
+use entra_sync::simulator::{AccountEnabled, Effect, Fault, group_id};
 use serde_json::Value;
 
 use crate::daemon_schedule::{pass_by, quiet};
-use crate::guard::{EACH, come_back, crowd, leave};
+use crate::guard::{EACH, approve, come_back, crowd, leave};
 use crate::support::World;
 use crate::support::binary::{Ended, Running, entra_sync};
+use crate::support::look::group;
+use crate::support::seed;
 use crate::support::wait::wait_for;
 
 /// Seven of thirty are more than a fifth.
@@ -28,6 +30,18 @@ async fn held_world() -> (World, String) {
     assert!(report["held"]["reason"].is_string());
     let digest = report["held"]["digest"].as_str().expect("a digest");
     (world, digest.to_owned())
+}
+
+/// From now on Entra refuses to show this group's members.
+fn unreadable(world: &World, group: &str) {
+    let members = format!("/groups/{}/members*", group_id(group));
+    world.entra.fault(Fault::status(403).on(members).always());
+}
+
+fn account(world: &World, user: &str, account: AccountEnabled) {
+    world.entra.tenant(|tenant| {
+        tenant.user(user).account(account);
+    });
 }
 
 async fn plan_of(world: &World, digest: &str) -> Value {
@@ -93,18 +107,17 @@ async fn an_approval_is_applied_once_by_the_next_complete_pass() {
         .await
         .exits_with(3);
     assert_eq!(world.members("science").await.len(), EACH);
-    // So does one that could not read a group.
-    world.entra.fault(
-        Fault::status(403)
-            .on(format!("/groups/{}/members*", group_id("sales")))
-            .always(),
-    );
-    sync(&world).await.exits_with(3);
+    // One that cannot read the group does not know.
+    unreadable(&world, "science");
+    sync(&world).await.exits_with(4);
     assert_eq!(world.members("science").await.len(), EACH);
     assert_eq!(plan_of(&world, &digest).await["status"], "approved");
     world.entra.clear_faults();
 
-    let report = sync(&world).await.exits_with(0).json();
+    // Another group has no part in it.
+    unreadable(&world, "sales");
+    let report = sync(&world).await.exits_with(4).json();
+    world.entra.clear_faults();
     assert_eq!(report["changes"]["team_memberships"]["removed"], MANY);
     assert_eq!(plan_of(&world, &digest).await["status"], "closed");
     let run = report["run_id"].as_str().expect("a run");
@@ -362,4 +375,114 @@ async fn a_rejection_is_about_the_item_whatever_the_reason() {
     assert_eq!(report["status"], "unchanged");
     assert!(report["held"].is_null(), "{report}");
     assert_eq!(plan_of(&world, digest).await["status"], "rejected");
+}
+
+/// What was said of two is over for the one who came back, and not for the other.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_rejection_ends_for_each_item_by_itself() {
+    let mut world = World::new(crowd)
+        .await
+        .with("ENTRA_SYNC__GUARD__MAX_REMOVALS", 0);
+    world.settle().await;
+    let (ann, bob) = ("science-0", "science-1");
+    account(&world, ann, AccountEnabled::Disabled);
+    account(&world, bob, AccountEnabled::Disabled);
+    let digest = async |removals: usize| {
+        let report = sync(&world).await.exits_with(3).json();
+        assert_eq!(report["held"]["removals"], removals, "{report}");
+        report["held"]["digest"]
+            .as_str()
+            .expect("a digest")
+            .to_owned()
+    };
+    let reject = async |digest: &str| {
+        entra_sync(world.environment(), &["reject", digest])
+            .await
+            .exits_with(0);
+    };
+    let both = digest(2).await;
+    reject(&both).await;
+    account(&world, ann, AccountEnabled::Enabled);
+    reject(&digest(1).await).await;
+    sync(&world).await.exits_with(0);
+
+    // Later, and for another reason: a question like any other.
+    account(&world, ann, AccountEnabled::Disabled);
+    assert_eq!(digest(2).await, both);
+    assert_eq!(plan_of(&world, &both).await["status"], "held");
+    world.set("ENTRA_SYNC__GUARD__MAX_REMOVALS", 500);
+    let report = sync(&world).await.exits_with(0).json();
+    assert_eq!(report["changes"]["users"]["deactivated"], 1, "{report}");
+    let row = world.user(bob).await;
+    assert!(row["metadata"].get("scim_active").is_none(), "{row}");
+}
+
+/// As long as it may take until somebody grants the permission.
+#[tokio::test(flavor = "multi_thread")]
+async fn decisions_end_while_an_unrelated_group_is_unreadable() {
+    let mut world = World::new(crowd)
+        .await
+        .with("ENTRA_SYNC__GUARD__MAX_REMOVALS", 0);
+    world.settle().await;
+    let ann = "science-0";
+    account(&world, ann, AccountEnabled::Disabled);
+    leave(&world, "science", MANY);
+    let held = sync(&world).await.exits_with(3).json()["held"].clone();
+    unreadable(&world, "sales");
+    let decide = async |command: &str, digest: &Value| {
+        let digest = digest.as_str().expect("a digest");
+        entra_sync(world.environment(), &[command, digest])
+            .await
+            .exits_with(0);
+    };
+    decide("reject", &held["digest"]).await;
+    account(&world, ann, AccountEnabled::Enabled);
+    come_back(&world, "science", MANY);
+    sync(&world).await.exits_with(4);
+    assert_eq!(world.count("entra_sync.decided_removal").await, 0);
+
+    account(&world, ann, AccountEnabled::Disabled);
+    leave(&world, "science", MANY);
+    let again = sync(&world).await.exits_with(3).json()["held"].clone();
+    assert_eq!(again["digest"], held["digest"]);
+    // An approval is used: for what came back since, too.
+    decide("approve", &again["digest"]).await;
+    come_back(&world, "science", MANY);
+    let report = sync(&world).await.exits_with(4).json();
+    assert_eq!(report["changes"]["users"]["deactivated"], 1, "{report}");
+    leave(&world, "science", MANY);
+    world.set("ENTRA_SYNC__GUARD__MAX_REMOVALS", 500);
+    world.entra.clear_faults();
+    let report = sync(&world).await.exits_with(3).json();
+    assert_eq!(report["held"]["removals"], MANY, "{report}");
+    assert_eq!(world.members("science").await.len(), EACH);
+}
+
+/// Whoever approved two did not approve nine.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_approval_is_of_a_team_as_large_as_it_was() {
+    let world = World::new(crowd)
+        .await
+        .with("ENTRA_SYNC__DEPROVISION__UNASSIGNED_GROUP", "delete")
+        .with("ENTRA_SYNC__GUARD__MAX_REMOVALS", EACH);
+    world.settle().await;
+    world.entra.tenant(|tenant| {
+        tenant.group("science").unassigned_entirely();
+    });
+    let question = async || {
+        let report = sync(&world).await.exits_with(3).json();
+        report["held"]["digest"]
+            .as_str()
+            .expect("a digest")
+            .to_owned()
+    };
+    let digest = question().await;
+    approve(&world, &digest).await;
+    seed::user("by-hand").insert(&world.database).await;
+    seed::join(&world.database, "by-hand", &group("science")).await;
+    assert_eq!(question().await, digest);
+    assert_eq!(world.members("science").await.len(), EACH + 1);
+    approve(&world, &digest).await;
+    let report = sync(&world).await.exits_with(0).json();
+    assert_eq!(report["changes"]["teams"]["deleted"], 1, "{report}");
 }

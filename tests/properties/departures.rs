@@ -463,7 +463,9 @@ impl Departure {
             if is_set(self.rejected) {
                 with.decisions.rejected.insert(removal.key());
             } else if is_set(self.approved) {
-                with.decisions.approved.insert(removal.key());
+                with.decisions
+                    .approved
+                    .insert(removal.key(), removal.weight());
             }
         }
     }

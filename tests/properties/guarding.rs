@@ -3,9 +3,13 @@
 
 use std::collections::BTreeSet;
 
+use entra_sync::model::directory::{Account, Unread};
+use entra_sync::model::evidence::Whereabouts;
+use entra_sync::model::ids::{GroupId, UserId};
+use entra_sync::model::ledger::Member;
 use entra_sync::model::policy::GuardSettings;
 use entra_sync::plan::{
-    Approvals, Forgotten, Plan, Removal, Situation, Source, guard, removals_digest,
+    Approvals, Forgotten, Over, Plan, Removal, Situation, Source, guard, removals_digest,
 };
 use proptest::prelude::*;
 
@@ -84,35 +88,112 @@ proptest! {
         prop_assert!(strictly.is_subset(&many), "{:?} {:?}", strictly, many);
     }
 
-    /// A word is used once, by a pass that looked at everything; until then
-    /// what was approved is held like what was not.
+    /// A word is used once, by a pass that looks at everything; until then what
+    /// was approved is held like what was not, and so is what has grown since.
     #[test]
-    fn an_operators_word_is_kept(departure in departures()) {
+    fn an_operators_word_is_kept(departure in departures(), grown in any::<bool>()) {
         let (world, mut with) = departure.build();
-        with.decisions.approved_digests.insert("an approved set".to_owned());
+        if grown {
+            with.decisions.approved.values_mut().for_each(|weight| *weight -= 1);
+        }
         let plan = plan_of(&world, &with);
-        let looked_at_everything = world.scope.is_everything() && plan.unreadable.is_empty();
+        let whole = world.scope.is_everything();
         let verdict = &plan.deprovision.verdict;
+        let over = &plan.deprovision.over;
         let (released, held) = (keys(&verdict.released), keys(&verdict.held));
         let waiting = waiting(&plan);
         for key in released.iter().chain(&held).filter(|key| !waiting.contains(*key)) {
-            let approved = with.decisions.approved.contains(key);
+            let approved = with.decisions.approved.contains_key(key) && !grown;
             if with.decisions.rejected.contains(key) {
                 prop_assert!(held.contains(key), "{} was rejected", key);
-            } else if approved && looked_at_everything {
+            } else if approved && whole {
                 prop_assert!(released.contains(key), "{} was approved", key);
                 prop_assert!(verdict.approved.contains(key));
             } else if approved {
                 prop_assert!(held.contains(key), "{} was approved for a whole pass", key);
             }
-            prop_assert!(!verdict.approved.contains(key) || approved && looked_at_everything);
+            prop_assert!(!verdict.approved.contains(key) || approved && whole);
+            prop_assert!(!over.rejected.contains(key), "{} is still planned", key);
+            prop_assert!(!with.decisions.approved.contains_key(key)
+                || over.approved.contains(key) == whole, "{} was used", key);
         }
         prop_assert!(verdict.approved.is_subset(&released));
-        let spent = match looked_at_everything {
-            true => with.decisions.approved_digests.clone(),
-            false => BTreeSet::new(),
+        prop_assert!(whole || *over == Over::default());
+    }
+
+    /// What is said of one group ends by what is read of it: something else that
+    /// cannot be read neither ends nor keeps it.
+    #[test]
+    fn a_word_ends_by_its_own_object(departure in departures(), broken in 0..GROUPS) {
+        let (mut world, mut with) = departure.build();
+        let broken = group_id(broken);
+        // A person's own object is part of what a membership is about.
+        for person in world.owned.people.keys().chain(world.directory.people.keys()) {
+            let here = Whereabouts::Present(Account::Enabled);
+            with.evidence.people.insert(*person, here);
+        }
+        let member = |(group, member): (&GroupId, &Member)| {
+            format!("remove team_membership {group}/{}", member.user)
         };
-        prop_assert_eq!(&verdict.spent, &spent);
+        for (group, members) in &world.owned.team_members {
+            for one in members.iter().filter(|_| *group != broken) {
+                let key = member((group, one));
+                with.decisions.approved.insert(key.clone(), 1);
+                with.decisions.rejected.remove(&key);
+                let key = key.replace("team_membership", "organization_membership");
+                with.decisions.approved.remove(&key);
+                with.decisions.rejected.insert(key);
+            }
+        }
+        let of_others = |over: Over| {
+            let about = |key: &String| {
+                key.starts_with("remove ") && !key.contains(&broken.to_string())
+            };
+            let about = |keys: BTreeSet<String>| keys.into_iter().filter(about).collect::<Vec<_>>();
+            (about(over.approved), about(over.rejected))
+        };
+        let before = plan_of(&world, &with).deprovision.over;
+        if let Some(group) = world.directory.groups.get_mut(&broken) {
+            group.members = Err(Unread::Failed("broke off".to_owned()));
+        }
+        let after = plan_of(&world, &with).deprovision.over;
+        prop_assert_eq!(of_others(before), of_others(after.clone()));
+        for (group, people) in world.owned.team_members.iter().filter(|(g, _)| **g == broken) {
+            for one in people {
+                prop_assert!(!after.rejected.contains(&member((group, one))));
+            }
+        }
+    }
+
+    /// Who is seen is wanted: whatever was said of taking the membership is over.
+    #[test]
+    fn a_word_ends_when_entra_wants_it_again(departure in departures()) {
+        let (world, mut with) = departure.build();
+        with.decisions = Default::default();
+        let mut seen = BTreeSet::new();
+        let mut unseen = BTreeSet::new();
+        for (group, members) in &world.owned.team_members {
+            let read = world.directory.groups.get(group).and_then(|read| read.members.as_ref().ok());
+            let is_in = |user: &UserId| members
+                .iter()
+                .filter(|member| member.user == *user)
+                .any(|member| read.is_some_and(|read| read.get().contains(&member.person)));
+            for member in members {
+                let key = format!("remove team_membership {group}/{}", member.user);
+                match is_in(&member.user) && world.policy.groups.admits(*group) {
+                    true => seen.insert(key.clone()),
+                    false => unseen.insert(key.clone()),
+                };
+                with.decisions.rejected.insert(key);
+            }
+        }
+        let plan = plan_of(&world, &with);
+        let over = plan.deprovision.over.rejected.clone();
+        prop_assert!(over.is_disjoint(&unseen), "{:?} of {:?}", over, unseen);
+        // Another person of the row may have left.
+        let planned = keys(&all(&plan));
+        seen.retain(|key| !planned.contains(key));
+        prop_assert!(!world.scope.is_everything() || seen.is_subset(&over), "{:?} {:?}", seen, over);
     }
 
     /// What may not go at once does not go one by one either: a group loses no

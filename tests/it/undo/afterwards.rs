@@ -90,6 +90,23 @@ async fn when_entra_wants_some_of_them_an_operator_is_asked_about_the_rest() {
     assert_eq!(world.members("sales").await.len(), 4);
 }
 
+/// Who is back leaves like all others, whatever is undecided about the rest.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_an_undo_protects_ends_for_each_by_itself() {
+    let world = world().await;
+    world.settle().await;
+    leaves(&world, "bob", &["science", "sales"]);
+    let taken = world.settle().await;
+    undo(&world, taken.run_id).await;
+    returns(&world, "bob", &["science"]);
+    assert_eq!(world.pass().await.status, Status::Held);
+    leaves(&world, "bob", &["science"]);
+    let report = world.pass().await;
+    assert_eq!(report.changes.team_memberships.removed, 1);
+    assert_eq!(world.members("science").await.len(), 3);
+    assert_eq!(world.members("sales").await.len(), 4);
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn an_undo_took_nothing_and_so_has_nothing_to_give_back() {
     let world = world().await;

@@ -13,9 +13,10 @@ use crate::support::database::connect;
 use crate::support::tables;
 
 /// What tells of passes, not of LiteLLM or of whose doing it is.
-const RECORDS: [&str; 8] = [
+const RECORDS: [&str; 9] = [
     "alert",
     "change",
+    "decided_removal",
     "held_plan",
     "lease",
     "membership_change",

@@ -65,3 +65,4 @@ mod two_schemas;
 mod undo;
 mod user_defaults;
 mod what_stays_ours;
+mod whose_row;

@@ -275,7 +275,7 @@ async fn who_is_in_no_group_that_is_read_is_given_back_when_enabled() {
     })
     .await;
     world.settle().await;
-    world.set("ENTRA_SYNC__ENTRA__EXCLUDE_GROUPS", json!([group("sales")]));
+    world.set("ENTRA_SYNC__ENTRA__EXCLUDE_GROUPS", group("sales"));
     world.entra.tenant(|tenant| {
         tenant.user("cyd").disabled();
     });

@@ -19,6 +19,9 @@ pub struct Owned {
     pub organizations: BTreeMap<GroupId, OwnedOrganization>,
     /// People bound to a LiteLLM user.
     pub people: HashMap<PersonId, OwnedUser>,
+    /// Rows that people were before they got the one in `people`. They may
+    /// still log in as them.
+    pub earlier: BTreeMap<PersonId, Vec<OwnedUser>>,
     /// Managed team members per group, sorted. A person who has got another row
     /// may be here twice: what we gave the earlier row is still ours.
     pub team_members: BTreeMap<GroupId, Vec<Member>>,
@@ -112,10 +115,52 @@ pub struct OwnedUser {
     pub alias: LastWritten<Box<str>>,
     /// The e-mail we last wrote, or found equal to Entra's.
     pub email: LastWritten<Box<str>>,
-    /// The role we last wrote, whether from an app role or as default.
+    /// What `sso_user_id` held when the row was last seen to be this person's,
+    /// if that is not the object id.
+    pub subject: Option<UserId>,
+    /// The role we last wrote, whether from an app role or as default, or saw
+    /// become what Entra wants in its place; `None` once it is somebody else's.
     pub role: Option<Role>,
+    /// Where that role came from.
+    pub role_from: RoleFrom,
     /// Whether we deactivated the row; only then do we reactivate it.
     pub deactivation: Ours,
+}
+
+impl Owned {
+    /// Every row that stands for a person, or did.
+    pub fn rows(&self) -> impl Iterator<Item = (PersonId, &OwnedUser)> {
+        let earlier = self.earlier.iter();
+        let earlier = earlier.flat_map(|(person, rows)| rows.iter().map(|row| (*person, row)));
+        let now = self.people.iter().map(|(person, row)| (*person, row));
+        now.chain(earlier)
+    }
+
+    /// What is known of a person as this row, now or before.
+    #[must_use]
+    pub fn known(&self, person: PersonId, user: &UserId) -> Option<&OwnedUser> {
+        let now = self.people.get(&person).into_iter();
+        let earlier = self.earlier.get(&person).into_iter().flatten();
+        now.chain(earlier).find(|known| known.user == *user)
+    }
+}
+
+impl OwnedUser {
+    /// A subject as it is kept: the object id goes without saying.
+    #[must_use]
+    pub fn subject_of(person: PersonId, subject: &str) -> Option<UserId> {
+        (subject != person.to_string()).then(|| UserId::new(subject))
+    }
+}
+
+/// Why a role is what it is.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum RoleFrom {
+    /// An app role in Entra.
+    Assignment,
+    /// The default for new users. Later settings do not change it.
+    #[default]
+    Default,
 }
 
 /// Whether a person ended a block of ours while its group was not assigned.

@@ -9,7 +9,7 @@ use crate::model::defaults::DefaultTeam;
 use crate::model::ids::{GroupId, OrganizationId, PersonId, TeamId, UserId};
 pub use crate::model::ledger::Member;
 use crate::model::ledger::{
-    LastWritten, Origin, OwnedOrganization, OwnedTeam, OwnedUser, Placement,
+    LastWritten, Origin, OwnedOrganization, OwnedTeam, OwnedUser, Placement, RoleFrom,
 };
 use crate::model::report::{Counts, ObjectError, Skipped};
 use crate::model::role::Role;
@@ -174,6 +174,8 @@ pub enum UserChange {
         alias: Option<Box<str>>,
         /// `user_role`: app role, else default.
         role: Role,
+        /// Which of the two.
+        role_from: RoleFrom,
     },
     /// Change columns of a row that is there.
     Update {

@@ -1,11 +1,15 @@
-//! When a name or an address is ours to change.
+//! When a name, an address or a role is ours to change.
 //!
 //! Entra's value is followed while the column holds what we last wrote. Once
 //! it holds something else, a person changed it, and it is theirs for good.
 //! A value equal to Entra's counts as written by us, whoever wrote it
 //! (LiteLLM's own login refreshes the e-mail).
 
-use crate::model::ledger::LastWritten;
+use super::World;
+use super::change::FieldChange;
+use crate::model::ledger::{LastWritten, OwnedUser, RoleFrom};
+use crate::model::role::Role;
+use crate::model::target::StoredRole;
 
 /// What to do with one column.
 #[derive(Debug, PartialEq, Eq)]
@@ -37,6 +41,44 @@ pub(super) fn follow<T: Clone + PartialEq>(
         // Empty and never filled by us: LiteLLM's login fills it as well.
         (None, LastWritten::Never | LastWritten::Null) => Verdict::Write(wanted.clone()),
         _ => Verdict::Leave,
+    }
+}
+
+/// A role only rises here: lowering it takes something away.
+pub(super) fn raised_role(wanted: Option<Role>, present: &StoredRole) -> Option<FieldChange<Role>> {
+    let wanted = wanted?;
+    let before = match present {
+        StoredRole::None => None,
+        StoredRole::Role(present) if wanted > *present => Some(*present),
+        StoredRole::Role(_) | StoredRole::Other(_) => return None,
+    };
+    Some(FieldChange {
+        before,
+        after: Some(wanted),
+    })
+}
+
+/// A role of ours that has become exactly what Entra wants is ours again:
+/// LiteLLM's login writes app roles as well, and may have been the first.
+pub(super) fn take_over_role(
+    world: World<'_>,
+    wanted: Option<Role>,
+    present: &StoredRole,
+    owned: &mut OwnedUser,
+) {
+    let (Some(_), StoredRole::Role(present)) = (owned.role, present) else {
+        return;
+    };
+    let default = world.policy.user_defaults.role.unwrap_or(Role::FALLBACK);
+    match wanted {
+        Some(wanted) if wanted == *present => {
+            (owned.role, owned.role_from) = (Some(wanted), RoleFrom::Assignment);
+        }
+        // What is left of an app role that has gone.
+        None if default == *present && world.scope.is_everything() => {
+            (owned.role, owned.role_from) = (Some(default), RoleFrom::Default);
+        }
+        _ => {}
     }
 }
 

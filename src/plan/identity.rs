@@ -13,6 +13,7 @@ use std::collections::{HashMap, HashSet};
 use super::World;
 use crate::model::directory::{Attributes, PersonAttributes};
 use crate::model::ids::{PersonId, UserId};
+use crate::model::ledger::OwnedUser;
 use crate::model::target::UserRow;
 
 /// A person's row, by identity.
@@ -206,6 +207,36 @@ fn is_foreign(
         return false;
     };
     *bound.as_str() != *attributes.subject && bound.as_str() != person.to_string()
+}
+
+/// Whether a row that the ledger gives to a person has since been bound to an
+/// identity that never was theirs: whose it is now need not be known.
+pub(super) fn is_anothers(
+    world: World<'_>,
+    person: PersonId,
+    known: &OwnedUser,
+    row: &UserRow,
+) -> bool {
+    row.sso_user_id.is_some() && !is_bound_to(world, person, known, row)
+}
+
+/// Whether the row is bound to this person: by the object id, by the subject
+/// that was read, or by the one that it was bound to when it was last theirs.
+pub(super) fn is_bound_to(
+    world: World<'_>,
+    person: PersonId,
+    known: &OwnedUser,
+    row: &UserRow,
+) -> bool {
+    let Some(bound) = &row.sso_user_id else {
+        return false;
+    };
+    let read = world.directory.people.get(&person);
+    let is_subject = read.is_some_and(|read| match &read.attributes {
+        Attributes::Known(known) => *known.subject == *bound.as_str(),
+        Attributes::Unknown => false,
+    });
+    is_subject || known.subject.as_ref() == Some(bound) || bound.as_str() == person.to_string()
 }
 
 fn shared_subjects(world: World<'_>) -> HashSet<&str> {

@@ -95,7 +95,7 @@ fn decide(world: World<'_>, removals: Option<Removals<'_>>) -> Plan {
     places::decide(world, &wanted, &mut plan);
     members::decide(world, &wanted, &bound, &mut plan);
     default_teams::decide(world, &bound, &newcomers, &mut plan);
-    restore::decide(world, &wanted, &bound, &mut plan);
+    restore::decide(world, removals, &wanted, &bound, &mut plan);
     if let Some(removals) = removals {
         removals::decide(world, removals, &wanted, &bound, &mut plan);
     }

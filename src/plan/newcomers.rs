@@ -12,6 +12,7 @@ use super::desired::{Desired, skipped};
 use super::people::as_stored;
 use crate::model::directory::PersonAttributes;
 use crate::model::ids::{PersonId, UserId};
+use crate::model::ledger::RoleFrom;
 use crate::model::report::Kind;
 use crate::model::role::Role;
 
@@ -49,6 +50,10 @@ pub(super) fn seat(
             email: email(plan, addresses, person, attributes),
             alias: as_stored(plan, person, attributes.alias.as_deref()),
             role,
+            role_from: match desired.roles.contains_key(&person) {
+                true => RoleFrom::Assignment,
+                false => RoleFrom::Default,
+            },
         };
         plan.users.push(change);
     }

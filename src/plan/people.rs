@@ -10,13 +10,13 @@ use super::World;
 use super::addresses::{Addresses, Move, folded};
 use super::change::{FieldChange, Member, Plan, UserChange};
 use super::desired::{Desired, skipped};
-use super::follow::{Verdict, follow};
+use super::follow::{Verdict, follow, raised_role, take_over_role};
 use super::identity::{Identities, Identity};
 use super::newcomers;
 use super::text::storable;
 use crate::model::directory::{Account, Attributes, PersonAttributes};
 use crate::model::ids::{PersonId, UserId};
-use crate::model::ledger::{LastWritten, Origin, Ours, OwnedUser};
+use crate::model::ledger::{LastWritten, Origin, Ours, OwnedUser, RoleFrom};
 use crate::model::policy::EmailAdoption;
 use crate::model::report::{Kind, ObjectError};
 use crate::model::role::Role;
@@ -193,10 +193,10 @@ fn adoptable<'a>(
     (free && !privileged).then_some((user, row))
 }
 
-/// What the ledger knows of a person as this row.
+/// What the ledger knows of a person as this row, which may be an earlier one
+/// that is theirs again.
 fn known<'a>(world: World<'a>, person: PersonId, user: &UserId) -> Option<&'a OwnedUser> {
-    let known = world.owned.people.get(&person);
-    known.filter(|known| known.user == *user)
+    world.owned.known(person, user)
 }
 
 /// A person whom the ledger meets for the first time: nothing was written yet.
@@ -207,7 +207,9 @@ pub fn first_met(user: &UserId) -> OwnedUser {
         origin: Origin::Adopted,
         alias: LastWritten::Never,
         email: LastWritten::Never,
+        subject: None,
         role: None,
+        role_from: RoleFrom::Default,
         deactivation: Ours::No,
     }
 }
@@ -215,8 +217,13 @@ pub fn first_met(user: &UserId) -> OwnedUser {
 /// Notes who a person is whose attributes are withheld, so that their
 /// memberships can be told apart from those a person made by hand.
 fn remember(world: World<'_>, plan: &mut Plan, person: PersonId, user: &UserId) {
-    if known(world, person, user).is_none() {
-        plan.adopted.users.push((person, first_met(user)));
+    let known = known(world, person, user).cloned();
+    let is_new = known.is_none();
+    let owned = known.unwrap_or_else(|| first_met(user));
+    if world.owned.people.get(&person) != Some(&owned) {
+        plan.adopted.users.push((person, owned));
+    }
+    if is_new {
         plan.adopted.first_seen.users.push(Member {
             user: user.clone(),
             person,
@@ -280,12 +287,24 @@ fn existing(
         owned.email = last_email;
     }
     let role = raised_role(wanted_role, &row.role);
-    if let Some(change) = &role {
-        owned.role = change.after;
+    match &role {
+        Some(change) => {
+            (owned.role, owned.role_from) = (change.after, RoleFrom::Assignment);
+        }
+        None => take_over_role(world, wanted_role, &row.role, &mut owned),
     }
     let bind = matched
         .bind
         .then(|| UserId::new(attributes.subject.as_ref()));
+    // Bound otherwise, the row says nothing about what this person's id is.
+    let subject = attributes.subject.as_ref();
+    if row
+        .sso_user_id
+        .as_ref()
+        .is_none_or(|bound| bound.as_str() == subject)
+    {
+        owned.subject = OwnedUser::subject_of(person, subject);
+    }
 
     let unchanged = alias.is_none() && email.is_none() && role.is_none() && bind.is_none();
     if known.is_none() {
@@ -295,7 +314,7 @@ fn existing(
         });
     }
     if unchanged {
-        if known != Some(&owned) {
+        if world.owned.people.get(&person) != Some(&owned) {
             plan.adopted.users.push((person, owned));
         }
         return None;
@@ -351,18 +370,4 @@ fn column<T: Clone + PartialEq>(
         }
         Verdict::Leave => None,
     }
-}
-
-/// A role only rises here: lowering it takes something away.
-fn raised_role(wanted: Option<Role>, present: &StoredRole) -> Option<FieldChange<Role>> {
-    let wanted = wanted?;
-    let before = match present {
-        StoredRole::None => None,
-        StoredRole::Role(present) if wanted > *present => Some(*present),
-        StoredRole::Role(_) | StoredRole::Other(_) => return None,
-    };
-    Some(FieldChange {
-        before,
-        after: Some(wanted),
-    })
 }

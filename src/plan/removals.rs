@@ -4,6 +4,7 @@
 //! whose reading is complete, and only when a second look (see
 //! [`crate::model::evidence`]) agrees. Doubt keeps what is there.
 
+mod ended;
 mod gone;
 mod groups;
 mod leftovers;
@@ -23,10 +24,10 @@ use super::guard::{Approvals, Situation, Source, Verdict, guard};
 use super::item::Waits;
 use super::people::Bound;
 use super::removal::Removal;
-use crate::model::directory::{Attributes, Group, Unread};
+use crate::model::directory::{Group, Unread};
 use crate::model::evidence::{Again, Evidence, Questions};
 use crate::model::ids::{GroupId, PersonId, UserId};
-use crate::model::ledger::{Decisions, Lifted, Recent};
+use crate::model::ledger::{Decisions, Lifted, OwnedUser, Recent};
 use crate::model::policy::{DeprovisionSettings, GuardSettings};
 use crate::model::report::{Kind, ObjectError};
 use crate::model::role::Role;
@@ -78,7 +79,7 @@ pub struct Waiting {
 
 /// Ledger rows of memberships that somebody ended in LiteLLM, that an
 /// administrator has taken over, or whose row is another person's by now, and
-/// of blocks that somebody ended.
+/// of what somebody ended or changed of our doing since.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Forgotten {
     /// In teams, sorted.
@@ -88,6 +89,12 @@ pub struct Forgotten {
     /// Blocks of teams that somebody ended, sorted, and whether that holds the
     /// next one off.
     pub blocks: Vec<(GroupId, Lifted)>,
+    /// Deactivations that are over: the row is active, or gone. A later one is
+    /// not ours.
+    pub deactivations: Vec<Member>,
+    /// Roles that the row does not hold any more, with what it was: whoever
+    /// gives it again is somebody else.
+    pub roles: Vec<(Member, Role)>,
 }
 
 /// What must be looked at again before anything may be taken away.
@@ -128,7 +135,15 @@ pub(super) fn decide(
         &mut doubts,
         &mut forgotten,
     );
-    gone::decide(world, removals, bound, &mut candidates, &mut doubts);
+    let mut kept = Vec::new();
+    gone::decide(
+        world,
+        removals,
+        desired,
+        bound,
+        (&mut candidates, &mut doubts, &mut kept),
+    );
+    plan.skipped.extend(kept);
     roles::decide(
         world,
         removals,
@@ -164,9 +179,12 @@ pub(super) fn decide(
         source: source(world, desired),
         empty_groups: &empty_groups,
     };
+    let verdict = guard(&situation, due);
+    forgotten.deactivations = ended::deactivations(world, &verdict.released);
+    forgotten.roles = ended::roles(world, desired, plan);
     let leftovers = leftovers::find(world, removals, (desired, bound), plan, &forgotten);
     plan.deprovision = Deprovision {
-        verdict: guard(&situation, due),
+        verdict,
         waiting,
         forgotten,
         leftovers,
@@ -223,40 +241,23 @@ fn after_grace(removals: Removals<'_>, candidates: Vec<Removal>) -> (Vec<Removal
     (due, waiting)
 }
 
-/// The row of a person we manage, with the user it is.
-fn managed_row<'a>(world: World<'a>, person: PersonId) -> Option<(&'a UserId, &'a UserRow)> {
-    let owned = world.owned.people.get(&person)?;
-    world.target.users.get_key_value(&owned.user)
-}
-
 /// Rows that are never demoted or deactivated: `PROXY_ADMIN_ID`, and
 /// administrators that we did not make.
-fn is_protected(world: World<'_>, person: PersonId, user: &UserId, row: &UserRow) -> bool {
-    if world.policy.proxy_admin.as_ref() == Some(user) {
-        return true;
-    }
-    let ours = world.owned.people.get(&person).and_then(|owned| owned.role);
-    row.role == StoredRole::Role(Role::ProxyAdmin) && ours != Some(Role::ProxyAdmin)
+fn is_protected(world: World<'_>, known: &OwnedUser, row: &UserRow) -> bool {
+    is_named_administrator(world, known, row) || is_anothers_administrator(known, row)
 }
 
-/// Whether the row has been bound to another person's identity since: then it
-/// is that person's, whatever the ledger remembers.
-fn is_anothers(world: World<'_>, person: PersonId, user: &UserId, row: &UserRow) -> bool {
-    let Some(bound) = &row.sso_user_id else {
-        return false;
-    };
-    if bound == user || *bound.as_str() == person.to_string() {
-        return false;
-    }
-    let is_theirs = |other: &PersonId| *other != person && other.to_string() == *bound.as_str();
-    world.owned.people.keys().any(is_theirs)
-        || world.directory.people.iter().any(|(other, read)| {
-            let subject = match &read.attributes {
-                Attributes::Known(known) => *known.subject == *bound.as_str(),
-                Attributes::Unknown => false,
-            };
-            is_theirs(other) || (subject && *other != person)
-        })
+/// `PROXY_ADMIN_ID`, by either of a row's ids, however it is written.
+fn is_named_administrator(world: World<'_>, known: &OwnedUser, row: &UserRow) -> bool {
+    world.policy.proxy_admin.as_ref().is_some_and(|named| {
+        let named = named.as_str().trim();
+        let mut ids = [Some(&known.user), row.sso_user_id.as_ref()].into_iter();
+        ids.any(|id| id.is_some_and(|id| id.as_str().trim().eq_ignore_ascii_case(named)))
+    })
+}
+
+fn is_anothers_administrator(known: &OwnedUser, row: &UserRow) -> bool {
+    row.role == StoredRole::Role(Role::ProxyAdmin) && known.role != Some(Role::ProxyAdmin)
 }
 
 /// Why a second reading does not tell, with the remedy where there is one.

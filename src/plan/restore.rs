@@ -6,8 +6,11 @@
 use super::World;
 use super::change::{Member, Plan};
 use super::desired::Desired;
+use super::identity::is_anothers;
 use super::people::Bound;
+use super::removals::Removals;
 use crate::model::directory::{Account, Attributes};
+use crate::model::evidence::Whereabouts;
 use crate::model::ids::{GroupId, PersonId, TeamId, UserId};
 use crate::model::ledger::Ours;
 use crate::model::target::{Activity, Block};
@@ -21,20 +24,36 @@ pub enum Restoration {
     UnblockTeam(GroupId),
 }
 
-pub(super) fn decide(world: World<'_>, desired: &Desired<'_>, bound: &Bound, plan: &mut Plan) {
-    for (person, owned) in &world.owned.people {
-        if owned.deactivation == Ours::No || !world.scope.covers_person(*person) {
+pub(super) fn decide(
+    world: World<'_>,
+    removals: Option<Removals<'_>>,
+    desired: &Desired<'_>,
+    bound: &Bound,
+    plan: &mut Plan,
+) {
+    for (person, owned) in world.owned.rows() {
+        if owned.deactivation == Ours::No || !world.scope.covers_person(person) {
             continue;
         }
-        let enabled = world.directory.people.get(person).is_some_and(|read| {
-            matches!(&read.attributes, Attributes::Known(known) if known.account == Account::Enabled)
-        });
+        let enabled = match world.directory.people.get(&person) {
+            Some(read) => matches!(
+                &read.attributes,
+                Attributes::Known(known) if known.account == Account::Enabled
+            ),
+            // In no group that is read: the look-up that would take access away
+            // gives it back as well.
+            None => removals.is_some_and(|removals| {
+                let seen = removals.evidence.people.get(&person);
+                seen == Some(&Whereabouts::Present(Account::Enabled))
+            }),
+        };
         let row = world.target.users.get(&owned.user);
-        let deactivated = row.is_some_and(|row| row.activity == Activity::Deactivated);
-        if enabled && deactivated && is_still_theirs(world, bound, *person, &owned.user) {
+        let theirs = row.filter(|row| !is_anothers(world, person, owned, row));
+        let deactivated = theirs.is_some_and(|row| row.activity == Activity::Deactivated);
+        if enabled && deactivated && is_still_theirs(world, bound, person, &owned.user) {
             plan.restorations.push(Restoration::Reactivation(Member {
                 user: owned.user.clone(),
-                person: *person,
+                person,
             }));
         }
     }
@@ -66,6 +85,8 @@ fn is_still_theirs(world: World<'_>, bound: &Bound, person: PersonId, user: &Use
     known.all(|(other, known)| {
         // Whom the reading gives another row is not this one any more.
         let is_elsewhere = bound.contains_key(other);
-        *other == person || known.user != *user || is_elsewhere
+        let row = world.target.users.get(user);
+        let is_lost = || row.is_some_and(|row| is_anothers(world, *other, known, row));
+        *other == person || known.user != *user || is_elsewhere || is_lost()
     })
 }

@@ -12,7 +12,7 @@ use crate::model::directory::{
     PersonAttributes, Principal, ReadingCost, Unread,
 };
 use crate::model::ids::{AppRoleId, GroupId, PersonId, TeamId, UserId};
-use crate::model::ledger::{LastWritten, Member, Origin, Ours, Owned, OwnedUser};
+use crate::model::ledger::{LastWritten, Member, Origin, Ours, Owned, OwnedUser, RoleFrom};
 use crate::model::policy::{
     EmailAdoption, GroupFilter, Limit, OrganizationTeamModels, Organizations, Policy, Scope,
 };
@@ -150,7 +150,9 @@ fn owned() -> Owned {
             origin: Origin::Created,
             alias: LastWritten::Never,
             email: LastWritten::Value(email.into()),
+            subject: None,
             role: None,
+            role_from: RoleFrom::Default,
             deactivation: Ours::No,
         };
         (id(number), user)

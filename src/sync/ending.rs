@@ -73,6 +73,9 @@ impl Source {
         let members = &forgotten.organization_members;
         ownership::forget_organization_members(&mut transaction, lease.source, members).await?;
         ownership::forget_blocks(&mut transaction, lease.source, &forgotten.blocks).await?;
+        let deactivations = &forgotten.deactivations;
+        ownership::forget_deactivations(&mut transaction, lease.source, deactivations).await?;
+        ownership::forget_roles(&mut transaction, lease.source, &forgotten.roles).await?;
         transaction.commit().await?;
         Ok(())
     }

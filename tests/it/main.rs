@@ -66,3 +66,4 @@ mod undo;
 mod user_defaults;
 mod verified_logins;
 mod what_stays_ours;
+mod whose_row;

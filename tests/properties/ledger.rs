@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 use entra_sync::model::ids::{OrganizationId, TeamId, UserId};
 use entra_sync::model::ledger::{
     LastWritten, Lifted, Member, Origin, Ours, Owned, OwnedOrganization, OwnedTeam, OwnedUser,
-    Placement,
+    Placement, RoleFrom,
 };
 use entra_sync::model::target::Target;
 
@@ -32,6 +32,12 @@ impl Seed {
                 alias: last(known.alias, &NAMES),
                 email: last(known.email, &EMAILS),
                 role: known.role.map(ranked),
+                // Odd rows: the role was assigned.
+                role_from: match known.row % 2 {
+                    0 => RoleFrom::Default,
+                    _ => RoleFrom::Assignment,
+                },
+                subject: None,
                 deactivation: Ours::No,
             };
             let person = person_id(known.person);
@@ -39,6 +45,20 @@ impl Seed {
             for team in &known.due {
                 let due = owned.due_default_teams.entry(default_team(*team));
                 insert_sorted(due.or_default(), person);
+            }
+        }
+        for (person, row) in self.known_groups.iter().flat_map(|group| &group.earlier) {
+            let (person, now) = (person_id(*person), owned.people.get(&person_id(*person)));
+            let (Some(row), Some(now)) = (self.rows.get(usize::from(*row)), now) else {
+                continue;
+            };
+            let row = OwnedUser {
+                user: UserId::new(text(row.id)),
+                ..now.clone()
+            };
+            let earlier = owned.earlier.entry(person).or_default();
+            if row.user != now.user && !earlier.contains(&row) {
+                earlier.push(row);
             }
         }
         for (index, known) in (0..).zip(&self.known_groups) {

@@ -23,6 +23,7 @@ mod policies;
 mod removals;
 mod settled;
 mod stability;
+mod whose;
 mod world;
 
 use proptest::test_runner::Config;

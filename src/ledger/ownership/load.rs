@@ -14,7 +14,7 @@ use crate::ledger::taken;
 use crate::model::ids::{GroupId, PersonId, SourceId, TeamId, UserId};
 use crate::model::ledger::{
     LastWritten, Lifted, Member, Origin, Ours, Owned, OwnedOrganization, OwnedTeam, OwnedUser,
-    Placement,
+    Placement, RoleFrom,
 };
 use crate::model::role::Role;
 
@@ -71,6 +71,10 @@ struct UserRow {
     #[diesel(sql_type = Nullable<Text>)]
     role: Option<String>,
     #[diesel(sql_type = Bool)]
+    role_assigned: bool,
+    #[diesel(sql_type = Nullable<Text>)]
+    subject: Option<String>,
+    #[diesel(sql_type = Bool)]
     deactivated_by_us: bool,
 }
 
@@ -106,6 +110,32 @@ impl TeamRow {
             },
         };
         Ok((GroupId::new(self.group_id), team))
+    }
+}
+
+impl UserRow {
+    fn read(self) -> Result<(PersonId, OwnedUser)> {
+        let role = match self.role {
+            None => None,
+            Some(word) => Some(Role::from_stored(&word).ok_or(Error::Foreign {
+                place: "owned_user.role",
+                value: word,
+            })?),
+        };
+        let user = OwnedUser {
+            user: UserId::new(self.user_id),
+            origin: origin(&self.origin, "owned_user.origin")?,
+            alias: last_written(self.alias_written, self.alias.map(String::into_boxed_str)),
+            email: last_written(self.email_written, self.email.map(String::into_boxed_str)),
+            subject: self.subject.map(UserId::new),
+            role,
+            role_from: match self.role_assigned {
+                true => RoleFrom::Assignment,
+                false => RoleFrom::Default,
+            },
+            deactivation: ours(self.deactivated_by_us),
+        };
+        Ok((PersonId::new(self.person_id), user))
     }
 }
 
@@ -145,6 +175,7 @@ pub async fn load(connection: &mut AsyncPgConnection, source: SourceId) -> Resul
         organization_members: members(connection, source, "owned_organization_member", &people)
             .await?,
         people,
+        earlier: earlier(connection, source).await?,
         due_default_teams: due_default_teams(connection, source).await?,
         taken_members: taken::members(connection, source).await?,
     })
@@ -205,41 +236,49 @@ async fn people(
     connection: &mut AsyncPgConnection,
     source: SourceId,
 ) -> Result<HashMap<PersonId, OwnedUser>> {
-    let mut rows = sql_query(
+    let mut people = HashMap::new();
+    rows(connection, source, "owned_user", |person, user| {
+        people.insert(person, user);
+    })
+    .await?;
+    Ok(people)
+}
+
+async fn earlier(
+    connection: &mut AsyncPgConnection,
+    source: SourceId,
+) -> Result<BTreeMap<PersonId, Vec<OwnedUser>>> {
+    let mut earlier: BTreeMap<_, Vec<OwnedUser>> = BTreeMap::new();
+    rows(connection, source, "earlier_user", |person, user| {
+        earlier.entry(person).or_default().push(user);
+    })
+    .await?;
+    for rows in earlier.values_mut() {
+        rows.sort_unstable_by(|a, b| a.user.cmp(&b.user));
+    }
+    Ok(earlier)
+}
+
+async fn rows(
+    connection: &mut AsyncPgConnection,
+    source: SourceId,
+    table: &str,
+    mut known: impl FnMut(PersonId, OwnedUser),
+) -> Result<()> {
+    let mut rows = sql_query(format!(
         "SELECT person_id, user_id, origin, alias_written, alias, email_written, email, role, \
-                deactivated_by_us FROM entra_sync.owned_user WHERE source_id = $1",
-    )
+                role_assigned, subject, deactivated_by_us \
+         FROM entra_sync.{table} WHERE source_id = $1"
+    ))
     .bind::<Integer, _>(source.get())
     .load_stream::<UserRow>(connection)
     .await
     .doing("reading the people we know")?;
-    let mut people = HashMap::new();
     while let Some(row) = rows.try_next().await.doing("reading the people we know")? {
-        let role = match row
-            .role
-            .as_deref()
-            .map(|word| (word, Role::from_stored(word)))
-        {
-            None => None,
-            Some((_, Some(role))) => Some(role),
-            Some((word, None)) => {
-                return Err(Error::Foreign {
-                    place: "owned_user.role",
-                    value: word.to_owned(),
-                });
-            }
-        };
-        let user = OwnedUser {
-            user: UserId::new(row.user_id),
-            origin: origin(&row.origin, "owned_user.origin")?,
-            alias: last_written(row.alias_written, row.alias.map(String::into_boxed_str)),
-            email: last_written(row.email_written, row.email.map(String::into_boxed_str)),
-            role,
-            deactivation: ours(row.deactivated_by_us),
-        };
-        people.insert(PersonId::new(row.person_id), user);
+        let (person, user) = row.read()?;
+        known(person, user);
     }
-    Ok(people)
+    Ok(())
 }
 
 async fn members(

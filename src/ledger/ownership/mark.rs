@@ -9,33 +9,110 @@ use uuid::Uuid;
 use crate::db::QueryContext;
 use crate::ledger::error::Result;
 use crate::model::ids::{GroupId, PersonId, SourceId, UserId};
-use crate::model::ledger::{Lifted, Origin, Ours, OwnedTeam};
+use crate::model::ledger::{Lifted, Member, Origin, Ours, OwnedTeam};
 use crate::model::role::Role;
 
-/// Whether these people's deactivation is ours. A row that is deactivated now
-/// was active: what the ledger says of another person who was the same row is
-/// over, or access would come back to the wrong one.
+/// The two tables that say which rows people are, or were.
+const ROWS: [&str; 2] = ["owned_user", "earlier_user"];
+
+fn pairs(members: &[Member]) -> (Vec<Uuid>, Vec<&str>) {
+    members
+        .iter()
+        .map(|member| (member.person.as_uuid(), member.user.as_str()))
+        .unzip()
+}
+
+/// Whether the deactivation of these people's rows is ours. A row that is
+/// deactivated now was active: what the ledger says of another person who was
+/// the same row is over, or access would come back to the wrong one.
 ///
 /// # Errors
 /// When the database fails.
 pub async fn mark_deactivated(
     connection: &mut AsyncPgConnection,
     source: SourceId,
-    people: &[PersonId],
+    members: &[Member],
     ours: Ours,
 ) -> Result<()> {
-    sql_query(
-        "UPDATE entra_sync.owned_user SET deactivated_by_us = $3 AND person_id = ANY($2) \
-         WHERE source_id = $1 AND (person_id = ANY($2) OR $3 AND deactivated_by_us AND user_id IN \
-               (SELECT user_id FROM entra_sync.owned_user \
-                WHERE source_id = $1 AND person_id = ANY($2)))",
-    )
-    .bind::<Integer, _>(source.get())
-    .bind::<Array<SqlUuid>, _>(people.iter().map(PersonId::as_uuid).collect::<Vec<_>>())
-    .bind::<Bool, _>(ours == Ours::Yes)
-    .execute(connection)
-    .await
-    .doing("marking deactivated people")?;
+    let (people, users) = pairs(members);
+    for table in ROWS {
+        sql_query(format!(
+            "UPDATE entra_sync.{table} SET deactivated_by_us = $4 AND (person_id, user_id) IN \
+                 (SELECT * FROM unnest($2::uuid[], $3::text[])) \
+             WHERE source_id = $1 AND ($4 AND deactivated_by_us AND user_id = ANY($3) \
+                OR (person_id, user_id) IN (SELECT * FROM unnest($2::uuid[], $3::text[])))"
+        ))
+        .bind::<Integer, _>(source.get())
+        .bind::<Array<SqlUuid>, _>(&people)
+        .bind::<Array<Text>, _>(&users)
+        .bind::<Bool, _>(ours == Ours::Yes)
+        .execute(connection)
+        .await
+        .doing("marking deactivated people")?;
+    }
+    Ok(())
+}
+
+/// Deactivations that are ours no more.
+///
+/// # Errors
+/// When the database fails.
+pub async fn forget_deactivations(
+    connection: &mut AsyncPgConnection,
+    source: SourceId,
+    members: &[Member],
+) -> Result<()> {
+    if members.is_empty() {
+        return Ok(());
+    }
+    let (people, users) = pairs(members);
+    for table in ROWS {
+        sql_query(format!(
+            "UPDATE entra_sync.{table} o SET deactivated_by_us = false \
+             FROM unnest($2::uuid[], $3::text[]) AS m (person_id, user_id) \
+             WHERE o.source_id = $1 AND o.person_id = m.person_id AND o.user_id = m.user_id \
+               AND o.deactivated_by_us"
+        ))
+        .bind::<Integer, _>(source.get())
+        .bind::<Array<SqlUuid>, _>(&people)
+        .bind::<Array<Text>, _>(&users)
+        .execute(connection)
+        .await
+        .doing("forgetting deactivations")?;
+    }
+    Ok(())
+}
+
+/// Roles that are ours no more; one that has been written since stays.
+///
+/// # Errors
+/// When the database fails.
+pub async fn forget_roles(
+    connection: &mut AsyncPgConnection,
+    source: SourceId,
+    roles: &[(Member, Role)],
+) -> Result<()> {
+    if roles.is_empty() {
+        return Ok(());
+    }
+    let people: Vec<Uuid> = roles.iter().map(|(m, _)| m.person.as_uuid()).collect();
+    let users: Vec<&str> = roles.iter().map(|(m, _)| m.user.as_str()).collect();
+    let were: Vec<&str> = roles.iter().map(|(_, role)| role.as_str()).collect();
+    for table in ROWS {
+        sql_query(format!(
+            "UPDATE entra_sync.{table} o SET role = NULL, role_assigned = false \
+             FROM unnest($2::uuid[], $3::text[], $4::text[]) AS m (person_id, user_id, role) \
+             WHERE o.source_id = $1 AND o.person_id = m.person_id AND o.user_id = m.user_id \
+               AND o.role = m.role"
+        ))
+        .bind::<Integer, _>(source.get())
+        .bind::<Array<SqlUuid>, _>(&people)
+        .bind::<Array<Text>, _>(&users)
+        .bind::<Array<Text>, _>(&were)
+        .execute(connection)
+        .await
+        .doing("forgetting roles")?;
+    }
     Ok(())
 }
 
@@ -104,13 +181,16 @@ pub async fn mark_role(
     person: PersonId,
     role: Role,
 ) -> Result<()> {
-    sql_query("UPDATE entra_sync.owned_user SET role = $3 WHERE source_id = $1 AND person_id = $2")
-        .bind::<Integer, _>(source.get())
-        .bind::<SqlUuid, _>(person.as_uuid())
-        .bind::<Text, _>(role.as_str())
-        .execute(connection)
-        .await
-        .doing("marking a lowered role")?;
+    sql_query(
+        "UPDATE entra_sync.owned_user SET role = $3, role_assigned = true \
+         WHERE source_id = $1 AND person_id = $2",
+    )
+    .bind::<Integer, _>(source.get())
+    .bind::<SqlUuid, _>(person.as_uuid())
+    .bind::<Text, _>(role.as_str())
+    .execute(connection)
+    .await
+    .doing("marking a lowered role")?;
     Ok(())
 }
 
@@ -144,7 +224,7 @@ pub async fn forget_team(
     group: GroupId,
 ) -> Result<ForgottenTeam> {
     #[derive(QueryableByName)]
-    struct Member {
+    struct Row {
         #[diesel(sql_type = SqlUuid)]
         person_id: Uuid,
         #[diesel(sql_type = Text)]
@@ -153,7 +233,7 @@ pub async fn forget_team(
         adopted: bool,
     }
     let team = super::load::team(connection, source, group).await?;
-    let members: Vec<Member> = sql_query(
+    let members: Vec<Row> = sql_query(
         "DELETE FROM entra_sync.owned_team_member WHERE source_id = $1 AND group_id = $2 \
          RETURNING person_id, user_id, adopted",
     )

@@ -11,7 +11,7 @@ use crate::db::QueryContext;
 use crate::ledger::error::Result;
 use crate::model::ids::{GroupId, PersonId, RunId, SourceId, UserId};
 use crate::model::ledger::{
-    LastWritten, Member, Origin, Ours, OwnedOrganization, OwnedTeam, OwnedUser, Placement,
+    LastWritten, Member, Origin, Ours, OwnedOrganization, OwnedTeam, OwnedUser, Placement, RoleFrom,
 };
 
 fn parts<T: Clone>(last: &LastWritten<T>) -> (bool, Option<T>) {
@@ -158,21 +158,23 @@ pub async fn record_users(
     }
     let (ids, rest): (Vec<Uuid>, Vec<&OwnedUser>) =
         users.iter().map(|(id, user)| (id.as_uuid(), user)).unzip();
+    keep_earlier(connection, source, &ids, &rest).await?;
     sql_query(
         "INSERT INTO entra_sync.owned_user \
          (source_id, person_id, user_id, origin, alias_written, alias, email_written, email, \
-          role, deactivated_by_us, run_id) \
+          role, role_assigned, subject, deactivated_by_us, run_id) \
          SELECT $1, u.person_id, u.user_id, u.origin, u.alias_written, u.alias, u.email_written, \
-                u.email, u.role, u.deactivated, $2 \
+                u.email, u.role, u.assigned, u.subject, u.deactivated, $2 \
          FROM unnest($3::uuid[], $4::text[], $5::text[], $6::bool[], $7::text[], $8::bool[], \
-                     $9::text[], $10::text[], $11::bool[]) \
+                     $9::text[], $10::text[], $11::bool[], $12::bool[], $13::text[]) \
               AS u (person_id, user_id, origin, alias_written, alias, email_written, email, role, \
-                    deactivated) \
+                    deactivated, assigned, subject) \
          ON CONFLICT (source_id, person_id) DO UPDATE SET \
             user_id = excluded.user_id, origin = excluded.origin, \
             alias_written = excluded.alias_written, alias = excluded.alias, \
             email_written = excluded.email_written, email = excluded.email, \
-            role = excluded.role, \
+            role = excluded.role, role_assigned = excluded.role_assigned, \
+            subject = excluded.subject, \
             deactivated_by_us = CASE WHEN owned_user.user_id = excluded.user_id \
                 THEN owned_user.deactivated_by_us ELSE excluded.deactivated_by_us END, \
             run_id = excluded.run_id",
@@ -204,9 +206,57 @@ pub async fn record_users(
             .map(|u| u.deactivation == Ours::Yes)
             .collect::<Vec<_>>(),
     )
+    .bind::<Array<Bool>, _>(
+        rest.iter()
+            .map(|u| u.role_from == RoleFrom::Assignment)
+            .collect::<Vec<_>>(),
+    )
+    .bind::<Array<Nullable<Text>>, _>(
+        rest.iter()
+            .map(|u| u.subject.as_ref().map(UserId::as_str))
+            .collect::<Vec<_>>(),
+    )
     .execute(connection)
     .await
     .doing("recording known people")?;
+    Ok(())
+}
+
+/// Remembers rows that people are about to be no more: the person may still be
+/// able to log in as them. One that is theirs again is no earlier one.
+async fn keep_earlier(
+    connection: &mut AsyncPgConnection,
+    source: SourceId,
+    people: &[Uuid],
+    now: &[&OwnedUser],
+) -> Result<()> {
+    const COLUMNS: &str = "source_id, person_id, user_id, origin, alias_written, alias, \
+         email_written, email, role, role_assigned, subject, deactivated_by_us";
+    let users: Vec<&str> = now.iter().map(|user| user.user.as_str()).collect();
+    let statements = [
+        format!(
+            "INSERT INTO entra_sync.earlier_user ({COLUMNS}) \
+             SELECT {COLUMNS} FROM entra_sync.owned_user \
+                JOIN unnest($2::uuid[], $3::text[]) AS now (person_id, now_id) USING (person_id) \
+             WHERE source_id = $1 AND user_id <> now_id \
+             ON CONFLICT (source_id, person_id, user_id) DO UPDATE SET \
+                role = excluded.role, role_assigned = excluded.role_assigned, \
+                subject = excluded.subject, deactivated_by_us = excluded.deactivated_by_us"
+        ),
+        "DELETE FROM entra_sync.earlier_user o \
+         USING unnest($2::uuid[], $3::text[]) AS now (person_id, user_id) \
+         WHERE o.source_id = $1 AND o.person_id = now.person_id AND o.user_id = now.user_id"
+            .to_owned(),
+    ];
+    for statement in statements {
+        sql_query(statement)
+            .bind::<Integer, _>(source.get())
+            .bind::<Array<SqlUuid>, _>(people)
+            .bind::<Array<Text>, _>(&users)
+            .execute(connection)
+            .await
+            .doing("recording the rows that people were")?;
+    }
     Ok(())
 }
 

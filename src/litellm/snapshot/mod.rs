@@ -58,9 +58,10 @@ impl Interest {
                 }
             }
         }
-        let known = owned.people.values().map(|user| user.user.to_string());
+        // Earlier rows of people too: they may still be able to log in as them,
+        // and what they were given is still ours.
+        let known = owned.rows().map(|(_, user)| user.user.to_string());
         interest.subjects.extend(known);
-        // Earlier rows of people: what they were given is still ours.
         let lists = owned.team_members.values();
         let members = lists.chain(owned.organization_members.values()).flatten();
         let stands_for = |member: &&Member| {

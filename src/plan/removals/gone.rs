@@ -1,15 +1,17 @@
 //! People who are disabled or deleted in Entra.
 
-use super::{Removals, doubt, is_anothers, is_protected, managed_row, member};
+use super::{Removals, doubt, is_anothers_administrator, is_named_administrator, member};
 use crate::model::directory::{Account, Attributes};
 use crate::model::evidence::Whereabouts;
 use crate::model::ids::PersonId;
-use crate::model::ledger::Ours;
+use crate::model::ledger::{Ours, OwnedUser};
 use crate::model::policy::GonePersonPolicy;
-use crate::model::report::{Kind, ObjectError};
+use crate::model::report::{Kind, ObjectError, Skipped};
 use crate::model::role::Role;
 use crate::model::target::Activity;
 use crate::plan::World;
+use crate::plan::desired::{Desired, skipped};
+use crate::plan::identity::{is_anothers, is_bound_to};
 use crate::plan::people::Bound;
 use crate::plan::removal::{Removal, Why};
 
@@ -31,12 +33,19 @@ pub(super) fn unseen(world: World<'_>) -> Vec<PersonId> {
         .collect()
 }
 
+/// What is decided: removals, doubts, and who is kept on purpose.
+type Lists<'l> = (
+    &'l mut Vec<Removal>,
+    &'l mut Vec<ObjectError>,
+    &'l mut Vec<Skipped>,
+);
+
 pub(super) fn decide(
     world: World<'_>,
     removals: Removals<'_>,
+    desired: &Desired<'_>,
     bound: &Bound,
-    candidates: &mut Vec<Removal>,
-    doubts: &mut Vec<ObjectError>,
+    (candidates, doubts, kept): Lists<'_>,
 ) {
     if !world.scope.is_everything() {
         return;
@@ -47,7 +56,7 @@ pub(super) fn decide(
             Attributes::Known(attributes) if attributes.account == Account::Disabled
         );
         if disabled && removals.deprovision.disabled_user == GonePersonPolicy::Deactivate {
-            deactivate(world, *person, Why::Disabled, candidates);
+            deactivate(world, desired, (*person, Why::Disabled), candidates, kept);
         }
     }
     for person in unseen(world) {
@@ -67,22 +76,44 @@ pub(super) fn decide(
             Some(Whereabouts::Present(Account::Enabled)) | None => continue,
         };
         if policy == GonePersonPolicy::Deactivate {
-            deactivate(world, person, why, candidates);
+            deactivate(world, desired, (person, why), candidates, kept);
         }
     }
 }
 
-fn deactivate(world: World<'_>, person: PersonId, why: Why, candidates: &mut Vec<Removal>) {
-    let Some((user, row)) = managed_row(world, person) else {
-        return;
-    };
-    let spared = is_protected(world, person, user, row) || is_anothers(world, person, user, row);
-    if row.activity == Activity::Active && !spared {
+/// Every row that a person can log in as: the one that stands for them, and
+/// earlier ones that are still bound to them.
+fn deactivate(
+    world: World<'_>,
+    desired: &Desired<'_>,
+    (person, why): (PersonId, Why),
+    candidates: &mut Vec<Removal>,
+    kept: &mut Vec<Skipped>,
+) {
+    let row = |known: &OwnedUser| world.target.users.get(&known.user);
+    let now = world.owned.people.get(&person).into_iter();
+    let now = now.filter_map(|known| Some((known, row(known)?)));
+    let now = now.filter(|(known, row)| !is_anothers(world, person, known, row));
+    let earlier = world.owned.earlier.get(&person).into_iter().flatten();
+    let earlier = earlier.filter_map(|known| Some((known, row(known)?)));
+    let earlier = earlier.filter(|(known, row)| is_bound_to(world, person, known, row));
+    for (known, row) in now.chain(earlier) {
+        if row.activity != Activity::Active || is_named_administrator(world, known, row) {
+            continue;
+        }
+        // A login may have written it first; this pass takes it over.
+        let wanted = desired.roles.get(&person) == Some(&Role::ProxyAdmin);
+        let is_taken_over = known.role.is_some() && wanted;
+        if is_anothers_administrator(known, row) && !is_taken_over {
+            kept.push(skipped(Kind::User, person, "administrator_not_ours"));
+            continue;
+        }
         candidates.push(Removal::Deactivation {
-            member: member(person, user),
+            member: member(person, &known.user),
             why,
-            administrator: match world.owned.people.get(&person).and_then(|owned| owned.role) {
+            administrator: match known.role {
                 Some(Role::ProxyAdmin) => Ours::Yes,
+                _ if is_taken_over => Ours::Yes,
                 _ => Ours::No,
             },
         });

@@ -280,10 +280,19 @@ pub(super) fn organization_membership(
     if !is_managed(&world.owned.organization_members, group, member) {
         return;
     }
-    let is_there = world.target.users.contains_key(&member.user);
+    let row = world.target.users.get(&member.user);
+    match row.map(|row| standing(world, group, &member.user, row)) {
+        // Whoever is an administrator of the team by hand needs this as well.
+        Some(Standing::Admin) => {
+            forgotten.organization_members.push((group, member.clone()));
+            return;
+        }
+        Some(Standing::Unread) => return,
+        Some(Standing::Absent | Standing::Member) | None => {}
+    }
     let organization = world.target.organizations.get(&OrganizationId::of(group));
     match organization {
-        Some(row) if is_there && row.members.binary_search(&member.user).is_ok() => {
+        Some(found) if row.is_some() && found.members.binary_search(&member.user).is_ok() => {
             candidates.push(Removal::OrganizationMember {
                 group,
                 member: member.clone(),

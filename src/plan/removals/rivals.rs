@@ -10,7 +10,7 @@ use super::{Forgotten, Removals};
 use crate::model::ids::{GroupId, PersonId, UserId};
 use crate::plan::World;
 use crate::plan::change::Member;
-use crate::plan::identity::{Claim, Identities};
+use crate::plan::identity::{Claim, Identities, is_anothers};
 use crate::plan::people::Bound;
 use crate::plan::removal::Removal;
 
@@ -154,12 +154,16 @@ impl Claims {
                 claims.owns(identities, *person, user);
             }
         }
-        let known = world.owned.people.iter();
-        let known = known.map(|(person, known)| (person, &known.user));
-        for (person, user) in known {
+        for (person, known) in &world.owned.people {
+            let user = &known.user;
             // Whom the reading gives another row is not this one any more: the
             // pass that says so may die before it does anything else.
             if bound.get(person).is_some_and(|row| row != user) {
+                continue;
+            }
+            // Nor is whom the row itself gives to somebody else, read or not.
+            let row = world.target.users.get(user);
+            if row.is_some_and(|row| is_anothers(world, *person, known, row)) {
                 continue;
             }
             if let Some(people) = claims.people.get_mut(user) {

@@ -7,15 +7,17 @@
 
 use std::collections::{BTreeMap, HashSet};
 
-use super::{Removals, doubt, is_protected, managed_row, member, unanswered};
+use super::{Removals, doubt, is_protected, member, unanswered};
 use crate::model::directory::{AppRole, AppRoleState, Assignment, Attributes, Group, Principal};
 use crate::model::evidence::{Needed, Questions, Whereabouts};
 use crate::model::ids::{AppRoleId, GroupId, PersonId, UserId};
+use crate::model::ledger::RoleFrom;
 use crate::model::report::{Kind, ObjectError};
 use crate::model::role::{Role, RoleValue};
 use crate::model::target::StoredRole;
 use crate::plan::World;
 use crate::plan::desired::Desired;
+use crate::plan::identity::is_anothers;
 use crate::plan::people::Bound;
 use crate::plan::removal::Removal;
 
@@ -38,10 +40,17 @@ fn lowered<'a>(world: World<'a>, desired: &Desired<'_>) -> Vec<Lowered<'a>> {
     let default = world.policy.user_defaults.role.unwrap_or(Role::FALLBACK);
     let mut lowered = Vec::new();
     for (person, owned) in &world.owned.people {
-        let (Some(ours), Some((user, row))) = (owned.role, managed_row(world, *person)) else {
+        let row = world.target.users.get(&owned.user);
+        let (Some(ours), Some(row)) = (owned.role, row) else {
             continue;
         };
-        let wanted = desired.roles.get(person).copied().unwrap_or(default);
+        let wanted = match desired.roles.get(person) {
+            Some(wanted) => *wanted,
+            // The default is for new users: who never had an app role has lost
+            // nothing in Entra.
+            None if owned.role_from == RoleFrom::Default => continue,
+            None => default,
+        };
         let is_ours = row.role == StoredRole::Role(ours);
         if !is_ours || wanted >= ours || hidden.is_some_and(|hidden| hidden > wanted) {
             continue;
@@ -49,12 +58,15 @@ fn lowered<'a>(world: World<'a>, desired: &Desired<'_>) -> Vec<Lowered<'a>> {
         if frozen.contains(person) {
             continue;
         }
-        if is_withheld(world, *person) || is_protected(world, *person, user, row) {
+        if is_withheld(world, *person)
+            || is_protected(world, owned, row)
+            || is_anothers(world, *person, owned, row)
+        {
             continue;
         }
         lowered.push(Lowered {
             person: *person,
-            user,
+            user: &owned.user,
             before: ours,
             after: wanted,
         });
@@ -199,6 +211,24 @@ fn highest_unread(world: World<'_>) -> Option<Role> {
         })
         .map(|(_, role)| role)
         .max()
+}
+
+/// Whether a group that could not be read gives this role: anybody may have it
+/// from there.
+pub(super) fn is_hidden(world: World<'_>, role: Role) -> bool {
+    let groups = &world.directory.groups;
+    let mut all = giving(&world.directory.roles, world.directory.assignments.get());
+    all.any(|(assignment, given)| {
+        let Principal::Group(group) = assignment.principal else {
+            return false;
+        };
+        let is_read = || {
+            groups
+                .get(&group)
+                .is_some_and(|g| g.role_bearers().is_some())
+        };
+        given == role && world.policy.groups.admits(group) && !is_read()
+    })
 }
 
 /// Managed members of groups that a filter excludes and the list does not name

@@ -11,10 +11,10 @@ use crate::ledger::changes::{self, Change};
 use crate::ledger::ownership;
 use crate::litellm::users::{self, NewUser, UserUpdate};
 use crate::model::ids::{PersonId, TeamId, UserId};
-use crate::model::ledger::{LastWritten, Origin, Ours, OwnedUser};
+use crate::model::ledger::{LastWritten, Origin, Ours, OwnedUser, RoleFrom};
 use crate::model::report::{Kind, Skipped};
 use crate::model::role::Role;
-use crate::plan::{FieldChange, Plan, UserChange, first_met};
+use crate::plan::{FieldChange, Member, Plan, UserChange, first_met};
 use crate::sync::error::{Error, Result};
 
 const BATCH: usize = 1_000;
@@ -37,12 +37,14 @@ pub(super) async fn write(desk: Desk<'_>, plan: &Plan, tally: &mut Tally) -> Res
                 email,
                 alias,
                 role,
+                role_from,
             } => new.push(New {
                 person: *person,
                 user,
                 email: email.as_deref(),
                 alias: alias.as_deref(),
                 role: *role,
+                role_from: *role_from,
                 default_teams: due.remove(person).unwrap_or_default(),
             }),
             UserChange::Update {
@@ -80,6 +82,7 @@ struct New<'a> {
     email: Option<&'a str>,
     alias: Option<&'a str>,
     role: Role,
+    role_from: RoleFrom,
     /// Joined later in this pass, or by the next one.
     default_teams: Vec<&'a TeamId>,
 }
@@ -133,6 +136,15 @@ impl Writable for New<'_> {
         }
         let source = desk.lease.source;
         ownership::record_users(transaction, source, desk.run, &owned).await?;
+        // A row of that name may have been deactivated before somebody deleted it.
+        let begun: Vec<Member> = owned
+            .into_iter()
+            .map(|(person, owned)| Member {
+                user: owned.user,
+                person,
+            })
+            .collect();
+        ownership::forget_deactivations(transaction, source, &begun).await?;
         ownership::await_default_teams(transaction, source, &due).await?;
         changes::record(transaction, desk.run, &records).await?;
         Ok(tally)
@@ -157,7 +169,9 @@ impl New<'_> {
             origin: Origin::Created,
             alias: LastWritten::wrote(self.alias.map(Box::from)),
             email: LastWritten::wrote(email.map(Box::from)),
+            subject: OwnedUser::subject_of(self.person, self.user.as_str()),
             role: Some(self.role),
+            role_from: self.role_from,
             deactivation: Ours::No,
         }
     }

@@ -12,7 +12,7 @@ mod steps;
 mod taking;
 
 use entra_sync::model::ids::TeamId;
-use entra_sync::model::ledger::Ours;
+use entra_sync::model::ledger::{Member, Ours, OwnedUser, RoleFrom};
 use entra_sync::model::target::TeamRole;
 use entra_sync::plan::{Adopted, Forgotten, Plan};
 use proptest::test_runner::TestCaseError;
@@ -93,6 +93,14 @@ impl Universe {
         }
     }
 
+    /// What the ledger holds of a person as a row.
+    fn known_as(&mut self, member: &Member) -> impl Iterator<Item = &mut OwnedUser> {
+        let now = self.owned.people.get_mut(&member.person).into_iter();
+        let earlier = self.owned.earlier.get_mut(&member.person);
+        now.chain(earlier.into_iter().flatten())
+            .filter(|known| known.user == member.user)
+    }
+
     fn adopt(&mut self, adopted: Adopted) {
         for (team, person) in &adopted.default_teams {
             self.settle(team, *person);
@@ -136,6 +144,18 @@ impl Universe {
         for (group, lifted) in forgotten.blocks {
             if let Some(team) = self.owned.teams.get_mut(&group) {
                 (team.block, team.lifted) = (Ours::No, lifted);
+            }
+        }
+        for member in forgotten.deactivations {
+            for known in self.known_as(&member) {
+                known.deactivation = Ours::No;
+            }
+        }
+        for (member, role) in forgotten.roles {
+            for known in self.known_as(&member) {
+                if known.role == Some(role) {
+                    (known.role, known.role_from) = (None, RoleFrom::Default);
+                }
             }
         }
     }

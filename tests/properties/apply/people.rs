@@ -11,10 +11,17 @@ use crate::build::Universe;
 impl Universe {
     /// The same with a deactivation, as long as it is about the same row.
     pub(super) fn record_user(&mut self, person: PersonId, mut owned: OwnedUser) {
-        if let Some(known) = self.owned.people.get(&person)
-            && known.user == owned.user
-        {
-            owned.deactivation = known.deactivation;
+        if let Some(known) = self.owned.people.get(&person) {
+            if known.user == owned.user {
+                owned.deactivation = known.deactivation;
+            } else {
+                let earlier = self.owned.earlier.entry(person).or_default();
+                earlier.retain(|row| row.user != known.user);
+                earlier.push(known.clone());
+            }
+        }
+        if let Some(earlier) = self.owned.earlier.get_mut(&person) {
+            earlier.retain(|row| row.user != owned.user);
         }
         self.owned.people.insert(person, owned);
     }
@@ -27,6 +34,7 @@ impl Universe {
                 email,
                 alias,
                 role,
+                role_from,
                 ..
             } => {
                 self.unbound(&user)?;
@@ -47,12 +55,17 @@ impl Universe {
                 let before = self.target.users.insert(user.clone(), row);
                 expect(before.is_none(), || format!("user {user} is there"))?;
                 self.target.billable_users += 1;
+                if let Some(known) = self.owned.people.get_mut(&person) {
+                    known.deactivation = Ours::No;
+                }
                 OwnedUser {
+                    subject: (user.as_str() != person.to_string()).then(|| user.clone()),
                     user,
                     origin: Origin::Created,
                     alias: LastWritten::wrote(alias),
                     email: LastWritten::wrote(email),
                     role: Some(role),
+                    role_from,
                     deactivation: Ours::No,
                 }
             }

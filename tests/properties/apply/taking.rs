@@ -7,7 +7,7 @@
 use std::collections::BTreeMap;
 
 use entra_sync::model::ids::{GroupId, OrganizationId, TeamId, UserId};
-use entra_sync::model::ledger::{Origin, Ours};
+use entra_sync::model::ledger::{Origin, Ours, RoleFrom};
 use entra_sync::model::role::Role;
 use entra_sync::model::target::{Activity, Block, StoredRole, TeamRole};
 use entra_sync::plan::{Member, Removal, Restoration};
@@ -32,7 +32,7 @@ impl Universe {
     pub fn give_back(&mut self, restoration: Restoration) -> Outcome {
         match restoration {
             Restoration::Reactivation(member) => {
-                let Some(owned) = self.owned.people.get_mut(&member.person) else {
+                let Some(owned) = self.known_as(&member).next() else {
                     return refuse(format!("{} is not ours to reactivate", member.user));
                 };
                 expect(owned.deactivation == Ours::Yes, || {
@@ -78,11 +78,16 @@ impl Universe {
                     format!("administrator {} would be spared", member.user)
                 })?;
                 // Of a row that was active, nobody's access has been taken.
-                for (person, owned) in &mut self.owned.people {
-                    if *person == member.person {
-                        owned.deactivation = Ours::Yes;
-                    } else if owned.user == member.user {
-                        owned.deactivation = Ours::No;
+                let now = self.owned.people.iter_mut();
+                let earlier = self.owned.earlier.iter_mut();
+                let earlier = earlier
+                    .flat_map(|(person, rows)| rows.iter_mut().map(move |row| (person, row)));
+                for (person, owned) in now.chain(earlier) {
+                    if owned.user == member.user {
+                        owned.deactivation = match *person == member.person {
+                            true => Ours::Yes,
+                            false => Ours::No,
+                        };
                     }
                 }
                 self.switch(&member.user, Activity::Active, Activity::Deactivated)
@@ -106,7 +111,7 @@ impl Universe {
                 )?;
                 row.role = StoredRole::Role(after);
                 if let Some(owned) = self.owned.people.get_mut(&member.person) {
-                    owned.role = Some(after);
+                    (owned.role, owned.role_from) = (Some(after), RoleFrom::Assignment);
                 }
                 Ok(())
             }

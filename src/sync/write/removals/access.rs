@@ -37,8 +37,13 @@ impl Writable for GivenBack<'_> {
                     let done = users::reactivate(transaction, desk.writing, &users, administrators)
                         .await?;
                     let keys = keys(&done);
-                    ownership::mark_deactivated(transaction, source, &[member.person], Ours::No)
-                        .await?;
+                    ownership::mark_deactivated(
+                        transaction,
+                        source,
+                        std::slice::from_ref(member),
+                        Ours::No,
+                    )
+                    .await?;
                     if !done.changed.is_empty() {
                         let after = json!({ "scim_active": true, "keys_unblocked": keys });
                         let record = change("reactivate", member, "enabled in Entra again", after);
@@ -136,7 +141,7 @@ impl Writable for Ended<'_> {
             copies.push(item.0.access(member, json!(taken)));
             let after = json!({ "scim_active": false, "keys_blocked": switched.keys.len() });
             records.push(change("deactivate", member, why.as_str(), after));
-            people.push(member.person);
+            people.push(member.clone());
             tally.counts.users.deactivated += 1;
         }
         tally.counts.keys.blocked += keys(&done);

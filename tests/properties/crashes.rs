@@ -2,9 +2,10 @@
 //! and the passes that follow come to where it would have come: in LiteLLM, in
 //! what is ours, and in what the guard lets go.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
-use entra_sync::model::ids::GroupId;
+use entra_sync::model::ids::{GroupId, PersonId};
+use entra_sync::model::ledger::{Owned, OwnedUser, RoleFrom};
 use entra_sync::plan::{Adopted, Deprovision, Member, Plan, Removal, UserChange};
 use proptest::prelude::*;
 
@@ -133,6 +134,22 @@ fn managed(lists: &BTreeMap<GroupId, Vec<Member>>) -> BTreeMap<GroupId, Vec<Memb
     lists
 }
 
+/// Of a row that two people are in the ledger, a pass that died may have changed
+/// the role before it noted whose it is not any more.
+fn people(owned: &Owned) -> HashMap<PersonId, OwnedUser> {
+    let mut people = owned.people.clone();
+    for known in people.values_mut() {
+        let same = owned
+            .people
+            .values()
+            .filter(|other| other.user == known.user);
+        if same.count() > 1 {
+            (known.role, known.role_from) = (None, RoleFrom::Default);
+        }
+    }
+    people
+}
+
 proptest! {
     #![proptest_config(config())]
 
@@ -198,7 +215,7 @@ proptest! {
         prop_assert_eq!(&broken.target.teams, &whole.target.teams);
         prop_assert_eq!(&broken.target.organizations, &whole.target.organizations);
         let (broken, whole) = (broken.owned, whole.owned);
-        prop_assert_eq!(&broken.people, &whole.people);
+        prop_assert_eq!(people(&broken), people(&whole));
         prop_assert_eq!(&broken.teams, &whole.teams);
         prop_assert_eq!(&broken.organizations, &whole.organizations);
         prop_assert_eq!(managed(&broken.team_members), managed(&whole.team_members));

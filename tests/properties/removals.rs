@@ -18,6 +18,7 @@ use proptest::test_runner::TestRunner;
 use crate::build::Universe;
 use crate::config;
 use crate::departures::{Circumstances, all, departures, plan_of, unguarded};
+use crate::whose::is_bound_elsewhere;
 
 fn membership(removal: &Removal) -> Option<(GroupId, PersonId, &UserId, Why)> {
     match removal {
@@ -140,7 +141,10 @@ proptest! {
         let plan = plan_of(&world, &with);
         let after = world.after(&world.plan())?;
         let known = |person: PersonId, user: &UserId| {
-            after.owned.people.get(&person).is_some_and(|known| known.user == *user)
+            let is_known = after.owned.people.get(&person).is_some_and(|known| known.user == *user);
+            let member = Member { user: user.clone(), person };
+            // The row's own word goes before the ledger's.
+            is_known && !is_bound_elsewhere(&after, &member)
         };
         for removal in all(&plan) {
             match &removal {

@@ -16,7 +16,7 @@ use crate::config;
 use crate::departures::{all, departures, plan_of, unguarded};
 
 /// Whether the row says that it is somebody else's.
-fn is_bound_elsewhere(world: &Universe, member: &Member) -> bool {
+pub fn is_bound_elsewhere(world: &Universe, member: &Member) -> bool {
     let Some(bound) = &world.target.users[&member.user].sso_user_id else {
         return false;
     };

@@ -265,7 +265,19 @@ pub(super) fn membership(
             Some(Standing::Unread) => {}
         }
     }
-    organization_membership(world, group, member, why, candidates, forgotten);
+    let row = world.target.users.get(&member.user);
+    match row.map(|row| standing(world, group, &member.user, row)) {
+        // Whoever is an administrator of the team by hand needs this as well.
+        Some(Standing::Admin) => {
+            if is_managed(&world.owned.organization_members, group, member) {
+                forgotten.organization_members.push((group, member.clone()));
+            }
+        }
+        Some(Standing::Unread) => {}
+        Some(Standing::Absent | Standing::Member) | None => {
+            organization_membership(world, group, member, why, candidates, forgotten);
+        }
+    }
 }
 
 /// The same of the group's organization alone.
@@ -280,19 +292,10 @@ pub(super) fn organization_membership(
     if !is_managed(&world.owned.organization_members, group, member) {
         return;
     }
-    let row = world.target.users.get(&member.user);
-    match row.map(|row| standing(world, group, &member.user, row)) {
-        // Whoever is an administrator of the team by hand needs this as well.
-        Some(Standing::Admin) => {
-            forgotten.organization_members.push((group, member.clone()));
-            return;
-        }
-        Some(Standing::Unread) => return,
-        Some(Standing::Absent | Standing::Member) | None => {}
-    }
+    let is_there = world.target.users.contains_key(&member.user);
     let organization = world.target.organizations.get(&OrganizationId::of(group));
     match organization {
-        Some(found) if row.is_some() && found.members.binary_search(&member.user).is_ok() => {
+        Some(row) if is_there && row.members.binary_search(&member.user).is_ok() => {
             candidates.push(Removal::OrganizationMember {
                 group,
                 member: member.clone(),

@@ -85,6 +85,9 @@ pub struct Forgotten {
     /// Blocks of teams that somebody ended, sorted, and whether that holds the
     /// next one off.
     pub blocks: Vec<(GroupId, Lifted)>,
+    /// Teams of groups that are not assigned and that somebody deleted, sorted.
+    /// Whatever gets such an id later is not of our making.
+    pub teams: Vec<GroupId>,
 }
 
 /// What must be looked at again before anything may be taken away.
@@ -140,6 +143,7 @@ pub(super) fn decide(
     doubts.sort();
     doubts.dedup();
     forgotten.blocks = groups::ended_blocks(world);
+    forgotten.teams = unassigned::gone_teams(world);
     forgotten.team_members.sort_unstable();
     forgotten.team_members.dedup();
     forgotten.organization_members.sort_unstable();

@@ -71,6 +71,7 @@ impl Source {
         let members = &forgotten.organization_members;
         ownership::forget_organization_members(&mut transaction, lease.source, members).await?;
         ownership::forget_blocks(&mut transaction, lease.source, &forgotten.blocks).await?;
+        ownership::forget_teams(&mut transaction, lease.source, &forgotten.teams).await?;
         transaction.commit().await?;
         Ok(())
     }

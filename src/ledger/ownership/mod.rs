@@ -11,8 +11,8 @@ mod record;
 pub use due::{await_default_teams, settle_default_teams};
 pub use load::{Extent, extent, load};
 pub use mark::{
-    ForgottenTeam, ManagedMember, forget_blocks, forget_team, mark_blocked, mark_deactivated,
-    mark_role,
+    ForgottenTeam, ManagedMember, forget_blocks, forget_team, forget_teams, mark_blocked,
+    mark_deactivated, mark_role,
 };
 pub use record::{
     Membership, forget_organization_members, forget_team_members, record_organization_members,

@@ -138,6 +138,9 @@ impl Universe {
                 (team.block, team.lifted) = (Ours::No, lifted);
             }
         }
+        for group in forgotten.teams {
+            self.owned.teams.remove(&group);
+        }
     }
 }
 

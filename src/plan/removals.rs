@@ -134,7 +134,7 @@ pub(super) fn decide(
         removals,
         desired,
         bound,
-        (&mut candidates, &mut doubts),
+        (&mut candidates, &mut doubts, &mut plan.skipped),
     );
     rivals::spare(world, removals, bound, &mut candidates, &mut forgotten);
     candidates.sort();

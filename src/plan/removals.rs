@@ -95,6 +95,9 @@ pub struct Forgotten {
     /// Roles that the row does not hold any more, with what it was: whoever
     /// gives it again is somebody else.
     pub roles: Vec<(Member, Role)>,
+    /// Teams of groups that are not assigned and that somebody deleted, sorted.
+    /// Whatever gets such an id later is not of our making.
+    pub teams: Vec<GroupId>,
 }
 
 /// What must be looked at again before anything may be taken away.
@@ -149,7 +152,7 @@ pub(super) fn decide(
         removals,
         desired,
         bound,
-        (&mut candidates, &mut doubts),
+        (&mut candidates, &mut doubts, &mut plan.skipped),
     );
     rivals::spare(world, removals, bound, &mut candidates, &mut forgotten);
     candidates.sort();
@@ -158,6 +161,7 @@ pub(super) fn decide(
     doubts.sort();
     doubts.dedup();
     forgotten.blocks = groups::ended_blocks(world);
+    forgotten.teams = unassigned::gone_teams(world);
     forgotten.team_members.sort_unstable();
     forgotten.team_members.dedup();
     forgotten.organization_members.sort_unstable();

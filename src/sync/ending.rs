@@ -76,6 +76,7 @@ impl Source {
         let deactivations = &forgotten.deactivations;
         ownership::forget_deactivations(&mut transaction, lease.source, deactivations).await?;
         ownership::forget_roles(&mut transaction, lease.source, &forgotten.roles).await?;
+        ownership::forget_teams(&mut transaction, lease.source, &forgotten.teams).await?;
         transaction.commit().await?;
         Ok(())
     }

@@ -367,3 +367,39 @@ async fn keys_that_somebody_else_blocked_stay_blocked_on_return() {
     });
     world.settle().await;
 }
+
+/// What somebody deleted has ended: under its id a person may make their own.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_team_made_by_hand_in_place_of_ours_is_theirs() {
+    let mut world = world("UNASSIGNED_GROUP", "keep").await;
+    world.settle().await;
+    let (sales, bob) = (group("sales"), person("bob"));
+    unassign(&world, "sales");
+    world.settle().await;
+    let deleted = format!(
+        "DELETE FROM \"LiteLLM_TeamTable\" WHERE team_id = '{sales}';
+         DELETE FROM \"LiteLLM_TeamMembership\" WHERE team_id = '{sales}';
+         UPDATE \"LiteLLM_UserTable\" SET teams = array_remove(teams, '{sales}');"
+    );
+    world
+        .database
+        .admin()
+        .batch_execute(&deleted)
+        .await
+        .expect("a deletion");
+    world.settle().await;
+    assert_eq!(world.managed("sales").await, people([]));
+    seed::team(&sales).insert(&world.database).await;
+    seed::join(&world.database, &bob, &sales).await;
+    seed::key("k1", &bob)
+        .with("team_id", sales.as_str())
+        .insert(&world.database)
+        .await;
+    let before = crate::support::tables::litellm(&world.database).await;
+    for policy in ["block", "detach", "delete"] {
+        world.set("ENTRA_SYNC__DEPROVISION__UNASSIGNED_GROUP", policy);
+        world.settle().await;
+        let after = crate::support::tables::litellm(&world.database).await;
+        assert_eq!(before, after, "{policy}");
+    }
+}

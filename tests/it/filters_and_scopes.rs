@@ -372,3 +372,30 @@ async fn a_pass_for_a_group_that_is_not_assigned_changes_nothing_and_says_so() {
     assert!(message.contains(&group("elsewhere")), "{message}");
     assert_eq!(everything(&world).await, before);
 }
+
+/// Nobody knows who is in it, so nobody is lowered below what it gives.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_excluded_group_that_gives_a_role_is_named_when_it_keeps_somebodys() {
+    let world = World::new(|tenant| {
+        tenant
+            .group("makers")
+            .members(["ada", "bob"])
+            .assigned("internal_user");
+        tenant.group("admins").assigned("proxy_admin");
+    })
+    .await
+    .with("ENTRA_SYNC__ENTRA__EXCLUDE_GROUPS", group("admins"));
+    let report = world.settle().await;
+    let admins = group("admins");
+    assert_eq!(skipped(&report), [(admins.as_str(), "excluded")]);
+    world.entra.tenant(|tenant| {
+        tenant.group("makers").without_member("bob");
+    });
+
+    let report = world.settle().await;
+
+    assert_eq!(report.changes.team_memberships.removed, 1);
+    assert_eq!(world.user("bob").await["user_role"], "internal_user");
+    let named = [(admins.as_str(), "excluded"), (&admins, "excluded_role")];
+    assert_eq!(skipped(&report), named);
+}

@@ -171,6 +171,27 @@ pub async fn forget_blocks(
     Ok(())
 }
 
+/// These teams are no longer ours. What is managed in them is another matter.
+///
+/// # Errors
+/// When the database fails.
+pub async fn forget_teams(
+    connection: &mut AsyncPgConnection,
+    source: SourceId,
+    groups: &[GroupId],
+) -> Result<()> {
+    if groups.is_empty() {
+        return Ok(());
+    }
+    sql_query("DELETE FROM entra_sync.owned_team WHERE source_id = $1 AND group_id = ANY($2)")
+        .bind::<Integer, _>(source.get())
+        .bind::<Array<SqlUuid>, _>(groups.iter().map(GroupId::as_uuid).collect::<Vec<_>>())
+        .execute(connection)
+        .await
+        .doing("forgetting teams that are gone")?;
+    Ok(())
+}
+
 /// The role we last wrote.
 ///
 /// # Errors

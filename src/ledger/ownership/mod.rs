@@ -12,7 +12,7 @@ pub use due::{await_default_teams, settle_default_teams};
 pub use load::{Extent, extent, load};
 pub use mark::{
     ForgottenTeam, ManagedMember, forget_blocks, forget_deactivations, forget_roles, forget_team,
-    mark_blocked, mark_deactivated, mark_role,
+    forget_teams, mark_blocked, mark_deactivated, mark_role,
 };
 pub use record::{
     Membership, forget_organization_members, forget_team_members, record_organization_members,

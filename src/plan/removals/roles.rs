@@ -5,18 +5,18 @@
 //! readings agree, of what the application's roles are as well: a role that a
 //! group gives is as much in doubt as being in it.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 
 use super::{Removals, doubt, is_protected, member, unanswered};
 use crate::model::directory::{AppRole, AppRoleState, Assignment, Attributes, Group, Principal};
 use crate::model::evidence::{Needed, Questions, Whereabouts};
 use crate::model::ids::{AppRoleId, GroupId, PersonId, UserId};
 use crate::model::ledger::RoleFrom;
-use crate::model::report::{Kind, ObjectError};
+use crate::model::report::{Kind, ObjectError, Skipped};
 use crate::model::role::{Role, RoleValue};
 use crate::model::target::StoredRole;
 use crate::plan::World;
-use crate::plan::desired::Desired;
+use crate::plan::desired::{Desired, skipped};
 use crate::plan::identity::is_anothers;
 use crate::plan::people::Bound;
 use crate::plan::removal::Removal;
@@ -31,11 +31,32 @@ struct Lowered<'a> {
     after: Role,
 }
 
+/// Of those, the ones of whom no group that was not read may say otherwise.
 fn lowered<'a>(world: World<'a>, desired: &Desired<'_>) -> Vec<Lowered<'a>> {
+    let hidden = unread(world).map(|(_, role)| role).max();
+    let mut lowered = seemingly_lowered(world, desired);
+    lowered.retain(|lowered| hidden.is_none_or(|hidden| hidden <= lowered.after));
+    lowered
+}
+
+/// Excluded groups because of which somebody keeps a role.
+fn in_the_way(world: World<'_>, desired: &Desired<'_>) -> BTreeSet<GroupId> {
+    let excluded = unread(world).filter(|(group, _)| !world.policy.groups.admits(*group));
+    let excluded: Vec<(GroupId, Role)> = excluded.collect();
+    if excluded.is_empty() {
+        return BTreeSet::new();
+    }
+    let seemingly = seemingly_lowered(world, desired);
+    let lowest = seemingly.iter().map(|lowered| lowered.after).min();
+    let stands = |role: Role| lowest.is_some_and(|lowest| role > lowest);
+    let standing = excluded.into_iter().filter(|(_, role)| stands(*role));
+    standing.map(|(group, _)| group).collect()
+}
+
+fn seemingly_lowered<'a>(world: World<'a>, desired: &Desired<'_>) -> Vec<Lowered<'a>> {
     if !world.scope.is_everything() {
         return Vec::new();
     }
-    let hidden = highest_unread(world);
     let frozen = frozen(world);
     let default = world.policy.user_defaults.role.unwrap_or(Role::FALLBACK);
     let mut lowered = Vec::new();
@@ -52,7 +73,7 @@ fn lowered<'a>(world: World<'a>, desired: &Desired<'_>) -> Vec<Lowered<'a>> {
             None => default,
         };
         let is_ours = row.role == StoredRole::Role(ours);
-        if !is_ours || wanted >= ours || hidden.is_some_and(|hidden| hidden > wanted) {
+        if !is_ours || wanted >= ours {
             continue;
         }
         if frozen.contains(person) {
@@ -97,8 +118,13 @@ pub(super) fn decide(
     removals: Removals<'_>,
     desired: &Desired<'_>,
     bound: &Bound,
-    (candidates, doubts): (&mut Vec<Removal>, &mut Vec<ObjectError>),
+    (candidates, doubts, left_out): (&mut Vec<Removal>, &mut Vec<ObjectError>, &mut Vec<Skipped>),
 ) {
+    left_out.extend(
+        in_the_way(world, desired)
+            .into_iter()
+            .map(|group| skipped(Kind::Group, group, "excluded_role")),
+    );
     for lowered in lowered(world, desired) {
         let Lowered {
             person,
@@ -194,41 +220,26 @@ fn is_withheld(world: World<'_>, person: PersonId) -> bool {
             .is_some_and(|read| matches!(read.attributes, Attributes::Unknown))
 }
 
-/// The highest role that some group gives which was not read: anybody might
-/// have it.
-fn highest_unread(world: World<'_>) -> Option<Role> {
-    giving(&world.directory.roles, world.directory.assignments.get())
-        .filter(|(assignment, _)| match assignment.principal {
-            Principal::Person(_) => false,
+/// Groups that were not read, and the roles that they give: anybody might have
+/// those.
+fn unread(world: World<'_>) -> impl Iterator<Item = (GroupId, Role)> {
+    giving(&world.directory.roles, world.directory.assignments.get()).filter_map(
+        move |(assignment, role)| match assignment.principal {
+            Principal::Person(_) => None,
             Principal::Group(group) => {
-                !world.policy.groups.admits(group)
-                    || world
-                        .directory
-                        .groups
-                        .get(&group)
-                        .is_none_or(|group| group.role_bearers().is_none())
+                let read = world.directory.groups.get(&group);
+                let is_unread = !world.policy.groups.admits(group)
+                    || read.is_none_or(|group| group.role_bearers().is_none());
+                is_unread.then_some((group, role))
             }
-        })
-        .map(|(_, role)| role)
-        .max()
+        },
+    )
 }
 
 /// Whether a group that could not be read gives this role: anybody may have it
 /// from there.
 pub(super) fn is_hidden(world: World<'_>, role: Role) -> bool {
-    let groups = &world.directory.groups;
-    let mut all = giving(&world.directory.roles, world.directory.assignments.get());
-    all.any(|(assignment, given)| {
-        let Principal::Group(group) = assignment.principal else {
-            return false;
-        };
-        let is_read = || {
-            groups
-                .get(&group)
-                .is_some_and(|g| g.role_bearers().is_some())
-        };
-        given == role && world.policy.groups.admits(group) && !is_read()
-    })
+    unread(world).any(|(group, given)| given == role && world.policy.groups.admits(group))
 }
 
 /// Managed members of groups that a filter excludes and the list does not name

@@ -32,6 +32,11 @@ pub(super) fn decide(
     let (Some(owned), Some(row)) = (world.owned.teams.get(&group), world.target.teams.get(&team))
     else {
         // Of a team that has gone, no membership outlives the assignment.
+        if !world.target.teams.contains_key(&team) {
+            let members = world.owned.team_members.get(&group).into_iter().flatten();
+            let members = members.map(|member| (group, member.clone()));
+            forgotten.team_members.extend(members);
+        }
         if !matches!(
             removals.deprovision.unassigned_group,
             UnassignedGroupPolicy::Keep | UnassignedGroupPolicy::Block
@@ -75,6 +80,22 @@ pub(super) fn decide(
             candidates.push(Removal::DeleteTeam { group, members });
         }
     }
+}
+
+/// Teams of ours that are not there, of groups that are not assigned: it is not
+/// we who would make them again.
+pub(super) fn gone_teams(world: World<'_>) -> Vec<GroupId> {
+    if !world.scope.is_everything() {
+        return Vec::new();
+    }
+    let is_gone = |group: &GroupId| {
+        let team = TeamId::of(*group);
+        !world.directory.groups.contains_key(group)
+            && !world.target.teams.contains_key(&team)
+            && !world.target.broken_teams.contains_key(&team)
+    };
+    let owned = world.owned.teams.keys().copied();
+    owned.filter(is_gone).collect()
 }
 
 /// Ends all managed memberships of a group, unless members stay by policy.

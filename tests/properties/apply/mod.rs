@@ -158,6 +158,9 @@ impl Universe {
                 }
             }
         }
+        for group in forgotten.teams {
+            self.owned.teams.remove(&group);
+        }
     }
 }
 

@@ -15,7 +15,7 @@ use serde::Serialize;
 
 use super::decided::{self, Word};
 use super::error::Result;
-use super::recent;
+use super::{recent, waiting};
 use crate::db::QueryContext;
 use crate::model::ids::{RunId, SourceId};
 use crate::model::ledger::{Decisions, Recent};
@@ -75,24 +75,8 @@ pub async fn load(
     source: SourceId,
     window: Duration,
 ) -> Result<State> {
-    #[derive(QueryableByName)]
-    struct Waiting {
-        #[diesel(sql_type = Text)]
-        key: String,
-        #[diesel(sql_type = Timestamptz)]
-        since: DateTime<Utc>,
-    }
-    let waiting: Vec<Waiting> =
-        sql_query("SELECT key, since FROM entra_sync.waiting_removal WHERE source_id = $1")
-            .bind::<Integer, _>(source.get())
-            .load(connection)
-            .await
-            .doing("reading waiting removals")?;
     Ok(State {
-        waiting: waiting
-            .into_iter()
-            .map(|row| (row.key, row.since))
-            .collect(),
+        waiting: waiting::load(connection, source).await?,
         decisions: decisions(connection, source).await?,
         recent: recent::load(connection, source, window).await?,
     })
@@ -141,6 +125,8 @@ pub struct Outcome<'a> {
     /// Keys of removals whose wait goes on: within their grace time, or past it
     /// and not applied yet.
     pub waiting: Vec<String>,
+    /// Keys of removals past their grace time that this pass set out to apply.
+    pub due: Vec<String>,
     /// The set that is held now; `None` when nothing is.
     pub held: Option<Set<'a>>,
     /// Items whose approval is over.
@@ -175,22 +161,8 @@ pub async fn record(
     source: SourceId,
     outcome: &Outcome<'_>,
 ) -> Result<()> {
-    sql_query("DELETE FROM entra_sync.waiting_removal WHERE source_id = $1 AND NOT key = ANY($2)")
-        .bind::<Integer, _>(source.get())
-        .bind::<Array<Text>, _>(&outcome.waiting)
-        .execute(connection)
-        .await
-        .doing("ending waits")?;
-    sql_query(
-        "INSERT INTO entra_sync.waiting_removal (source_id, key, since) \
-         SELECT $1, key, $3 FROM unnest($2::text[]) AS n (key) ON CONFLICT DO NOTHING",
-    )
-    .bind::<Integer, _>(source.get())
-    .bind::<Array<Text>, _>(&outcome.waiting)
-    .bind::<Timestamptz, _>(outcome.now)
-    .execute(connection)
-    .await
-    .doing("recording waits")?;
+    let (begun, due) = (&outcome.waiting, &outcome.due);
+    waiting::note(connection, source, outcome.now, begun, due).await?;
     // Sets before their items, as `decide` does: two that lock in one order do
     // not wait for each other.
     sql_query(
@@ -292,6 +264,8 @@ pub struct Undone<'a> {
     pub digest: &'a str,
     /// The items' keys.
     pub items: Vec<String>,
+    /// What they follow from: with other settings it takes other forms.
+    pub causes: Vec<String>,
     /// Which run's removals they were.
     pub reason: &'a str,
     /// The run that undoes them.
@@ -330,10 +304,11 @@ pub async fn reject_undone(
     .execute(connection)
     .await
     .doing("recording what was undone")?;
+    let items = [&undone.items[..], &undone.causes[..]].concat();
     let word = Word {
         decision: Decision::Reject,
         digest: undone.digest,
-        items: &undone.items,
+        items: &items,
         weights: &[],
     };
     decided::say(connection, source, word).await

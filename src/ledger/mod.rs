@@ -19,6 +19,7 @@ pub mod runs;
 mod source;
 mod standing;
 pub mod taken;
+pub mod waiting;
 
 pub use error::{Error, Result};
 pub use migrate::{Migrated, exists, migrate};

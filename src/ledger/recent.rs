@@ -13,7 +13,7 @@ use uuid::Uuid;
 
 use super::error::Result;
 use crate::db::QueryContext;
-use crate::model::ids::{GroupId, RunId, SourceId};
+use crate::model::ids::{GroupId, PersonId, RunId, SourceId};
 use crate::model::ledger::Recent;
 
 /// What runs that began within the window took unapproved.
@@ -37,6 +37,11 @@ pub async fn load(
         #[diesel(sql_type = BigInt)]
         removals: i64,
     }
+    #[derive(QueryableByName)]
+    struct OfPerson {
+        #[diesel(sql_type = SqlUuid)]
+        person_id: Uuid,
+    }
     let all: All = sql_query(
         "SELECT coalesce(sum(unapproved_removals), 0)::bigint AS removals FROM entra_sync.run \
          WHERE source_id = $1 AND started_at > clock_timestamp() - make_interval(secs => $2)",
@@ -57,7 +62,21 @@ pub async fn load(
     .load(connection)
     .await
     .doing("counting recent removals by group")?;
+    let people: Vec<OfPerson> = sql_query(
+        "SELECT DISTINCT person_id FROM entra_sync.unapproved_person \
+         JOIN entra_sync.run USING (run_id) \
+         WHERE source_id = $1 AND started_at > clock_timestamp() - make_interval(secs => $2)",
+    )
+    .bind::<Integer, _>(source.get())
+    .bind::<Double, _>(window.as_secs_f64())
+    .load(connection)
+    .await
+    .doing("reading who lost something of late")?;
     Ok(Recent {
+        people: people
+            .into_iter()
+            .map(|row| PersonId::new(row.person_id))
+            .collect(),
         removals: all.removals.unsigned_abs(),
         by_group: groups
             .into_iter()
@@ -81,6 +100,18 @@ pub async fn count(connection: &mut AsyncPgConnection, run: RunId, more: &Recent
     .execute(connection)
     .await
     .doing("counting removals")?;
+    if !more.people.is_empty() {
+        let people = more.people.iter().map(|person| person.as_uuid());
+        sql_query(
+            "INSERT INTO entra_sync.unapproved_person (run_id, person_id) \
+             SELECT $1, unnest($2::uuid[]) ON CONFLICT DO NOTHING",
+        )
+        .bind::<SqlUuid, _>(run.as_uuid())
+        .bind::<Array<SqlUuid>, _>(people.collect::<Vec<_>>())
+        .execute(connection)
+        .await
+        .doing("noting who loses something")?;
+    }
     if more.by_group.is_empty() {
         return Ok(());
     }

@@ -119,6 +119,36 @@ pub async fn of_run(
     Ok(())
 }
 
+/// What later runs took from the users, teams and organizations that this run
+/// took something from, and nobody gave back: the removals alone.
+///
+/// # Errors
+/// When the database fails.
+pub async fn since(connection: &mut AsyncPgConnection, run: RunId) -> Result<Vec<Value>> {
+    #[derive(QueryableByName)]
+    struct Later {
+        #[diesel(sql_type = Jsonb)]
+        removal: Value,
+    }
+    // Runs of a source follow each other: what is of a later one has a greater
+    // number than all of an earlier one.
+    let later: Vec<Later> = sql_query(
+        "SELECT t.removal FROM entra_sync.taken t JOIN entra_sync.run r ON r.run_id = t.run_id \
+         WHERE t.undone_by IS NULL \
+           AND t.taken_id > (SELECT max(taken_id) FROM entra_sync.taken WHERE run_id = $1) \
+           AND r.source_id = (SELECT source_id FROM entra_sync.run WHERE run_id = $1) \
+           AND (t.parent_id IN (SELECT parent_id FROM entra_sync.taken \
+                                WHERE run_id = $1 AND parent_id IS NOT NULL) \
+                OR t.parent_id IS NULL \
+                   AND t.user_id IN (SELECT user_id FROM entra_sync.taken WHERE run_id = $1))",
+    )
+    .bind::<SqlUuid, _>(run.as_uuid())
+    .load(connection)
+    .await
+    .doing("reading what later runs took away")?;
+    Ok(later.into_iter().map(|row| row.removal).collect())
+}
+
 /// Reads a part of a copy back into what it was made from.
 ///
 /// # Errors

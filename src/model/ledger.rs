@@ -229,4 +229,6 @@ pub struct Recent {
     pub removals: u64,
     /// Those that a group lost: members of its team, or the team itself.
     pub by_group: BTreeMap<GroupId, u64>,
+    /// Whose access or role it was.
+    pub people: BTreeSet<PersonId>,
 }

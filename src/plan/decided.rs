@@ -29,7 +29,7 @@ pub struct Over {
     pub unknown: BTreeSet<String>,
 }
 
-/// What a key (see `Removal::key`) is about.
+/// What a key, or a cause (see `Removal::key`, `Removal::cause`), is about.
 #[derive(Debug, PartialEq)]
 enum Subject {
     TeamMember(GroupId, UserId),
@@ -37,12 +37,16 @@ enum Subject {
     Access(UserId),
     Role(UserId),
     Team(GroupId),
+    /// The team and all memberships, of the organization too.
+    Unassigned(GroupId),
 }
 
 impl Subject {
     fn of(key: &str) -> Option<Self> {
         let (verb, rest) = key.split_once(' ')?;
         Some(match verb {
+            "role" => Self::Role(UserId::new(rest)),
+            "unassigned" => Self::Unassigned(rest.parse().ok()?),
             "deactivate" => Self::Access(UserId::new(rest)),
             "lower" => Self::Role(UserId::new(rest.rsplit_once(' ')?.0)),
             "block" | "delete" => Self::Team(rest.parse().ok()?),
@@ -161,6 +165,7 @@ impl Asked<'_> {
             },
             Some(Subject::Role(user)) => self.of_all(&user, |person| self.role(person)),
             Some(Subject::Team(group)) => self.team(group),
+            Some(Subject::Unassigned(group)) => self.unassigned(group),
             // Another version's: nothing that this one plans.
             None => Word::Keep,
         }
@@ -246,6 +251,20 @@ impl Asked<'_> {
         }
     }
 
+    fn unassigned(&self, group: GroupId) -> Word {
+        let owned = self.world.owned;
+        let lists = [&owned.team_members, &owned.organization_members];
+        let mut members = lists
+            .into_iter()
+            .filter_map(|list| list.get(&group))
+            .flatten();
+        let assigned = self.world.directory.groups.contains_key(&group);
+        match assigned || members.next().is_none() {
+            true => self.team(group),
+            false => Word::Take,
+        }
+    }
+
     fn team(&self, group: GroupId) -> Word {
         let target = self.world.target;
         let team = TeamId::of(group);
@@ -318,6 +337,14 @@ mod tests {
             ),
         ] {
             assert_eq!(Subject::of(&removal.key()), Some(subject));
+            let cause = removal.cause().map(|cause| Subject::of(&cause));
+            assert!(
+                cause.is_none_or(|cause| matches!(
+                    cause,
+                    Some(Subject::Unassigned(_) | Subject::Role(_))
+                )),
+                "{removal:?}"
+            );
         }
     }
 }

@@ -11,8 +11,8 @@ use sha2::{Digest, Sha256};
 
 use super::removal::Removal;
 use super::removals::Forgotten;
-use crate::model::ids::GroupId;
-use crate::model::ledger::{Decisions, Owned, Recent};
+use crate::model::ids::{GroupId, PersonId};
+use crate::model::ledger::{Decisions, Ours, Owned, Recent};
 use crate::model::policy::GuardSettings;
 use crate::model::report::Held;
 
@@ -102,11 +102,14 @@ pub fn guard(situation: &Situation<'_>, removals: Vec<Removal>) -> Verdict {
                 }
             }
         } else {
-            counted.push(removal);
+            let cause = removal.cause();
+            match cause.is_some_and(|cause| situation.decisions.rejected.contains(&cause)) {
+                true => verdict.held.push(removal),
+                false => counted.push(removal),
+            }
         }
     }
-    let planned = counted.iter().map(Removal::weight).sum();
-    if let Some(reason) = overall(situation, planned) {
+    if let Some(reason) = overall(situation, &counted) {
         reasons.push(reason);
         verdict.held.append(&mut counted);
     } else {
@@ -127,10 +130,11 @@ pub fn guard(situation: &Situation<'_>, removals: Vec<Removal>) -> Verdict {
 }
 
 /// Why all removals are held, if they are.
-fn overall(situation: &Situation<'_>, planned: u64) -> Option<String> {
-    if planned == 0 {
+fn overall(situation: &Situation<'_>, removals: &[Removal]) -> Option<String> {
+    if removals.is_empty() {
         return None;
     }
+    let planned: u64 = removals.iter().map(Removal::weight).sum();
     let limits = situation.limits;
     // A source of which nothing is seen is held like one in which nothing is.
     let nothing = match situation.source {
@@ -152,8 +156,9 @@ fn overall(situation: &Situation<'_>, planned: u64) -> Option<String> {
         ));
     }
     let managed = managed(situation);
-    // What went within the window does not make it too small to be guarded.
-    if managed.saturating_add(recent) >= limits.min_managed
+    // What went within the window does not make it too small to be guarded, nor
+    // does a team that few of ours are in.
+    if managed.saturating_add(recent).max(counted) >= limits.min_managed
         && exceeds(counted, managed, limits.max_removal_percent)
     {
         return Some(format!(
@@ -161,7 +166,37 @@ fn overall(situation: &Situation<'_>, planned: u64) -> Option<String> {
             limits.max_removal_percent
         ));
     }
-    None
+    people(situation, removals)
+}
+
+/// Why so many people at once are suspicious: somebody's access or role is one
+/// removal, however many memberships dilute it.
+///
+/// Monotone: whoever is counted is also of those it is a share of, so one more
+/// adds at least as much to the part as to the whole.
+fn people(situation: &Situation<'_>, removals: &[Removal]) -> Option<String> {
+    let planned: BTreeSet<PersonId> = removals.iter().filter_map(Removal::person_losing).collect();
+    if planned.is_empty() {
+        return None;
+    }
+    let limits = situation.limits;
+    let counted: BTreeSet<PersonId> = planned.union(&situation.recent.people).copied().collect();
+    // Who lost access before the window is nobody that could lose it.
+    let known = situation.owned.people.iter();
+    let others =
+        known.filter(|(person, owned)| owned.deactivation == Ours::No && !counted.contains(person));
+    let (part, others) = (counted.len() as u64, others.count() as u64);
+    let managed = part.saturating_add(others);
+    (managed >= limits.min_managed && exceeds(part, managed, limits.max_removal_percent)).then(
+        || {
+            format!(
+                "{part} of {managed} managed people would have lost their access or a role (those \
+                 of the last {} s included), more than guard.max_removal_percent {}",
+                limits.window.as_secs(),
+                limits.max_removal_percent
+            )
+        },
+    )
 }
 
 /// Groups whose own removals are held.
@@ -187,19 +222,22 @@ fn by_group(
         let recent = recent.unwrap_or_default();
         // As many as there were before the window's first unapproved removal: a
         // group that loses a few with every pass is judged by what it was.
-        let managed = left.saturating_add(recent);
+        let counted = planned.saturating_add(recent);
+        let ours = left.saturating_add(recent);
+        // A team goes from those too whom somebody added by hand.
+        let managed = ours.max(counted);
         if managed < limits.min_managed {
             continue;
         }
-        let counted = planned.saturating_add(recent);
         if situation.empty_groups.contains(&group) {
             reasons.push(format!(
                 "group {group} with {managed} managed members was read as empty"
             ));
             suspicious.insert(group);
         } else if exceeds(counted, managed, limits.max_removal_percent) {
+            let whose = if counted > ours { "" } else { "managed " };
             reasons.push(format!(
-                "{counted} of {managed} managed members of group {group} would be gone (those of \
+                "{counted} of {managed} {whose}members of group {group} would be gone (those of \
                  the last {} s included), more than guard.max_removal_percent {}",
                 limits.window.as_secs(),
                 limits.max_removal_percent

@@ -120,6 +120,17 @@ impl Removal {
         }
     }
 
+    /// Who loses access or a role by it.
+    #[must_use]
+    pub fn person_losing(&self) -> Option<PersonId> {
+        match self {
+            Self::Deactivation { member, .. } | Self::LowerRole { member, .. } => {
+                Some(member.person)
+            }
+            _ => None,
+        }
+    }
+
     /// How many removals the guard counts this as: a team goes from all of its
     /// members at once.
     #[must_use]
@@ -169,6 +180,22 @@ impl Removal {
             Self::TeamMember { .. } | Self::OrganizationMember { .. } => {
                 format!("remove {} {}", item.kind.as_str(), item.id)
             }
+        }
+    }
+
+    /// What it follows from, if settings choose the form it takes: a word about
+    /// this is about every form.
+    #[must_use]
+    pub fn cause(&self) -> Option<String> {
+        match self {
+            Self::TeamMember { group, why, .. } | Self::OrganizationMember { group, why, .. } => {
+                (*why == Why::GroupUnassigned).then(|| format!("unassigned {group}"))
+            }
+            Self::BlockTeam { group, .. } | Self::DeleteTeam { group, .. } => {
+                Some(format!("unassigned {group}"))
+            }
+            Self::LowerRole { member, .. } => Some(format!("role {}", member.user)),
+            Self::Deactivation { .. } => None,
         }
     }
 

@@ -9,11 +9,13 @@ mod keys;
 mod now;
 mod show;
 
+use std::collections::BTreeMap;
+
 use self::keys::Keys;
 use self::now::Now;
 use super::change::Member;
 use super::removal::Removal;
-use crate::model::ids::{OrganizationId, RunId, TeamId, UserId};
+use crate::model::ids::{GroupId, OrganizationId, RunId, TeamId, UserId};
 use crate::model::ledger::{Ours, Owned};
 use crate::model::report::{Kind, Skipped};
 use crate::model::target::{Activity, Block, StoredRole, Target};
@@ -55,6 +57,8 @@ pub struct Present<'a> {
     pub owned: &'a Owned,
     /// Keys that might stand in the way.
     pub keys: &'a [LostKey],
+    /// What later runs took there, and nobody gave back.
+    pub later: &'a [Removal],
 }
 
 /// What is given back, and what is not.
@@ -83,7 +87,8 @@ pub struct Return {
     pub joining: u64,
     /// Of a team: whose membership is managed again.
     pub managed: Vec<Member>,
-    /// Of a team: rows that stand for somebody else by now and stay out.
+    /// Of a team: rows that stand for somebody else by now, or that a later run
+    /// took out, and stay out.
     pub barred: Vec<UserId>,
 }
 
@@ -136,6 +141,8 @@ pub enum NotGiven {
     BlockedByOthers,
     /// A team of this id is there again, and stays as it is.
     TeamThere,
+    /// A later run has taken it again.
+    TakenAgain,
     /// A key of this token is there again, and stays as it is.
     KeyThere,
     /// Another key has the alias: this one comes back without.
@@ -164,10 +171,10 @@ pub fn undo(of: RunId, losses: &[Loss], present: Present<'_>) -> Undo {
                     barred,
                 } = decision;
                 let back = keys.come_back(loss, &barred, &now, &mut undo.left);
-                undo.left.extend(barred.iter().map(|user| Left {
+                undo.left.extend(barred.iter().map(|(user, why)| Left {
                     kind: Kind::TeamMembership,
                     id: format!("{}/{user}", item.id),
-                    why: NotGiven::RowTaken,
+                    why: *why,
                 }));
                 if extent == Extent::Rest && back == 0 && joining == 0 {
                     undo.left.push(Left {
@@ -194,7 +201,7 @@ pub fn undo(of: RunId, losses: &[Loss], present: Present<'_>) -> Undo {
                     keys: back,
                     joining,
                     managed,
-                    barred,
+                    barred: barred.into_iter().map(|(user, _)| user).collect(),
                 });
             }
             Err(why) => undo.left.push(Left {
@@ -254,7 +261,7 @@ struct Decision {
     extent: Extent,
     joining: u64,
     managed: Vec<Member>,
-    barred: Vec<UserId>,
+    barred: Vec<(UserId, NotGiven)>,
 }
 
 impl Decision {
@@ -282,10 +289,11 @@ fn decide(loss: &Loss, now: &Now<'_>) -> Result<Decision, NotGiven> {
                 return Err(NotGiven::TeamGone);
             }
             now.row_of(member)?;
-            Ok(match now.is_member(&team, &member.user) {
-                true => Decision::of_one(Extent::Rest, 0),
-                false => Decision::of_one(Extent::Whole, 1),
-            })
+            if now.is_member(&team, &member.user) {
+                return Ok(Decision::of_one(Extent::Rest, 0));
+            }
+            now.not_taken_since(&loss.removal)?;
+            Ok(Decision::of_one(Extent::Whole, 1))
         }
         Removal::OrganizationMember { group, member, .. } => {
             let organization = now
@@ -296,7 +304,10 @@ fn decide(loss: &Loss, now: &Now<'_>) -> Result<Decision, NotGiven> {
             now.row_of(member)?;
             match organization.members.binary_search(&member.user) {
                 Ok(_) => Err(NotGiven::MemberAgain),
-                Err(_) => Ok(Decision::of_one(Extent::Whole, 1)),
+                Err(_) => {
+                    now.not_taken_since(&loss.removal)?;
+                    Ok(Decision::of_one(Extent::Whole, 1))
+                }
             }
         }
         Removal::Deactivation { member, .. } => {
@@ -304,7 +315,10 @@ fn decide(loss: &Loss, now: &Now<'_>) -> Result<Decision, NotGiven> {
             let owned = now.owned.people.get(&member.person);
             match (row.activity, owned.map(|owned| owned.deactivation)) {
                 (Activity::Active, _) => Err(NotGiven::ActiveAgain),
-                (Activity::Deactivated, Some(Ours::Yes)) => Ok(Decision::of_one(Extent::Whole, 0)),
+                (Activity::Deactivated, Some(Ours::Yes)) => {
+                    now.not_taken_since(&loss.removal)?;
+                    Ok(Decision::of_one(Extent::Whole, 0))
+                }
                 (Activity::Deactivated, _) => Err(NotGiven::DeactivatedByOthers),
             }
         }
@@ -313,6 +327,7 @@ fn decide(loss: &Loss, now: &Now<'_>) -> Result<Decision, NotGiven> {
             let ours = now.owned.people.get(&member.person);
             let is_ours = ours.is_some_and(|owned| owned.role == Some(*after));
             if row.role == StoredRole::Role(*after) && is_ours {
+                now.not_taken_since(&loss.removal)?;
                 Ok(Decision::of_one(Extent::Whole, 0))
             } else {
                 Err(NotGiven::RoleChanged)
@@ -327,40 +342,50 @@ fn decide(loss: &Loss, now: &Now<'_>) -> Result<Decision, NotGiven> {
             let ours = now.owned.teams.get(group).map(|team| team.block);
             match (row.block, ours) {
                 (Block::Open, _) => Err(NotGiven::OpenAgain),
-                (Block::Blocked, Some(Ours::Yes)) => Ok(Decision::of_one(Extent::Whole, 0)),
+                (Block::Blocked, Some(Ours::Yes)) => {
+                    now.not_taken_since(&loss.removal)?;
+                    Ok(Decision::of_one(Extent::Whole, 0))
+                }
                 (Block::Blocked, _) => Err(NotGiven::BlockedByOthers),
             }
         }
-        Removal::DeleteTeam { group, .. } => team(loss, &TeamId::of(*group), now),
+        Removal::DeleteTeam { group, .. } => team(loss, *group, now),
     }
 }
 
-fn team(loss: &Loss, team: &TeamId, now: &Now<'_>) -> Result<Decision, NotGiven> {
+fn team(loss: &Loss, group: GroupId, now: &Now<'_>) -> Result<Decision, NotGiven> {
+    let team = &TeamId::of(group);
     if now.target.broken_teams.contains_key(team) {
         return Err(NotGiven::TeamUnreadable);
     }
-    let is_barred = |member: &&Member| matches!(now.row_of(member), Err(NotGiven::RowTaken));
-    let barred: Vec<UserId> = loss
-        .managed
-        .iter()
-        .filter(is_barred)
-        .map(|member| member.user.clone())
-        .collect();
+    let is_there = now.target.teams.contains_key(team);
+    if !is_there {
+        now.not_taken_since(&loss.removal)?;
+    }
+    let anothers = loss.managed.iter().filter_map(|member| {
+        let why = now.row_of(member).err()?;
+        (why == NotGiven::RowTaken).then(|| (member.user.clone(), why))
+    });
+    // Whom a later run took out of the team that was made again.
+    let taken = loss.users.iter().filter_map(|user| {
+        let why = now.not_in_since(group, user)?;
+        (!now.is_member(team, user)).then(|| (user.clone(), why))
+    });
+    let barred: BTreeMap<UserId, NotGiven> = taken.chain(anothers).collect();
     let joins = |user: &UserId| {
-        now.target.users.contains_key(user) && !now.is_member(team, user) && !barred.contains(user)
+        now.target.users.contains_key(user)
+            && !now.is_member(team, user)
+            && !barred.contains_key(user)
     };
+    let joining = loss.users.iter().filter(|user| joins(user)).count() as u64;
+    let managed = loss.managed.iter().filter(|member| joins(&member.user));
     Ok(Decision {
-        extent: match now.target.teams.contains_key(team) {
+        extent: match is_there {
             true => Extent::Rest,
             false => Extent::Whole,
         },
-        joining: loss.users.iter().filter(|user| joins(user)).count() as u64,
-        managed: loss
-            .managed
-            .iter()
-            .filter(|member| joins(&member.user))
-            .cloned()
-            .collect(),
-        barred,
+        joining,
+        managed: managed.cloned().collect(),
+        barred: barred.into_iter().collect(),
     })
 }

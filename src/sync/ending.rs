@@ -51,14 +51,19 @@ impl Source {
             }
             return Ok(());
         }
+        let verdict = &deprovision.verdict;
+        let (waiting, due) = match self.settings.deprovision.grace.is_zero() {
+            true => Default::default(),
+            false => (
+                [waiting, keys(&verdict.held)].concat(),
+                keys(&verdict.released),
+            ),
+        };
         let outcome = held::Outcome {
             run,
             now: Utc::now(),
-            waiting: if self.settings.deprovision.grace.is_zero() {
-                Vec::new()
-            } else {
-                [waiting, keys(&deprovision.verdict.held)].concat()
-            },
+            waiting,
+            due,
             held,
             approved: &deprovision.over.approved,
             rejected: &deprovision.over.rejected,

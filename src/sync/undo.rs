@@ -5,6 +5,8 @@
 //! What comes back counts as rejected from then on: later passes see that Entra
 //! does not want it and leave it alone until an operator approves.
 
+use std::collections::BTreeSet;
+
 use chrono::Utc;
 use serde_json::{Value, json};
 use tokio_util::sync::CancellationToken;
@@ -103,6 +105,7 @@ impl Source {
                     target: &Default::default(),
                     owned: &Default::default(),
                     keys: &[],
+                    later: &[],
                 },
             )),
         }
@@ -185,11 +188,13 @@ impl Source {
             return Ok(None);
         }
         let digest = removals_digest(&protected);
+        let causes: BTreeSet<String> = protected.iter().filter_map(Removal::cause).collect();
         let mut transaction = self.database.begin(Limits::WRITE).await?;
         lease::fence(&mut transaction, lease).await?;
         let set = held::Undone {
             digest: &digest,
             items: protected.iter().map(Removal::key).collect(),
+            causes: causes.into_iter().collect(),
             reason: &format!("run {} was undone", undo.of),
             run,
             who: &request.who,
@@ -212,8 +217,13 @@ impl Source {
         if losses.is_empty() && taken::is_said_of(&mut transaction, of).await? {
             return Err(ledger::Error::CopiesGone { run: of }.into());
         }
+        let later = taken::since(&mut transaction, of).await?;
         let owned = ownership::load(&mut transaction, source).await?;
         transaction.commit().await?;
+        let later = later
+            .iter()
+            .map(|removal| taken::read("taken.removal", removal))
+            .collect::<ledger::Result<Vec<Removal>>>()?;
         let losses = losses.into_iter().collect::<Result<Vec<Loss>>>()?;
 
         let users = losses.iter().flat_map(|loss| {
@@ -241,6 +251,7 @@ impl Source {
             target: &target,
             owned: &owned,
             keys: &present,
+            later: &later,
         };
         Ok(undo(of, &losses, present))
     }

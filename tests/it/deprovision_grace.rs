@@ -188,3 +188,27 @@ async fn a_filtered_pass_neither_begins_nor_ends_a_wait_and_applies_what_is_due(
     world.settle().await;
     assert_eq!(world.count("entra_sync.waiting_removal").await, 0);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_could_not_be_taken_away_does_not_wait_anew() {
+    let world = world().await;
+    world.settle().await;
+    leave(&world, "science", 1);
+    leave(&world, "sales", 1);
+    world.pass().await;
+    hours_pass(&world, 3).await;
+    let science = format!("NEW.team_id = '{}'", group("science"));
+    world.refuse("LiteLLM_TeamTable", &science).await;
+    let report = world.pass().await;
+    assert_eq!(report.status, Status::Partial, "{}", report.json());
+    assert_eq!(
+        report.changes.team_memberships.removed, 1,
+        "of the other team"
+    );
+    // Only the one that failed goes on.
+    since(&world).await;
+    world.relent().await;
+    let report = world.settle().await;
+    assert_eq!(report.changes.team_memberships.removed, 1);
+    assert_eq!(world.count("entra_sync.waiting_removal").await, 0);
+}

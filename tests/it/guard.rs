@@ -1,5 +1,7 @@
 //! The guard: what looks like a mistake is held, whatever else goes on.
 
+use std::ops::Range;
+
 use entra_sync::model::policy::Scope;
 use entra_sync::model::report::Status;
 use entra_sync::simulator::{AccountEnabled, Tenant, group_id};
@@ -140,29 +142,98 @@ async fn exactly_the_limit_is_no_reason_to_hold() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn more_than_the_percentage_of_everything_holds_everything() {
-    let world = World::new(crowd).await;
+    // No group is large enough to be guarded by itself.
+    let world = World::new(crowd)
+        .await
+        .with("ENTRA_SYNC__GUARD__MIN_MANAGED", EACH + 1);
     world.settle().await;
     // 60 memberships and 60 people are managed; 25 are more than a fifth.
-    let disable = |count: usize, account: AccountEnabled| {
-        world.entra.tenant(|tenant| {
-            for number in 0..count {
-                tenant.user(&key("science", number)).account(account);
-            }
-        });
-    };
-    disable(24, AccountEnabled::Disabled);
-    leave(&world, "sales", 1);
+    disable(&world, "science", 29..30);
+    leave(&world, "science", 12);
+    leave(&world, "sales", 12);
     let report = world.pass().await;
     assert_eq!(held(&report).1, 25);
     assert_eq!(report.changes.total(), 0);
-    let user = world.user(&key("science", 0)).await;
+    let user = world.user(&key("science", 29)).await;
     assert!(user["metadata"].get("scim_active").is_none(), "{user}");
 
     come_back(&world, "sales", 1);
     let report = world.settle().await;
-    assert_eq!(report.changes.users.deactivated, 24);
-    disable(24, AccountEnabled::Enabled);
-    assert_eq!(world.settle().await.changes.users.reactivated, 24);
+    assert_eq!(report.changes.users.deactivated, 1);
+    assert_eq!(report.changes.team_memberships.removed, 23);
+}
+
+fn disable(world: &World, group: &str, numbers: Range<usize>) {
+    world.entra.tenant(|tenant| {
+        for number in numbers {
+            tenant.user(&key(group, number)).disabled();
+        }
+    });
+}
+
+/// However many memberships they have between them.
+#[tokio::test(flavor = "multi_thread")]
+async fn more_than_the_percentage_of_people_holds_everything() {
+    let world = World::new(|tenant| {
+        crowd(tenant);
+        for number in 0..EACH {
+            for group in ["arts", "music", "sports"] {
+                tenant.group(group).member(&key("science", number));
+            }
+        }
+        for group in ["arts", "music", "sports"] {
+            tenant.group(group).assigned_by_default();
+        }
+    })
+    .await;
+    world.settle().await;
+    // 13 of 60 people are more than a fifth, but not of 210 that are managed.
+    disable(&world, "science", 0..13);
+    let report = world.pass().await;
+    assert_eq!(held(&report).1, 13);
+    let reason = &report.held.as_ref().expect("held").reason;
+    assert!(reason.contains("13 of 60 managed people"), "{reason}");
+
+    world.entra.tenant(|tenant| {
+        tenant
+            .user(&key("science", 12))
+            .account(AccountEnabled::Enabled);
+    });
+    assert_eq!(world.settle().await.changes.users.deactivated, 12);
+    // One more within the window is as many.
+    disable(&world, "science", 12..13);
+    let report = world.pass().await;
+    assert_eq!(held(&report).1, 1);
+    let reason = &report.held.as_ref().expect("held").reason;
+    assert!(reason.contains("13 of 60 managed people"), "{reason}");
+    let_a_day_pass(&world).await;
+    assert_eq!(world.settle().await.changes.users.deactivated, 1);
+}
+
+/// Nor is a team too small to be guarded because few of its members are ours.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_small_team_that_many_were_put_into_by_hand_is_guarded_as_large_as_it_is() {
+    let world = World::new(|tenant| {
+        crowd(tenant);
+        tenant.group("small").member("ada").assigned_by_default();
+    })
+    .await
+    .with("ENTRA_SYNC__DEPROVISION__UNASSIGNED_GROUP", "delete");
+    world.settle().await;
+    // With ada 20 of the 122 that are managed.
+    for number in 0..19 {
+        let user = format!("by-hand-{number}");
+        seed::user(&user).insert(&world.database).await;
+        seed::join(&world.database, &user, &group("small")).await;
+    }
+    world.entra.tenant(|tenant| {
+        tenant.group("small").unassigned_entirely();
+    });
+    let report = world.pass().await;
+    assert_eq!(held(&report).1, 1);
+    let reason = &report.held.as_ref().expect("held").reason;
+    assert!(reason.contains("20 of 20 members"), "{reason}");
+    assert_eq!(world.members("small").await.len(), 20);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -54,6 +54,7 @@ impl Running {
             return;
         }
         self.with.recent.removals += removal.weight();
+        self.with.recent.people.extend(removal.person_losing());
         if let Some(group) = removal.group_losing() {
             *self.with.recent.by_group.entry(group).or_default() += removal.weight();
         }
@@ -64,12 +65,18 @@ impl Running {
             return;
         }
         let Deprovision {
-            verdict, waiting, ..
+            verdict,
+            waiting,
+            over,
+            ..
         } = &plan.deprovision;
-        if !verdict.spent.is_empty() {
-            self.with.decisions.approved.clear();
-            self.with.decisions.approved_digests.clear();
-        }
+        let decisions = &mut self.with.decisions;
+        decisions
+            .approved
+            .retain(|key, _| !over.approved.contains(key));
+        decisions
+            .rejected
+            .retain(|key| !over.rejected.contains(key));
         if !self.with.deprovision.grace.is_zero() {
             let since = std::mem::take(&mut self.with.waiting);
             let waiting = waiting.iter().map(|waiting| &waiting.removal);
@@ -236,8 +243,7 @@ proptest! {
         cut in any::<prop::sample::Index>(),
         weave in any::<u64>(),
     ) {
-        let (world, mut with) = departure.build();
-        with.decisions.approved_digests.insert("an approved set".to_owned());
+        let (world, with) = departure.build();
         let (before, limit) = (with.recent.removals, with.guard.max_removals);
         let running = Running { world, with, taken: BTreeSet::new() };
         let (broken, whole) = running.clone().calm()?.both(cut, weave)?;

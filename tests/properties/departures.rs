@@ -246,6 +246,7 @@ impl Departure {
             waiting: BTreeMap::new(),
             decisions: Decisions::default(),
             recent: Recent {
+                people: BTreeSet::new(),
                 removals: self.limits.3,
                 by_group: self
                     .recent

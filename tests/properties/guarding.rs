@@ -6,18 +6,19 @@ use std::collections::BTreeSet;
 use entra_sync::model::directory::{Account, Unread};
 use entra_sync::model::evidence::Whereabouts;
 use entra_sync::model::ids::{GroupId, UserId};
-use entra_sync::model::ledger::Member;
-use entra_sync::model::policy::GuardSettings;
+use entra_sync::model::ledger::{Member, Ours};
+use entra_sync::model::policy::{GuardSettings, UnassignedGroupPolicy};
 use entra_sync::plan::{
-    Approvals, Forgotten, Over, Plan, Removal, Restoration, Situation, Source, guard,
+    Approvals, Forgotten, Over, Plan, Removal, Restoration, Situation, Source, Why, guard,
     removals_digest,
 };
+use proptest::collection::vec;
 use proptest::prelude::*;
 
-use crate::build::group_id;
+use crate::build::{group_id, person_id};
 use crate::config;
 use crate::departures::{Circumstances, all, departures, now, plan_of, unguarded};
-use crate::world::GROUPS;
+use crate::world::{GROUPS, PEOPLE};
 
 fn keys(removals: &[Removal]) -> BTreeSet<String> {
     removals.iter().map(Removal::key).collect()
@@ -66,6 +67,7 @@ proptest! {
         less in any::<u16>(),
         (limit, percent, managed) in (0_u64..4, 0_u8..50, 0_u64..4),
         (recent, of_group, group) in (0_u64..4, 0_u64..4, 0..GROUPS),
+        people in vec(0..PEOPLE, 0..3),
     ) {
         let (world, with) = departure.build();
         let removals = all(&plan_of(&world, &unguarded(&with)));
@@ -84,6 +86,7 @@ proptest! {
         strict.guard.max_removal_percent = strict.guard.max_removal_percent.saturating_sub(percent);
         strict.guard.min_managed = strict.guard.min_managed.saturating_sub(managed);
         strict.recent.removals += recent;
+        strict.recent.people.extend(people.into_iter().map(person_id));
         *strict.recent.by_group.entry(group_id(group)).or_default() += of_group;
         let strictly = released(&strict, &world.owned, &removals);
         prop_assert!(strictly.is_subset(&many), "{:?} {:?}", strictly, many);
@@ -197,8 +200,46 @@ proptest! {
         prop_assert!(!world.scope.is_everything() || seen.is_subset(&over), "{:?} {:?}", seen, over);
     }
 
+    /// What was undone stays, whatever the settings make of it: a group that is
+    /// still not assigned loses nothing, and nobody a role.
+    #[test]
+    fn what_was_undone_stays_in_every_form(departure in departures(), policy in 0_u8..4) {
+        let (world, mut with) = departure.build();
+        let with_all = unguarded(&with);
+        let before = all(&plan_of(&world, &with_all));
+        with = with_all;
+        let causes = before.iter().filter_map(Removal::cause);
+        with.decisions.rejected.extend(causes);
+        with.deprovision.unassigned_group = match policy {
+            0 => UnassignedGroupPolicy::Detach,
+            1 => UnassignedGroupPolicy::Keep,
+            2 => UnassignedGroupPolicy::Block,
+            _ => UnassignedGroupPolicy::Delete,
+        };
+        let follows = |removal: &&Removal| match removal {
+            Removal::TeamMember { why, .. } | Removal::OrganizationMember { why, .. } => {
+                *why == Why::GroupUnassigned
+            }
+            Removal::BlockTeam { .. } | Removal::DeleteTeam { .. } => true,
+            Removal::Deactivation { .. } | Removal::LowerRole { .. } => false,
+        };
+        let groups: BTreeSet<_> =
+            before.iter().filter(follows).filter_map(Removal::group).collect();
+        let plan = plan_of(&world, &with);
+        for removal in &plan.deprovision.verdict.released {
+            let is_protected = removal.group().is_some_and(|group| groups.contains(&group));
+            prop_assert!(!(follows(&removal) && is_protected), "{:?}", removal);
+            prop_assert!(!matches!(removal, Removal::LowerRole { .. }), "{:?}", removal);
+        }
+        let over = &plan.deprovision.over.rejected;
+        for cause in plan.deprovision.verdict.held.iter().filter_map(Removal::cause) {
+            prop_assert!(!over.contains(&cause), "{} holds something", cause);
+        }
+    }
+
     /// What may not go at once does not go one by one either: a group loses no
-    /// more within the window than its percentage.
+    /// more within the window than its percentage, and so it is with people's
+    /// access and roles.
     #[test]
     fn a_slow_drip_is_no_way_around(departure in departures()) {
         let (world, mut with) = departure.build();
@@ -206,11 +247,34 @@ proptest! {
         with.decisions = Default::default();
         with.recent = Default::default();
         let mut owned = world.owned.clone();
+        let active = owned.people.values().filter(|known| known.deactivation == Ours::No);
+        let active = active.count();
         for removal in removals {
-            let Removal::TeamMember { group, member, .. } = &removal else { continue };
             if released(&with, &owned, std::slice::from_ref(&removal)).is_empty() {
                 continue;
             }
+            if let Some(person) = removal.person_losing() {
+                with.recent.removals += 1;
+                with.recent.people.insert(person);
+                if let (Removal::Deactivation { .. }, Some(known)) =
+                    (&removal, owned.people.get_mut(&person))
+                {
+                    known.deactivation = Ours::Yes;
+                }
+                let lost = with.recent.people.len() as u64;
+                // Whoever is deactivated, but not marked as ours, counts too.
+                let managed = active.max(with.recent.people.len()) as u64;
+                let again = world.owned.people.iter().filter(|(person, known)| {
+                    known.deactivation == Ours::Yes && with.recent.people.contains(person)
+                });
+                let managed = managed + again.count() as u64;
+                let GuardSettings { max_removal_percent, min_managed, .. } = with.guard;
+                prop_assert!(
+                    managed < min_managed || lost * 100 <= managed * u64::from(max_removal_percent),
+                    "{} of {} people", lost, managed
+                );
+            }
+            let Removal::TeamMember { group, member, .. } = &removal else { continue };
             with.recent.removals += 1;
             *with.recent.by_group.entry(*group).or_default() += 1;
             if let Some(managed) = owned.team_members.get_mut(group) {

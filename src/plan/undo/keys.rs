@@ -32,7 +32,7 @@ impl<'a> Keys<'a> {
     pub(super) fn come_back(
         &self,
         loss: &Loss,
-        barred: &[UserId],
+        barred: &[(UserId, NotGiven)],
         now: &Now<'_>,
         left: &mut Vec<Left>,
     ) -> u64 {
@@ -54,8 +54,9 @@ impl<'a> Keys<'a> {
                 note(key, NotGiven::UserGone);
                 continue;
             }
-            if owner.is_some_and(|owner| barred.contains(owner)) {
-                note(key, NotGiven::RowTaken);
+            let bar = barred.iter().find(|(user, _)| Some(user) == owner);
+            if let Some((_, why)) = bar {
+                note(key, *why);
                 continue;
             }
             let alias = key.alias.as_deref();

@@ -6,10 +6,11 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::{NotGiven, Present};
-use crate::model::ids::{PersonId, TeamId, UserId};
+use crate::model::ids::{GroupId, PersonId, TeamId, UserId};
 use crate::model::ledger::Owned;
 use crate::model::target::{Target, UserRow};
 use crate::plan::change::Member;
+use crate::plan::removal::{Removal, Why};
 
 /// LiteLLM's rows and the ledger's, made ready to be asked.
 pub(super) struct Now<'a> {
@@ -17,6 +18,16 @@ pub(super) struct Now<'a> {
     pub(super) owned: &'a Owned,
     /// Rows that the ledger knows as more than one person's.
     shared: BTreeSet<&'a UserId>,
+    /// What later runs took.
+    later: BTreeSet<String>,
+}
+
+/// What a removal takes, however far.
+fn matter(removal: &Removal) -> String {
+    match removal {
+        Removal::LowerRole { member, .. } => format!("role {}", member.user),
+        other => other.key(),
+    }
 }
 
 impl<'a> Now<'a> {
@@ -33,7 +44,31 @@ impl<'a> Now<'a> {
                 .filter(|(_, people)| *people > 1)
                 .map(|(user, _)| user)
                 .collect(),
+            later: present.later.iter().map(matter).collect(),
         }
+    }
+
+    /// Nothing, unless a later run took the same: then what is missing now is
+    /// that run's doing.
+    pub(super) fn not_taken_since(&self, removal: &Removal) -> Result<(), NotGiven> {
+        match self.later.contains(&matter(removal)) {
+            true => Err(NotGiven::TakenAgain),
+            false => Ok(()),
+        }
+    }
+
+    /// Why somebody is not in a team, if a later run took them out.
+    pub(super) fn not_in_since(&self, group: GroupId, user: &UserId) -> Option<NotGiven> {
+        let left = Removal::TeamMember {
+            group,
+            // The key does not name the person.
+            member: Member {
+                user: user.clone(),
+                person: PersonId::new(uuid::Uuid::nil()),
+            },
+            why: Why::LeftGroup,
+        };
+        self.not_taken_since(&left).err()
     }
 
     /// Whether all copies of a membership are there.

@@ -32,6 +32,7 @@ impl NotGiven {
             Self::OpenAgain => "open_again",
             Self::BlockedByOthers => "blocked_by_others",
             Self::TeamThere => "team_there",
+            Self::TakenAgain => "taken_again",
             Self::KeyThere => "key_there",
             Self::KeyAliasTaken => "key_alias_taken",
         }
@@ -54,6 +55,7 @@ impl NotGiven {
             Self::OpenAgain => "not blocked any more",
             Self::BlockedByOthers => "somebody else blocked it since",
             Self::TeamThere => "a team of this id is there again; its row stays as it is",
+            Self::TakenAgain => "a later run took it again: undo that one",
             Self::KeyThere => "a key of this token is there again, and stays as it is",
             Self::KeyAliasTaken => "another key has its alias by now: it comes back without",
         }

@@ -137,6 +137,36 @@ async fn lowered_roles_are_raised_again_unless_somebody_changed_them() {
     assert_eq!(world.user("ada").await["user_role"], "proxy_admin_viewer");
 }
 
+/// A lowering that was undone is not made to another role either.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_role_that_came_back_is_not_lowered_to_another_one() {
+    let world = world().await;
+    world.entra.tenant(|tenant| {
+        tenant.user("ada").assigned("proxy_admin_viewer");
+    });
+    world.settle().await;
+    world.entra.tenant(|tenant| {
+        tenant.user("ada").unassigned_entirely();
+    });
+    let taken = world.settle().await;
+    undo(&world, taken.run_id).await;
+    world.entra.tenant(|tenant| {
+        tenant.user("ada").assigned("internal_user");
+    });
+    let report = world.pass().await;
+    assert_eq!(report.status, Status::Held, "{}", report.json());
+    assert_eq!(world.user("ada").await["user_role"], "proxy_admin_viewer");
+    // Entra gives it again: what was undone is over.
+    for role in ["proxy_admin_viewer", "internal_user"] {
+        world.entra.tenant(|tenant| {
+            tenant.user("ada").unassigned_entirely();
+            tenant.user("ada").assigned(role);
+        });
+        assert_eq!(world.pass().await.held, None);
+    }
+    assert_eq!(world.user("ada").await["user_role"], "internal_user");
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_role_that_somebody_gave_since_stays() {
     let world = world().await;

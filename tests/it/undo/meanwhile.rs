@@ -278,3 +278,85 @@ async fn what_somebody_else_switched_off_since_stays_off() {
     expected.sort_unstable();
     assert_eq!(skipped(&report), expected);
 }
+
+/// Undoing one run does not reverse another.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_later_run_took_again_stays_with_that_run() {
+    let world = world()
+        .await
+        .with("ENTRA_SYNC__DEPROVISION__UNASSIGNED_GROUP", "block");
+    world.entra.tenant(|tenant| {
+        tenant.user("dan").assigned("proxy_admin_viewer");
+    });
+    world.settle().await;
+    in_use(&world).await;
+    let take = async || {
+        world.entra.tenant(|tenant| {
+            tenant.user("ada").disabled();
+            tenant.user("dan").unassigned_entirely();
+            tenant.group("arts").unassigned_entirely();
+        });
+        leaves(&world, "bob", &["science"]);
+        world.settle().await.run_id
+    };
+    let first = take().await;
+    world.entra.tenant(|tenant| {
+        tenant.user("ada").account(AccountEnabled::Enabled);
+        tenant.user("dan").assigned("proxy_admin_viewer");
+        tenant.group("arts").assigned_by_default();
+    });
+    returns(&world, "bob", &["science"]);
+    world.settle().await;
+    let second = take().await;
+    let before = Tables::read(&world.database).await;
+
+    let report = undo(&world, first).await;
+
+    assert_eq!(report.status, Status::Unchanged, "{}", report.json());
+    assert_eq!(report.skipped.len(), 5, "{}", report.json());
+    let reasons: Vec<&str> = skipped(&report).iter().map(|(_, why)| *why).collect();
+    assert_eq!(reasons, ["taken_again"; 5]);
+    assert!(before.differences(&world.database).await.is_empty());
+    assert!(!world.members("science").await.contains(&person("bob")));
+
+    // Each in its turn: the second, then what is left of the first.
+    let report = undo(&world, second).await;
+    assert_eq!(report.changes.users.reactivated, 1, "{}", report.json());
+    assert_eq!(report.changes.users.updated, 1);
+    assert_eq!(report.changes.teams.unblocked, 1);
+    assert_eq!(report.changes.team_memberships.added, 1);
+    let report = undo(&world, first).await;
+    assert_eq!(report.changes.team_memberships.repaired, 1, "keys");
+    assert_eq!(report.changes.total(), 1, "{}", report.json());
+    assert_eq!(key(&world, "science-bob").await["user_id"], person("bob"));
+}
+
+/// Also through a team that was deleted as a whole.
+#[tokio::test(flavor = "multi_thread")]
+async fn who_left_a_team_that_was_made_again_does_not_come_back_with_the_old_one() {
+    let world = world()
+        .await
+        .with("ENTRA_SYNC__DEPROVISION__UNASSIGNED_GROUP", "delete");
+    world.settle().await;
+    world.entra.tenant(|tenant| {
+        tenant.group("science").unassigned_entirely();
+    });
+    let taken = world.settle().await;
+    world.entra.tenant(|tenant| {
+        tenant.group("science").assigned_by_default();
+    });
+    world.settle().await;
+    leaves(&world, "bob", &["science"]);
+    world.settle().await;
+    let report = undo(&world, taken.run_id).await;
+    let id = format!("{}/{}", group("science"), person("bob"));
+    assert!(
+        skipped(&report).contains(&(id.as_str(), "taken_again")),
+        "{}",
+        report.json()
+    );
+    assert_eq!(
+        world.members("science").await,
+        people(["ada", "cem", "dan"])
+    );
+}

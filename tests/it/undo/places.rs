@@ -179,3 +179,33 @@ async fn nobody_gets_into_a_team_in_anothers_stead() {
     assert_eq!(world.members("science").await, left);
     assert!(!world.managed("science").await.contains(&bob));
 }
+
+/// Whatever the settings would make of a group that is not assigned.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_came_back_stays_when_the_policy_changes() {
+    let policies = ["delete", "block", "detach"];
+    for (first, then) in [("delete", 1), ("block", 2), ("detach", 0)] {
+        let mut world = world(first).await;
+        world.settle().await;
+        in_use(&world).await;
+        unassign(&world, "science");
+        let taken = world.settle().await;
+        undo(&world, taken.run_id).await;
+        let back = Before::of(&world).await;
+        assert_eq!(world.pass().await.status, Status::Unchanged, "{first}");
+        for offset in 0..2 {
+            let policy = policies[(then + offset) % 3];
+            if policy != first {
+                world.set("ENTRA_SYNC__DEPROVISION__UNASSIGNED_GROUP", policy);
+                let report = world.pass().await;
+                assert_eq!(report.status, Status::Held, "{first}, then {policy}");
+                assert_eq!(report.changes.total(), 0, "{first}, then {policy}");
+            }
+        }
+        world.set("ENTRA_SYNC__DEPROVISION__UNASSIGNED_GROUP", "keep");
+        assert_eq!(world.pass().await.changes.total(), 0);
+        world.set("ENTRA_SYNC__DEPROVISION__UNASSIGNED_GROUP", first);
+        assert_eq!(world.pass().await.status, Status::Unchanged, "{first}");
+        back.is_back(&world).await;
+    }
+}

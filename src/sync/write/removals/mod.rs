@@ -16,7 +16,7 @@ use super::Tally;
 use super::step::Desk;
 use crate::db::Transaction;
 use crate::ledger::changes::Change;
-use crate::ledger::recent;
+use crate::ledger::{recent, waiting};
 use crate::model::ids::GroupId;
 use crate::model::ledger::Recent;
 use crate::model::report::Kind;
@@ -108,9 +108,16 @@ async fn count(
     transaction: &mut Transaction,
     tasks: impl Iterator<Item = Task<'_>>,
 ) -> Result<()> {
+    let tasks: Vec<Task<'_>> = tasks.collect();
+    let keys: Vec<String> = tasks.iter().map(|task| task.removal.key()).collect();
+    waiting::end(transaction, desk.lease.source, &keys).await?;
     let mut unapproved = Recent::default();
-    for Task { removal, .. } in tasks.filter(|task| task.approval == Approval::NotAsked) {
+    let unasked = tasks
+        .iter()
+        .filter(|task| task.approval == Approval::NotAsked);
+    for Task { removal, .. } in unasked {
         unapproved.removals += removal.weight();
+        unapproved.people.extend(removal.person_losing());
         if let Some(group) = removal.group_losing() {
             *unapproved.by_group.entry(group).or_default() += removal.weight();
         }

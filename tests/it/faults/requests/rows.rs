@@ -13,7 +13,7 @@ use crate::support::database::connect;
 use crate::support::tables;
 
 /// What tells of passes, not of LiteLLM or of whose doing it is.
-const RECORDS: [&str; 9] = [
+const RECORDS: [&str; 10] = [
     "alert",
     "change",
     "decided_removal",
@@ -22,6 +22,7 @@ const RECORDS: [&str; 9] = [
     "membership_change",
     "run",
     "taken",
+    "unapproved_person",
     "unapproved_removal",
 ];
 

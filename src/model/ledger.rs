@@ -154,7 +154,8 @@ impl OwnedUser {
 }
 
 /// Why a role is what it is.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum RoleFrom {
     /// An app role in Entra.
     Assignment,

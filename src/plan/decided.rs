@@ -324,6 +324,7 @@ mod tests {
                     member,
                     before: Role::ProxyAdmin,
                     after: Role::InternalUser,
+                    from: crate::model::ledger::RoleFrom::Default,
                 },
                 Subject::Role(user),
             ),

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use super::change::Member;
 use super::item::Item;
 use crate::model::ids::{GroupId, PersonId, UserId};
-use crate::model::ledger::Ours;
+use crate::model::ledger::{Ours, RoleFrom};
 use crate::model::report::Kind;
 use crate::model::role::Role;
 
@@ -51,6 +51,9 @@ pub enum Removal {
         before: Role,
         /// What it shall hold.
         after: Role,
+        /// What gives that.
+        #[serde(default)]
+        from: RoleFrom,
     },
     /// A team that we made, blocked.
     BlockTeam {
@@ -249,6 +252,7 @@ impl Removal {
                 member,
                 before,
                 after,
+                from: _,
             } => Item {
                 action: shown("update"),
                 kind: Kind::User,

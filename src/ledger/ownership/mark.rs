@@ -9,7 +9,7 @@ use uuid::Uuid;
 use crate::db::QueryContext;
 use crate::ledger::error::Result;
 use crate::model::ids::{GroupId, PersonId, SourceId, UserId};
-use crate::model::ledger::{Lifted, Member, Origin, Ours, OwnedTeam};
+use crate::model::ledger::{Lifted, Member, Origin, Ours, OwnedTeam, RoleFrom};
 use crate::model::role::Role;
 
 /// The two tables that say which rows people are, or were.
@@ -192,7 +192,7 @@ pub async fn forget_teams(
     Ok(())
 }
 
-/// The role we last wrote.
+/// The role we last wrote, and what gives it.
 ///
 /// # Errors
 /// When the database fails.
@@ -200,15 +200,16 @@ pub async fn mark_role(
     connection: &mut AsyncPgConnection,
     source: SourceId,
     person: PersonId,
-    role: Role,
+    (role, from): (Role, RoleFrom),
 ) -> Result<()> {
     sql_query(
-        "UPDATE entra_sync.owned_user SET role = $3, role_assigned = true \
+        "UPDATE entra_sync.owned_user SET role = $3, role_assigned = $4 \
          WHERE source_id = $1 AND person_id = $2",
     )
     .bind::<Integer, _>(source.get())
     .bind::<SqlUuid, _>(person.as_uuid())
     .bind::<Text, _>(role.as_str())
+    .bind::<Bool, _>(from == RoleFrom::Assignment)
     .execute(connection)
     .await
     .doing("marking a lowered role")?;

@@ -43,7 +43,11 @@ pub(super) fn spare(
             (Some(loss), _) => {
                 let keeps = |other: PersonId| !losing.contains(&(loss, other));
                 match claims.owners.get(&member.user) {
-                    Some((_, owner)) if *owner == member.person => claims.equals(member).any(keeps),
+                    // Of two whose claims are as sure, the other one's word counts too.
+                    Some((_, owners)) if owners.contains(&member.person) => {
+                        let mut equals = owners.iter().filter(|other| **other != member.person);
+                        equals.any(|other| keeps(*other))
+                    }
                     Some(_) => true,
                     None => others.any(keeps),
                 }
@@ -117,9 +121,8 @@ fn strangers(world: World<'_>, removals: Removals<'_>) -> HashMap<GroupId, Vec<P
 
 /// Everybody who is, was, or is about to be one of the rows concerned.
 struct Claims {
-    owners: HashMap<UserId, (Claim, PersonId)>,
-    /// Those whose claim is as sure as the owner's.
-    equals: HashMap<UserId, Vec<PersonId>>,
+    /// Whose claim is the surest; several if theirs are as sure.
+    owners: HashMap<UserId, (Claim, BTreeSet<PersonId>)>,
     people: HashMap<UserId, BTreeSet<PersonId>>,
 }
 
@@ -132,7 +135,6 @@ impl Claims {
     ) -> Self {
         let mut claims = Self {
             owners: HashMap::new(),
-            equals: HashMap::new(),
             people: HashMap::new(),
         };
         for member in candidates.iter().filter_map(Removal::member) {
@@ -141,8 +143,9 @@ impl Claims {
                 let equals: Vec<PersonId> = identities.equals(&member.user).collect();
                 people.insert(owner);
                 people.extend(&equals);
-                claims.equals.insert(member.user.clone(), equals);
-                claims.owns(identities, owner, &member.user);
+                for person in equals.into_iter().chain([owner]) {
+                    claims.owns(identities, person, &member.user);
+                }
             }
         }
         // Nobody in this reading may be whose login LiteLLM has verified.
@@ -179,19 +182,20 @@ impl Claims {
         claims
     }
 
-    fn equals(&self, member: &Member) -> impl Iterator<Item = PersonId> + '_ {
-        let person = member.person;
-        let equals = self.equals.get(&member.user).into_iter().flatten();
-        equals.copied().filter(move |other| *other != person)
-    }
-
     /// The surest claim counts; what only the ledger or an address says is the
     /// least.
     fn owns(&mut self, identities: &Identities<'_>, person: PersonId, user: &UserId) {
         let claim = identities.claim(person, user);
-        let claim = (claim.unwrap_or(Claim::Remembered), person);
-        let owner = self.owners.entry(user.clone()).or_insert(claim);
-        *owner = claim.min(*owner);
+        let claim = claim.unwrap_or(Claim::Remembered);
+        let owners = self.owners.entry(user.clone());
+        let (surest, people) = owners.or_insert((claim, BTreeSet::new()));
+        if claim < *surest {
+            *surest = claim;
+            people.clear();
+        }
+        if claim == *surest {
+            people.insert(person);
+        }
     }
 
     fn others(&self, member: &Member) -> impl Iterator<Item = PersonId> + '_ {

@@ -141,6 +141,10 @@ pub(super) fn decide(
                 member: member(person, user),
                 before,
                 after,
+                from: match desired.roles.contains_key(&person) {
+                    true => RoleFrom::Assignment,
+                    false => RoleFrom::Default,
+                },
             }),
             Second::Contradicts => {}
             Second::Missing(reason) => doubts.push(doubt(

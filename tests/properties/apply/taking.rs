@@ -7,7 +7,7 @@
 use std::collections::BTreeMap;
 
 use entra_sync::model::ids::{GroupId, OrganizationId, TeamId, UserId};
-use entra_sync::model::ledger::{Origin, Ours, RoleFrom};
+use entra_sync::model::ledger::{Origin, Ours};
 use entra_sync::model::role::Role;
 use entra_sync::model::target::{Activity, Block, StoredRole, TeamRole};
 use entra_sync::plan::{Member, Removal, Restoration};
@@ -96,6 +96,7 @@ impl Universe {
                 member,
                 before,
                 after,
+                from,
             } => {
                 let Some(row) = self.target.users.get_mut(&member.user) else {
                     return refuse(format!("{} has no row to lower", member.user));
@@ -111,7 +112,7 @@ impl Universe {
                 )?;
                 row.role = StoredRole::Role(after);
                 if let Some(owned) = self.owned.people.get_mut(&member.person) {
-                    (owned.role, owned.role_from) = (Some(after), RoleFrom::Assignment);
+                    (owned.role, owned.role_from) = (Some(after), from);
                 }
                 Ok(())
             }

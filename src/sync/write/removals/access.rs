@@ -180,6 +180,7 @@ impl Writable for Lowered<'_> {
                 member,
                 before,
                 after,
+                from,
             } = task.removal
             else {
                 continue;
@@ -190,7 +191,8 @@ impl Writable for Lowered<'_> {
             if found == Found::Moved {
                 continue;
             }
-            ownership::mark_role(transaction, desk.lease.source, member.person, *after).await?;
+            let written = (*after, *from);
+            ownership::mark_role(transaction, desk.lease.source, member.person, written).await?;
             let copy = [task.access(member, Value::Null)];
             taken::keep(transaction, desk.run, Kind::User, &copy).await?;
             let mut record = change(

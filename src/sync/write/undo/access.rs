@@ -13,7 +13,7 @@ use crate::ledger::taken;
 use crate::ledger::{self};
 use crate::litellm::organizations::Found;
 use crate::litellm::users::{self, TakenAccess};
-use crate::model::ledger::Ours;
+use crate::model::ledger::{Ours, RoleFrom};
 use crate::model::report::Kind;
 use crate::plan::undo::NotGiven;
 use crate::plan::{Member, Removal};
@@ -78,6 +78,7 @@ impl Writable for RoleBack<'_> {
                 member,
                 before,
                 after,
+                from: _,
             } = &task.back.removal
             else {
                 continue;
@@ -90,7 +91,9 @@ impl Writable for RoleBack<'_> {
                 continue;
             }
             taken::give_back(transaction, desk.run, &[task.back.taken]).await?;
-            ownership::mark_role(transaction, desk.lease.source, member.person, *before).await?;
+            // The default is nobody's loss: what was lowered came from an app role.
+            let written = (*before, RoleFrom::Assignment);
+            ownership::mark_role(transaction, desk.lease.source, member.person, written).await?;
             let record = task.change(
                 "update",
                 Some(json!({ "user_role": after })),

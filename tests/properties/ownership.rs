@@ -84,10 +84,11 @@ proptest! {
                 (before, now) => prop_assert_eq!(before, now),
             }
             // A name or address that is not what we last wrote is a person's.
-            let known = world.owned.people.values().filter(|known| known.user == *user);
+            let rows = world.owned.rows().map(|(_, known)| known);
+            let known: Vec<_> = rows.filter(|known| known.user == *user).collect();
             let ours = |value: &Option<Box<str>>| {
                 use entra_sync::model::ledger::LastWritten::Value;
-                value.is_none() || known.clone().any(|known| {
+                value.is_none() || known.iter().any(|known| {
                     [&known.alias, &known.email].into_iter().any(|last| match last {
                         Value(text) => Some(text) == value.as_ref(),
                         _ => false,

@@ -113,6 +113,21 @@ pub(super) fn ask(world: World<'_>, desired: &Desired<'_>, questions: &mut Quest
     );
 }
 
+/// Where the ledger knows one row as two people, it keeps the higher of what is
+/// left to them.
+fn once_for_each_row(mut lowered: Vec<Lowered<'_>>) -> Vec<Lowered<'_>> {
+    let mut highest: BTreeMap<&UserId, Role> = BTreeMap::new();
+    for lowered in &lowered {
+        let after = highest.entry(lowered.user).or_insert(lowered.after);
+        *after = lowered.after.max(*after);
+    }
+    lowered.retain(|lowered| {
+        let is_highest = highest.get(lowered.user) == Some(&lowered.after);
+        is_highest && highest.remove(lowered.user).is_some()
+    });
+    lowered
+}
+
 pub(super) fn decide(
     world: World<'_>,
     removals: Removals<'_>,
@@ -125,7 +140,7 @@ pub(super) fn decide(
             .into_iter()
             .map(|group| skipped(Kind::Group, group, "excluded_role")),
     );
-    for lowered in lowered(world, desired) {
+    for lowered in once_for_each_row(lowered(world, desired)) {
         let Lowered {
             person,
             user,

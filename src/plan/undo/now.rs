@@ -89,15 +89,14 @@ impl<'a> Now<'a> {
             .users
             .get(&member.user)
             .ok_or(NotGiven::UserGone)?;
-        let people = &self.owned.people;
-        let bound = row.sso_user_id.as_ref();
-        let bound: Option<PersonId> = bound.and_then(|bound| bound.as_str().parse().ok());
-        let is_theirs = bound == Some(member.person);
-        let has_another_row = people
-            .get(&member.person)
-            .is_some_and(|owned| owned.user != member.user);
-        let is_anothers = bound.is_some_and(|bound| people.contains_key(&bound))
-            || self.shared.contains(&member.user);
+        let known = self.owned.people.get(&member.person);
+        let has_another_row = known.is_some_and(|owned| owned.user != member.user);
+        let subject = known.and_then(|known| known.subject.as_ref());
+        let is_theirs = row.sso_user_id.as_ref().is_some_and(|bound| {
+            bound.as_str() == member.person.to_string() || subject == Some(bound)
+        });
+        // Bound to anything else it is somebody's whom nobody here need know.
+        let is_anothers = row.sso_user_id.is_some() || self.shared.contains(&member.user);
         match has_another_row || (is_anothers && !is_theirs) {
             true => Err(NotGiven::RowTaken),
             false => Ok(row),

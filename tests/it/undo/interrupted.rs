@@ -9,8 +9,8 @@ use super::{Before, assert_nothing_left, in_use, leaves, try_undo, undo, undo_un
 use crate::daemon_signals::assert_whole;
 use crate::support::binary::Running;
 use crate::support::database::connect;
+use crate::support::gate::{Gate, Side};
 use crate::support::look::group;
-use crate::support::wait::wait_for;
 use crate::support::{World, seed};
 
 /// One of everything that a run can take.
@@ -116,7 +116,7 @@ async fn a_table_that_refuses_leaves_whole_what_comes_back() {
 async fn kills_at_any_moment_tear_nothing_and_undoing_again_does_the_rest() {
     const PEOPLE: u64 = 40;
     const GROUPS: u64 = 10;
-    let world = world().await.with("ENTRA_SYNC__SCHEDULE__LEASE", "5s");
+    let mut world = world().await.with("ENTRA_SYNC__SCHEDULE__LEASE", "5s");
     world.entra.tenant(|tenant| {
         for number in 0..GROUPS {
             for person in 0..PEOPLE {
@@ -153,28 +153,36 @@ async fn kills_at_any_moment_tear_nothing_and_undoing_again_does_the_rest() {
         GROUPS * PEOPLE * 3 / 4
     );
     let run = taken.run_id.to_string();
-    let mut cut_short = 0;
-    // Each round gets a little further than the one before.
+    let gate = Gate::before(&world.database.url()).await;
+    world.set("DATABASE_URL", gate.url());
+    let mut back = 0;
+    // In turn before something comes back and after: each pair of rounds gets
+    // one team further than the one before.
     for round in 1..=8 {
-        let enough = round * 60;
+        gate.stop_at_text("SET undone_by", Side::Before);
         let program = Running::start(world.environment(), &["undo", &run]);
-        wait_for("something to come back", || async {
-            (marks(&world).await >= enough).then_some(())
-        })
-        .await;
+        gate.stopped().await;
+        if round % 2 == 0 {
+            gate.stop_at_text("COMMIT", Side::After);
+            gate.let_through();
+            gate.stopped().await;
+        }
         program.signal("KILL").await;
-        let code = program.ended().await.code;
-        cut_short += usize::from(code == -1);
-        println!("killed after {enough} came back, exit code {code}");
+        assert_eq!(program.ended().await.code, -1, "round {round}");
+        gate.cut();
         assert_whole(&world).await;
+        let came = marks(&world).await;
+        let further = if round % 2 == 0 {
+            came > back
+        } else {
+            came == back
+        };
+        assert!(further, "round {round}: {came} after {back}");
+        back = came;
         world
             .ledger_sql("UPDATE entra_sync.lease SET expires_at = now() - interval '1 second'")
             .await;
-        if code != -1 {
-            break;
-        }
     }
-    assert!(cut_short >= 2, "only {cut_short} were killed in time");
     undo(&world, taken.run_id).await;
     before.is_back(&world).await;
     assert_nothing_left(&world, taken.run_id).await;

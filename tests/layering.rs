@@ -20,7 +20,7 @@ struct Rule {
     refuses: &'static [&'static str],
 }
 
-const RULES: [Rule; 5] = [
+const RULES: [Rule; 6] = [
     Rule {
         says: "model and plan decide from what they are given: no I/O, no clock, no chance",
         holds: |file| inside(file, "model") || inside(file, "plan"),
@@ -53,6 +53,11 @@ const RULES: [Rule; 5] = [
         says: "only the reader that saw the last page can prove that a reading is complete",
         holds: |file| !inside(file, "entra") && file != "model/complete.rs",
         refuses: &["LastPage"],
+    },
+    Rule {
+        says: "only the ledger's directory can vouch for what was written down as whole",
+        holds: |file| !inside(file, "ledger/directory") && file != "model/complete.rs",
+        refuses: &["Recorded"],
     },
     Rule {
         says: "only entra::client knows graph-rs-sdk",

@@ -4,8 +4,9 @@
 //! page was seen. Whoever decides about removals asks for it by type, so a
 //! reading that broke off, looped or was refused cannot take anything away.
 //!
-//! Must not: be made from anything but the last page's own words. Only the
-//! Graph reader names [`LastPage`]; a layering test keeps it so.
+//! Must not: be made from anything but the last page's own words, or from what
+//! the ledger keeps of them. Only the Graph reader names [`LastPage`], only the
+//! ledger's directory [`Recorded`]; a layering test keeps it so.
 
 /// Evidence that the page in hand was the last one of its collection.
 #[derive(Debug)]
@@ -23,6 +24,20 @@ impl LastPage {
     }
 }
 
+/// Evidence that a collection comes out of the ledger, into which only whole
+/// readings go. Only the ledger's own directory names it; a layering test keeps
+/// it so.
+#[derive(Debug)]
+pub struct Recorded(());
+
+impl Recorded {
+    /// For a row that was written from a whole reading.
+    #[must_use]
+    pub const fn whole() -> Self {
+        Self(())
+    }
+}
+
 /// A value known to be whole.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Complete<T>(T);
@@ -31,6 +46,12 @@ impl<T> Complete<T> {
     /// Seals a collection whose last page was seen.
     #[must_use]
     pub fn proven(value: T, _end: LastPage) -> Self {
+        Self(value)
+    }
+
+    /// Seals again what was written down as whole.
+    #[must_use]
+    pub fn recorded(value: T, _row: Recorded) -> Self {
         Self(value)
     }
 

@@ -117,7 +117,7 @@ pub struct Person {
 }
 
 /// A person's attributes, or the fact that they were withheld.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Attributes {
     /// `userPrincipalName` was there, so the others can be believed.
     Known(Box<PersonAttributes>),

@@ -60,10 +60,10 @@ pub(super) async fn run(
 }
 
 pub(super) fn scope(arguments: &ScopeArguments) -> Scope {
-    Scope {
-        groups: arguments.groups.iter().copied().collect(),
-        people: arguments.people.iter().copied().collect(),
-    }
+    Scope::asked(
+        arguments.groups.iter().copied().collect(),
+        arguments.people.iter().copied().collect(),
+    )
 }
 
 /// Waits for another instance's pass, saying who holds the lease.

@@ -104,7 +104,7 @@ impl Reader {
             .people
             .iter()
             .filter(|person| !register.contains(**person))
-            .partition(|person| scope.is_everything() || scope.people.contains(person));
+            .partition(|person| scope.is_everything() || scope.asked_people().contains(person));
         let mut unread_people =
             read_people(questions, &self.settings.attributes, &register, asked).await?;
         unread_people.extend(left_out.into_iter().map(|id| (id, Unread::OutOfScope)));
@@ -271,7 +271,7 @@ impl Assigned {
 
     fn check_asked_for(&self, scope: &Scope) -> Result<(), Error> {
         let groups: Vec<GroupId> = scope
-            .groups
+            .asked_groups()
             .iter()
             .filter(|id| !self.groups.contains_key(id))
             .copied()

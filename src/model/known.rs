@@ -24,6 +24,9 @@ pub struct Outline {
     pub assignments: Vec<Assignment>,
     /// Every assigned group.
     pub groups: BTreeMap<GroupId, KnownGroup>,
+    /// People assigned directly whose object could not be read, and of whom
+    /// nothing is known.
+    pub unread_people: BTreeMap<PersonId, Unread>,
 }
 
 /// A group, as it was last known.

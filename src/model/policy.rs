@@ -1,10 +1,11 @@
 //! The settings that a decision depends on, already parsed and free of secrets.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use super::defaults::{TeamDefaults, UserDefaults};
 use super::ids::{GroupId, PersonId, UserId};
+use super::ledger::ManagedCounts;
 
 /// Everything `plan` may ask about what the operator wants.
 #[derive(Debug, Clone, PartialEq)]
@@ -95,32 +96,102 @@ impl GroupFilter {
     }
 }
 
-/// What one pass was asked to look at. Both empty: everything.
+/// What a pass looks at.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Scope {
-    /// `--group ID`: only these groups are read and written.
+pub enum Scope {
+    /// The whole source.
+    #[default]
+    Everything,
+    /// What somebody asked for: nothing is concluded from what is absent.
+    Asked(Asked),
+    /// What has changed since everything was in order: the rest is as it was.
+    Changed(Changed),
+}
+
+/// `--group` and `--user`. One of them may be empty: all of these.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Asked {
+    /// Only these groups are read and written.
     pub groups: BTreeSet<GroupId>,
-    /// `--user ID`: only changes of these people are written.
+    /// Only changes of these people are written.
     pub people: BTreeSet<PersonId>,
 }
 
+/// What a pass knows to have changed. Every list and table that it is given is
+/// narrowed to these people, and whole as far as they are concerned.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Changed {
+    /// Everybody about whom something may have to be decided.
+    pub people: BTreeSet<PersonId>,
+    /// Every group that one of them is or was in, and those that changed
+    /// themselves.
+    pub groups: BTreeSet<GroupId>,
+    /// How many people are in each assigned group whose members are known.
+    pub headcounts: BTreeMap<GroupId, u64>,
+    /// How much is managed in all.
+    pub managed: ManagedCounts,
+}
+
 impl Scope {
-    /// Whether the pass covers the whole source.
+    /// What somebody asked for; everything, if they named nothing.
     #[must_use]
-    pub fn is_everything(&self) -> bool {
-        self.groups.is_empty() && self.people.is_empty()
+    pub fn asked(groups: BTreeSet<GroupId>, people: BTreeSet<PersonId>) -> Self {
+        if groups.is_empty() && people.is_empty() {
+            return Self::Everything;
+        }
+        Self::Asked(Asked { groups, people })
+    }
+
+    /// Whether every row of the source is compared.
+    #[must_use]
+    pub const fn is_everything(&self) -> bool {
+        matches!(self, Self::Everything)
+    }
+
+    /// Whether something may be concluded from what is absent: somebody is in
+    /// no group, nobody gives a role. Who only asked for some objects has not
+    /// looked everywhere.
+    #[must_use]
+    pub const fn judges_absence(&self) -> bool {
+        !matches!(self, Self::Asked(_))
     }
 
     /// Whether the group is to be read and written.
     #[must_use]
     pub fn covers_group(&self, group: GroupId) -> bool {
-        self.groups.is_empty() || self.groups.contains(&group)
+        match self {
+            Self::Everything => true,
+            Self::Asked(asked) => asked.groups.is_empty() || asked.groups.contains(&group),
+            Self::Changed(changed) => changed.groups.contains(&group),
+        }
     }
 
     /// Whether the person's rows may be written.
     #[must_use]
     pub fn covers_person(&self, person: PersonId) -> bool {
-        self.people.is_empty() || self.people.contains(&person)
+        match self {
+            Self::Everything => true,
+            Self::Asked(asked) => asked.people.is_empty() || asked.people.contains(&person),
+            Self::Changed(changed) => changed.people.contains(&person),
+        }
+    }
+
+    /// The people somebody asked for by id.
+    #[must_use]
+    pub fn asked_people(&self) -> &BTreeSet<PersonId> {
+        match self {
+            Self::Asked(asked) => &asked.people,
+            Self::Everything | Self::Changed(_) => const { &BTreeSet::new() },
+        }
+    }
+
+    /// The groups somebody asked for by id.
+    #[must_use]
+    pub fn asked_groups(&self) -> &BTreeSet<GroupId> {
+        match self {
+            Self::Asked(asked) => &asked.groups,
+            Self::Everything | Self::Changed(_) => const { &BTreeSet::new() },
+        }
     }
 }
 

@@ -38,7 +38,7 @@ pub fn desired<'a>(world: World<'a>, plan: &mut Plan) -> Desired<'a> {
         .values()
         .flat_map(|group| group.members.iter().copied())
         .collect();
-    if world.scope.groups.is_empty() {
+    if world.scope.asked_groups().is_empty() {
         for assignment in world.directory.assignments.get() {
             if let Principal::Person(person) = assignment.principal {
                 people.push(person);
@@ -48,7 +48,7 @@ pub fn desired<'a>(world: World<'a>, plan: &mut Plan) -> Desired<'a> {
     people.sort_unstable();
     people.dedup();
     let unread_people = &world.directory.unread_people;
-    for person in &world.scope.people {
+    for person in world.scope.asked_people() {
         if people.binary_search(person).is_err() && !unread_people.contains_key(person) {
             plan.skipped
                 .push(skipped(Kind::User, *person, "not_in_source"));

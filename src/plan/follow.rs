@@ -75,7 +75,7 @@ pub(super) fn take_over_role(
             (owned.role, owned.role_from) = (Some(wanted), RoleFrom::Assignment);
         }
         // What is left of an app role that has gone.
-        None if default == *present && world.scope.is_everything() => {
+        None if default == *present && world.scope.judges_absence() => {
             (owned.role, owned.role_from) = (Some(default), RoleFrom::Default);
         }
         _ => {}

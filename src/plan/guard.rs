@@ -12,7 +12,7 @@ use sha2::{Digest, Sha256};
 use super::removal::Removal;
 use super::removals::Forgotten;
 use crate::model::ids::{GroupId, PersonId};
-use crate::model::ledger::{Decisions, Ours, Owned, Recent};
+use crate::model::ledger::{Decisions, ManagedCounts, Ours, Owned, Recent};
 use crate::model::policy::GuardSettings;
 use crate::model::report::Held;
 
@@ -21,8 +21,10 @@ use crate::model::report::Held;
 pub struct Situation<'a> {
     /// The operator's thresholds.
     pub limits: &'a GuardSettings,
-    /// What is managed.
+    /// What is managed, as far as the pass has loaded it.
     pub owned: &'a Owned,
+    /// How much is managed in all; `None` when all of it has been loaded.
+    pub managed: Option<&'a ManagedCounts>,
     /// What of that is not there any more, and so makes nothing look small.
     pub forgotten: &'a Forgotten,
     /// Removals applied without approval within the window.
@@ -183,9 +185,17 @@ fn people(situation: &Situation<'_>, removals: &[Removal]) -> Option<String> {
     let counted: BTreeSet<PersonId> = planned.union(&situation.recent.people).copied().collect();
     // Who lost access before the window is nobody that could lose it.
     let known = situation.owned.people.iter();
-    let others =
-        known.filter(|(person, owned)| owned.deactivation == Ours::No && !counted.contains(person));
-    let (part, others) = (counted.len() as u64, others.count() as u64);
+    let with_access = known.filter(|(_, owned)| owned.deactivation == Ours::No);
+    let others = match situation.managed {
+        None => with_access
+            .filter(|(person, _)| !counted.contains(person))
+            .count() as u64,
+        Some(all) => {
+            let counted = with_access.filter(|(person, _)| counted.contains(person));
+            all.with_access.saturating_sub(counted.count() as u64)
+        }
+    };
+    let part = counted.len() as u64;
     let managed = part.saturating_add(others);
     (managed >= limits.min_managed && exceeds(part, managed, limits.max_removal_percent)).then(
         || {
@@ -214,10 +224,13 @@ fn by_group(
     let limits = situation.limits;
     let mut suspicious = BTreeSet::new();
     for (group, planned) in planned {
-        let left = situation.owned.team_members.get(&group).map_or(0, Vec::len);
+        let left = match situation.managed {
+            None => situation.owned.team_members.get(&group).map_or(0, Vec::len) as u64,
+            Some(all) => all.team_members.get(&group).copied().unwrap_or_default(),
+        };
         let gone = situation.forgotten.team_members.iter();
         let gone = gone.filter(|(of, _)| *of == group).count();
-        let left = left.saturating_sub(gone) as u64;
+        let left = left.saturating_sub(gone as u64);
         let recent = situation.recent.by_group.get(&group).copied();
         let recent = recent.unwrap_or_default();
         // As many as there were before the window's first unapproved removal: a
@@ -257,10 +270,18 @@ fn managed(situation: &Situation<'_>) -> u64 {
     let (owned, forgotten) = (situation.owned, situation.forgotten);
     let members =
         |lists: &BTreeMap<GroupId, Vec<_>>| -> usize { lists.values().map(Vec::len).sum() };
-    let all =
-        members(&owned.team_members) + members(&owned.organization_members) + owned.people.len();
+    let all = match situation.managed {
+        None => {
+            let lists = members(&owned.team_members) + members(&owned.organization_members);
+            (lists + owned.people.len()) as u64
+        }
+        Some(all) => {
+            let teams: u64 = all.team_members.values().sum();
+            teams + all.organization_members + all.people
+        }
+    };
     let gone = forgotten.team_members.len() + forgotten.organization_members.len();
-    all.saturating_sub(gone) as u64
+    all.saturating_sub(gone as u64)
 }
 
 fn alarm(situation: &Situation<'_>, held: &[Removal], reasons: Vec<String>) -> Option<Held> {

@@ -16,6 +16,7 @@ mod desired;
 mod digest;
 pub mod explain;
 mod follow;
+pub mod following;
 mod guard;
 mod identity;
 mod item;

@@ -22,7 +22,7 @@ use crate::model::target::TeamRow;
 /// Decides about every wanted group's organization and team.
 pub(super) fn decide(world: World<'_>, desired: &Desired<'_>, plan: &mut Plan) {
     // A pass for one person leaves the places alone.
-    if !world.scope.people.is_empty() {
+    if !world.scope.asked_people().is_empty() {
         return;
     }
     let mut team_room = world.policy.teams.room(world.target.team_count);

@@ -24,11 +24,11 @@ use super::guard::{Approvals, Situation, Source, Verdict, guard};
 use super::item::Waits;
 use super::people::Bound;
 use super::removal::Removal;
-use crate::model::directory::{Group, Unread};
+use crate::model::directory::{Group, Principal, Unread};
 use crate::model::evidence::{Again, Evidence, Questions};
 use crate::model::ids::{GroupId, PersonId, UserId};
 use crate::model::ledger::{Decisions, Lifted, OwnedUser, Recent};
-use crate::model::policy::{DeprovisionSettings, GuardSettings};
+use crate::model::policy::{DeprovisionSettings, GuardSettings, Scope};
 use crate::model::report::{Kind, ObjectError};
 use crate::model::role::Role;
 use crate::model::target::{StoredRole, UserRow};
@@ -173,6 +173,10 @@ pub(super) fn decide(
     let situation = Situation {
         limits: removals.guard,
         owned: world.owned,
+        managed: match world.scope {
+            Scope::Everything | Scope::Asked(_) => None,
+            Scope::Changed(changed) => Some(&changed.managed),
+        },
         forgotten: &forgotten,
         recent: removals.recent,
         decisions: removals.decisions,
@@ -201,9 +205,31 @@ pub(super) fn decide(
 /// A source of people who are all assigned directly has no members to show, and
 /// never had.
 fn source(world: World<'_>, desired: &Desired<'_>) -> Source {
-    let shows_members = desired.groups.values().any(|g| !g.members.is_empty());
-    let had_members = world.owned.team_members.values().any(|m| !m.is_empty());
-    if shows_members || (!had_members && !desired.people.is_empty()) {
+    let (shows_members, had_members) = match world.scope {
+        Scope::Everything | Scope::Asked(_) => (
+            desired.groups.values().any(|g| !g.members.is_empty()),
+            world.owned.team_members.values().any(|m| !m.is_empty()),
+        ),
+        Scope::Changed(changed) => {
+            let mut admitted = changed.headcounts.iter();
+            (
+                admitted.any(|(group, heads)| *heads > 0 && world.policy.groups.admits(*group)),
+                changed
+                    .managed
+                    .team_members
+                    .values()
+                    .any(|heads| *heads > 0),
+            )
+        }
+    };
+    let has_people = match world.scope {
+        Scope::Everything | Scope::Asked(_) => !desired.people.is_empty(),
+        Scope::Changed(_) => {
+            let mut assigned = world.directory.assignments.get().iter();
+            assigned.any(|row| matches!(row.principal, Principal::Person(_)))
+        }
+    };
+    if shows_members || (!had_members && has_people) {
         Source::Inhabited
     } else if world.directory.groups.values().any(is_unread) {
         Source::Unread

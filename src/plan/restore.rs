@@ -57,7 +57,7 @@ pub(super) fn decide(
             }));
         }
     }
-    if !world.scope.people.is_empty() {
+    if !world.scope.asked_people().is_empty() {
         return;
     }
     for group in desired.groups.keys() {

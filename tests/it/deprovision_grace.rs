@@ -164,14 +164,8 @@ async fn a_filtered_pass_neither_begins_nor_ends_a_wait_and_applies_what_is_due(
         assert!(error.is_none(), "{error:?}");
         report.changes.team_memberships.removed
     };
-    let of_group = |key| Scope {
-        groups: [group_id(key)].into(),
-        ..Scope::default()
-    };
-    let of_person = |key| Scope {
-        people: [person_id(key)].into(),
-        ..Scope::default()
-    };
+    let of_group = |key| Scope::asked([group_id(key)].into(), [].into());
+    let of_person = |key| Scope::asked([].into(), [person_id(key)].into());
     assert_eq!(filtered(of_group("science")).await, 0);
     assert_eq!(filtered(of_person("science-0")).await, 0);
     assert_eq!(world.count("entra_sync.waiting_removal").await, 0);

@@ -171,10 +171,7 @@ async fn who_joins_a_default_team_is_not_taken_out_of_it_as_a_former_member() {
     world.entra.tenant(|tenant| {
         tenant.group("science").without_member("bob");
     });
-    let scope = Scope {
-        people: [person_id("bob")].into(),
-        ..Scope::default()
-    };
+    let scope = Scope::asked([].into(), [person_id("bob")].into());
     let (report, error) = world.pass_of(&world.source(), scope).await;
     assert!(error.is_none(), "{}", report.json());
     assert_eq!(world.members("science").await, people(["ada", "bob"]));

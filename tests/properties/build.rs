@@ -111,10 +111,10 @@ impl Seed {
             directory: self.directory(),
             owned: self.owned(&target),
             policy: self.rules.policy(target.billable_users, target.team_count),
-            scope: Scope {
-                groups: self.scope_groups.iter().map(|g| group_id(*g)).collect(),
-                people: self.scope_people.iter().map(|p| person_id(*p)).collect(),
-            },
+            scope: Scope::asked(
+                self.scope_groups.iter().map(|g| group_id(*g)).collect(),
+                self.scope_people.iter().map(|p| person_id(*p)).collect(),
+            ),
             target,
         }
     }

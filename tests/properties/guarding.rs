@@ -39,6 +39,7 @@ fn released(
     let situation = Situation {
         limits: &with.guard,
         owned,
+        managed: None,
         forgotten: &Forgotten::default(),
         recent: &with.recent,
         decisions: &with.decisions,

@@ -145,7 +145,7 @@ proptest! {
             prop_assert!(world.policy.groups.admits(group));
             prop_assert!(world.scope.covers_group(group));
         }
-        if !world.scope.people.is_empty() {
+        if !world.scope.asked_people().is_empty() {
             prop_assert!(plan.organizations.is_empty() && plan.teams.is_empty());
         }
     }

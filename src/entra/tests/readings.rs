@@ -157,10 +157,7 @@ async fn excluded_and_unasked_groups_are_not_read_and_say_why() {
         exclude: BTreeSet::from([group_id(1)]),
     };
     let reader = Reader::with_pace(&settings, quick()).unwrap();
-    let scope = Scope {
-        groups: BTreeSet::from([group_id(1), group_id(2)]),
-        people: BTreeSet::new(),
-    };
+    let scope = Scope::asked([group_id(1), group_id(2)].into(), BTreeSet::new());
     let directory = reader.read(&scope, &Progress::unobserved()).await.unwrap();
     let unread = |number| directory.groups[&group_id(number)].members.as_ref().err();
     assert_eq!(unread(1), Some(&Unread::Excluded));
@@ -175,10 +172,7 @@ async fn a_group_that_was_asked_for_but_is_not_assigned_is_named() {
     let stub = Stub::start().await;
     stub.assign(&[assigned_group(group_id(1))]);
     stub.group(group_id(1), &[]);
-    let scope = Scope {
-        groups: BTreeSet::from([group_id(1), group_id(5)]),
-        people: BTreeSet::new(),
-    };
+    let scope = Scope::asked([group_id(1), group_id(5)].into(), BTreeSet::new());
     let error = stub
         .reader()
         .read(&scope, &Progress::unobserved())
@@ -211,10 +205,7 @@ async fn people_who_are_assigned_without_being_members_are_asked_for() {
     assert!(reason(3).contains("User.Read.All"));
     assert!(reason(4).contains("`id`"));
 
-    let scope = Scope {
-        groups: BTreeSet::new(),
-        people: BTreeSet::from([person_id(1)]),
-    };
+    let scope = Scope::asked(BTreeSet::new(), [person_id(1)].into());
     let directory = stub
         .reader()
         .read(&scope, &Progress::unobserved())

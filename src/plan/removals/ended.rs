@@ -25,6 +25,7 @@ pub(super) fn deactivations(world: World<'_>, released: &[Removal]) -> Vec<Membe
     let mut over: Vec<Member> = world
         .owned
         .rows()
+        .filter(|(person, _)| world.scope.covers_person(*person))
         .filter(|(_, known)| known.deactivation == Ours::Yes && !again.contains(&known.user))
         .filter(|(_, known)| {
             let row = world.target.users.get(&known.user);
@@ -63,7 +64,7 @@ pub(super) fn roles(world: World<'_>, desired: &Desired<'_>, plan: &Plan) -> Vec
     let mut over: Vec<(Member, Role)> = world
         .owned
         .rows()
-        .filter(|(person, _)| !ours.contains(person))
+        .filter(|(person, _)| !ours.contains(person) && world.scope.covers_person(*person))
         .filter_map(|(person, known)| {
             let role = known.role?;
             let row = world.target.users.get(&known.user);

@@ -18,7 +18,7 @@ use crate::plan::removal::{Removal, Why};
 /// Managed people whom this reading does not show at all. They left every
 /// group, or are gone: only their own object tells.
 pub(super) fn unseen(world: World<'_>) -> Vec<PersonId> {
-    if !world.scope.is_everything() {
+    if !world.scope.judges_absence() {
         return Vec::new();
     }
     world
@@ -26,7 +26,8 @@ pub(super) fn unseen(world: World<'_>) -> Vec<PersonId> {
         .people
         .keys()
         .filter(|person| {
-            !world.directory.people.contains_key(person)
+            world.scope.covers_person(**person)
+                && !world.directory.people.contains_key(person)
                 && !world.directory.unread_people.contains_key(person)
         })
         .copied()
@@ -47,7 +48,7 @@ pub(super) fn decide(
     bound: &Bound,
     (candidates, doubts, kept): Lists<'_>,
 ) {
-    if !world.scope.is_everything() {
+    if !world.scope.judges_absence() {
         return;
     }
     for (person, read) in &world.directory.people {

@@ -8,11 +8,11 @@ use crate::model::directory::Principal;
 use crate::model::evidence::{Needed, Questions, Whereabouts};
 use crate::model::ids::{GroupId, OrganizationId, PersonId, TeamId, UserId};
 use crate::model::ledger::{Lifted, Member, Ours, OwnedTeam};
-use crate::model::policy::{DeprovisionSettings, MembershipPolicy};
+use crate::model::policy::{DeprovisionSettings, MembershipPolicy, Scope};
 use crate::model::report::{Kind, ObjectError};
 use crate::model::target::{Block, TeamRole, UserRow};
 use crate::plan::World;
-use crate::plan::desired::Desired;
+use crate::plan::desired::{Desired, WantedGroup};
 use crate::plan::removal::{Removal, Why};
 
 /// What must be read again: groups that lack a managed member, the assignment
@@ -64,7 +64,7 @@ fn leavers<'a>(world: World<'a>, desired: &'a Desired<'_>, group: GroupId) -> BT
 /// exclude, and a pass that looks at some objects only says nothing
 /// about the others.
 fn gone_from_the_list(world: World<'_>) -> impl Iterator<Item = GroupId> {
-    if !world.scope.is_everything() {
+    if !world.scope.judges_absence() {
         return BTreeSet::new().into_iter();
     }
     let assigned = assigned(world);
@@ -76,10 +76,18 @@ fn gone_from_the_list(world: World<'_>) -> impl Iterator<Item = GroupId> {
         .map(|(group, _)| group)
         .chain(world.owned.teams.keys())
         .copied()
-        .filter(|group| !assigned.contains(group))
+        .filter(|group| !assigned.contains(group) && world.scope.covers_group(*group))
         .filter(|group| world.policy.groups.admits(*group))
         .collect();
     groups.into_iter()
+}
+
+/// Whether nobody is in the group, whoever of them this pass looks at.
+fn is_empty(world: World<'_>, id: GroupId, group: &WantedGroup<'_>) -> bool {
+    match world.scope {
+        Scope::Everything | Scope::Asked(_) => group.members.is_empty(),
+        Scope::Changed(changed) => changed.headcounts.get(&id).is_none_or(|heads| *heads == 0),
+    }
 }
 
 /// Groups with managed members that this reading shows empty.
@@ -88,7 +96,7 @@ pub(super) fn read_as_empty(world: World<'_>, desired: &Desired<'_>) -> BTreeSet
         .groups
         .iter()
         .filter(|(id, group)| {
-            group.members.is_empty()
+            is_empty(world, **id, group)
                 && world
                     .owned
                     .team_members
@@ -99,12 +107,20 @@ pub(super) fn read_as_empty(world: World<'_>, desired: &Desired<'_>) -> BTreeSet
         .collect()
 }
 
+/// Whether this pass has looked at the group's team in LiteLLM.
+fn is_seen(world: World<'_>, group: GroupId) -> bool {
+    match world.scope {
+        Scope::Everything | Scope::Asked(_) => true,
+        Scope::Changed(changed) => changed.groups.contains(&group),
+    }
+}
+
 /// Blocks of ours that somebody has ended, so that the next one is theirs: as
 /// long as the group is not assigned their word stands, then it is over.
 pub(super) fn ended_blocks(world: World<'_>) -> Vec<(GroupId, Lifted)> {
     let ended = |group: &GroupId, owned: &OwnedTeam| {
         let team = TeamId::of(*group);
-        if world.target.broken_teams.contains_key(&team) {
+        if world.target.broken_teams.contains_key(&team) || !is_seen(world, *group) {
             return None;
         }
         let row = world.target.teams.get(&team);

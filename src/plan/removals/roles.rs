@@ -8,10 +8,13 @@
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 
 use super::{Removals, doubt, is_protected, member, unanswered};
-use crate::model::directory::{AppRole, AppRoleState, Assignment, Attributes, Group, Principal};
+use crate::model::directory::{
+    AppRole, AppRoleState, Assignment, Attributes, Group, Principal, Unread,
+};
 use crate::model::evidence::{Needed, Questions, Whereabouts};
 use crate::model::ids::{AppRoleId, GroupId, PersonId, UserId};
 use crate::model::ledger::RoleFrom;
+use crate::model::policy::Scope;
 use crate::model::report::{Kind, ObjectError, Skipped};
 use crate::model::role::{Role, RoleValue};
 use crate::model::target::StoredRole;
@@ -54,7 +57,7 @@ fn in_the_way(world: World<'_>, desired: &Desired<'_>) -> BTreeSet<GroupId> {
 }
 
 fn seemingly_lowered<'a>(world: World<'a>, desired: &Desired<'_>) -> Vec<Lowered<'a>> {
-    if !world.scope.is_everything() {
+    if !world.scope.judges_absence() {
         return Vec::new();
     }
     let frozen = frozen(world);
@@ -65,6 +68,9 @@ fn seemingly_lowered<'a>(world: World<'a>, desired: &Desired<'_>) -> Vec<Lowered
         let (Some(ours), Some(row)) = (owned.role, row) else {
             continue;
         };
+        if !world.scope.covers_person(*person) {
+            continue;
+        }
         let wanted = match desired.roles.get(person) {
             Some(wanted) => *wanted,
             // The default is for new users: who never had an app role has lost
@@ -248,11 +254,22 @@ fn unread(world: World<'_>) -> impl Iterator<Item = (GroupId, Role)> {
             Principal::Group(group) => {
                 let read = world.directory.groups.get(&group);
                 let is_unread = !world.policy.groups.admits(group)
-                    || read.is_none_or(|group| group.role_bearers().is_none());
+                    || read.is_none_or(|read| !is_read(world, group, read));
                 is_unread.then_some((group, role))
             }
         },
     )
+}
+
+/// Whether it is known who receives a group's roles, as far as this pass looks:
+/// where only some people are looked at, a group that none of them is in was
+/// left out.
+fn is_read(world: World<'_>, id: GroupId, group: &Group) -> bool {
+    let left_out = matches!(world.scope, Scope::Changed(_)) && !world.scope.covers_group(id);
+    match group.members {
+        Err(Unread::OutOfScope) if left_out => true,
+        _ => group.role_bearers().is_some(),
+    }
 }
 
 /// Whether a group that could not be read gives this role: anybody may have it

@@ -85,12 +85,13 @@ pub(super) fn decide(
 /// Teams of ours that are not there, of groups that are not assigned: it is not
 /// we who would make them again.
 pub(super) fn gone_teams(world: World<'_>) -> Vec<GroupId> {
-    if !world.scope.is_everything() {
+    if !world.scope.judges_absence() {
         return Vec::new();
     }
     let is_gone = |group: &GroupId| {
         let team = TeamId::of(*group);
-        !world.directory.groups.contains_key(group)
+        world.scope.covers_group(*group)
+            && !world.directory.groups.contains_key(group)
             && !world.target.teams.contains_key(&team)
             && !world.target.broken_teams.contains_key(&team)
     };

@@ -225,8 +225,12 @@ fn source(world: World<'_>, desired: &Desired<'_>) -> Source {
     let has_people = match world.scope {
         Scope::Everything | Scope::Asked(_) => !desired.people.is_empty(),
         Scope::Changed(_) => {
+            let unread = &world.directory.unread_people;
             let mut assigned = world.directory.assignments.get().iter();
-            assigned.any(|row| matches!(row.principal, Principal::Person(_)))
+            assigned.any(|row| match row.principal {
+                Principal::Person(person) => !unread.contains_key(&person),
+                Principal::Group(_) => false,
+            })
         }
     };
     if shows_members || (!had_members && has_people) {

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use entra_sync::model::directory::Attributes;
 use entra_sync::model::ids::{GroupId, PersonId, TeamId, UserId};
-use entra_sync::model::known::{KnownPeople, Touched};
+use entra_sync::model::known::{KnownPeople, KnownPerson, Touched};
 use entra_sync::model::ledger::{ManagedCounts, Member, Ours, Owned};
 use entra_sync::model::policy::Scope;
 use entra_sync::model::target::{Target, UserRow};
@@ -24,16 +24,7 @@ pub fn narrowed(world: &Universe, known: &Known, touched: &Touched) -> Universe 
     loop {
         let before = people.len();
         let rows = rows_of(known, &people);
-        let (emails, subjects) = alike(&rows);
-        for (person, other) in &known.people {
-            if let Attributes::Known(other) = &other.attributes {
-                let email = other.email.as_ref().map(|email| email.to_lowercase());
-                let same = email.is_some_and(|email| emails.contains(stored(&email).as_str()));
-                if same || subjects.contains(&other.subject) {
-                    people.insert(*person);
-                }
-            }
-        }
+        people.extend(like(known, &rows));
         let owned = owned(&world.owned, &people, &touched.groups);
         let target = target(world, &rows, &people, &owned, &touched.groups);
         for (person, row) in world.owned.rows() {
@@ -64,6 +55,24 @@ pub fn narrowed(world: &Universe, known: &Known, touched: &Touched) -> Universe 
         policy: world.policy.clone(),
         scope: Scope::Changed(changed),
     }
+}
+
+/// Who has an address or subject that one of these has as well.
+pub fn like(known: &Known, rows: &KnownPeople) -> BTreeSet<PersonId> {
+    let (emails, subjects) = alike(rows);
+    let is_like = |known: &KnownPerson| match &known.attributes {
+        Attributes::Known(other) => {
+            let email = other
+                .email
+                .as_ref()
+                .map(|email| stored(&email.to_lowercase()));
+            let same = email.is_some_and(|email| emails.contains(email.as_str()));
+            same || subjects.contains(&other.subject)
+        }
+        Attributes::Unknown => false,
+    };
+    let people = known.people.iter().filter(|(_, known)| is_like(known));
+    people.map(|(person, _)| *person).collect()
 }
 
 fn rows_of(known: &Known, people: &BTreeSet<PersonId>) -> KnownPeople {

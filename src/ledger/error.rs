@@ -76,6 +76,12 @@ pub enum Error {
         /// The run that took them.
         run: RunId,
     },
+    /// No reading of the directory is recorded, or it was forgotten.
+    #[error(
+        "the ledger knows no directory for this source: no full reading has been recorded since \
+         the last one was forgotten; the next pass reads in full"
+    )]
+    DirectoryUnknown,
     /// A value in the ledger is not one this program writes.
     #[error(
         "the ledger holds {value:?} in {place}, which this version does not know; was it written by a newer one?"
@@ -100,6 +106,7 @@ impl Error {
             Self::SourceMismatch { .. } => "source_mismatch",
             Self::NotMigrated(_) => "not_migrated",
             Self::CopiesGone { .. } => "copies_gone",
+            Self::DirectoryUnknown => "directory_unknown",
             Self::Foreign { .. } => "foreign_ledger",
         }
     }

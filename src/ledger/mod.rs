@@ -9,6 +9,7 @@
 pub mod alerts;
 pub mod changes;
 mod decided;
+pub mod directory;
 mod error;
 pub mod held;
 pub mod lease;

@@ -209,33 +209,56 @@ pub(super) async fn members(
     connection: &mut AsyncPgConnection,
     source: SourceId,
 ) -> Result<BTreeMap<GroupId, Vec<UserId>>> {
-    #[derive(QueryableByName)]
-    struct Row {
-        #[diesel(sql_type = SqlUuid)]
-        group_id: Uuid,
-        #[diesel(sql_type = Array<Text>)]
-        users: Vec<String>,
-    }
-    let rows: Vec<Row> = sql_query(
-        "SELECT t.parent_id::uuid AS group_id, \
-                array_agg(DISTINCT t.user_id COLLATE \"C\" ORDER BY t.user_id COLLATE \"C\") \
-                    AS users \
-         FROM entra_sync.taken t JOIN entra_sync.run r ON r.run_id = t.run_id \
-         WHERE r.source_id = $1 AND t.kind = 'team_membership' AND t.undone_by IS NULL \
-           AND t.parent_id IS NOT NULL AND t.user_id IS NOT NULL \
-         GROUP BY t.parent_id",
-    )
+    let rows = sql_query(format!("{MEMBERS} GROUP BY t.parent_id"))
+        .bind::<Integer, _>(source.get())
+        .load(connection)
+        .await;
+    Ok(by_group(rows.doing("reading who was taken out of teams")?))
+}
+
+/// The same of these users, and of all in the teams of these groups.
+///
+/// # Errors
+/// When the database fails.
+pub(super) async fn members_for(
+    connection: &mut AsyncPgConnection,
+    source: SourceId,
+    users: &[&str],
+    groups: &[GroupId],
+) -> Result<BTreeMap<GroupId, Vec<UserId>>> {
+    let groups: Vec<String> = groups.iter().map(ToString::to_string).collect();
+    let rows = sql_query(format!(
+        "{MEMBERS} AND (t.user_id = ANY($2) OR t.parent_id = ANY($3)) GROUP BY t.parent_id"
+    ))
     .bind::<Integer, _>(source.get())
+    .bind::<Array<Text>, _>(users)
+    .bind::<Array<Text>, _>(groups)
     .load(connection)
-    .await
-    .doing("reading who was taken out of teams")?;
-    Ok(rows
-        .into_iter()
+    .await;
+    Ok(by_group(rows.doing("reading who was taken out of teams")?))
+}
+
+const MEMBERS: &str = "SELECT t.parent_id::uuid AS group_id, \
+            array_agg(DISTINCT t.user_id COLLATE \"C\" ORDER BY t.user_id COLLATE \"C\") AS users \
+     FROM entra_sync.taken t JOIN entra_sync.run r ON r.run_id = t.run_id \
+     WHERE r.source_id = $1 AND t.kind = 'team_membership' AND t.undone_by IS NULL \
+       AND t.parent_id IS NOT NULL AND t.user_id IS NOT NULL";
+
+#[derive(QueryableByName)]
+struct MembersRow {
+    #[diesel(sql_type = SqlUuid)]
+    group_id: Uuid,
+    #[diesel(sql_type = Array<Text>)]
+    users: Vec<String>,
+}
+
+fn by_group(rows: Vec<MembersRow>) -> BTreeMap<GroupId, Vec<UserId>> {
+    rows.into_iter()
         .map(|row| {
             let users = row.users.into_iter().map(UserId::new).collect();
             (GroupId::new(row.group_id), users)
         })
-        .collect())
+        .collect()
 }
 
 /// Whether the changes of a run say that it took something.

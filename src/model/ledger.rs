@@ -36,6 +36,21 @@ pub struct Owned {
     pub due_default_teams: BTreeMap<TeamId, Vec<PersonId>>,
 }
 
+/// How much is managed: what removals are weighed against, without what it is.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct ManagedCounts {
+    /// Managed members of all teams.
+    pub team_members: u64,
+    /// Those of each team that has any.
+    pub of_team: BTreeMap<GroupId, u64>,
+    /// Managed members of all organizations.
+    pub organization_members: u64,
+    /// People bound to a LiteLLM user.
+    pub people: u64,
+    /// Those of them whom we have not deactivated.
+    pub people_with_access: u64,
+}
+
 /// A person together with the LiteLLM row that stands for them, or did when
 /// this was written down.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]

@@ -53,7 +53,7 @@ struct OrganizationRow {
 }
 
 #[derive(QueryableByName)]
-struct UserRow {
+pub(super) struct UserRow {
     #[diesel(sql_type = SqlUuid)]
     person_id: Uuid,
     #[diesel(sql_type = Text)]
@@ -92,6 +92,10 @@ struct MembersRow {
 const TEAMS: &str = "SELECT group_id, origin, alias_written, alias, models_written, models, \
      awaits_organization, blocked_by_us, block_lifted FROM entra_sync.owned_team";
 
+/// Reads all columns of [`UserRow`].
+pub(super) const USERS: &str = "SELECT person_id, user_id, origin, alias_written, alias, \
+     email_written, email, role, role_assigned, subject, deactivated_by_us";
+
 impl TeamRow {
     fn read(self) -> Result<(GroupId, OwnedTeam)> {
         let team = OwnedTeam {
@@ -114,7 +118,7 @@ impl TeamRow {
 }
 
 impl UserRow {
-    fn read(self) -> Result<(PersonId, OwnedUser)> {
+    pub(super) fn read(self) -> Result<(PersonId, OwnedUser)> {
         let role = match self.role {
             None => None,
             Some(word) => Some(Role::from_stored(&word).ok_or(Error::Foreign {
@@ -181,7 +185,7 @@ pub async fn load(connection: &mut AsyncPgConnection, source: SourceId) -> Resul
     })
 }
 
-async fn teams(
+pub(super) async fn teams(
     connection: &mut AsyncPgConnection,
     source: SourceId,
 ) -> Result<BTreeMap<GroupId, OwnedTeam>> {
@@ -209,7 +213,7 @@ pub(super) async fn team(
     Ok(row.map(TeamRow::read).transpose()?.map(|(_, team)| team))
 }
 
-async fn organizations(
+pub(super) async fn organizations(
     connection: &mut AsyncPgConnection,
     source: SourceId,
 ) -> Result<BTreeMap<GroupId, OwnedOrganization>> {
@@ -253,10 +257,14 @@ async fn earlier(
         earlier.entry(person).or_default().push(user);
     })
     .await?;
+    sort(&mut earlier);
+    Ok(earlier)
+}
+
+pub(super) fn sort(earlier: &mut BTreeMap<PersonId, Vec<OwnedUser>>) {
     for rows in earlier.values_mut() {
         rows.sort_unstable_by(|a, b| a.user.cmp(&b.user));
     }
-    Ok(earlier)
 }
 
 async fn rows(
@@ -266,9 +274,7 @@ async fn rows(
     mut known: impl FnMut(PersonId, OwnedUser),
 ) -> Result<()> {
     let mut rows = sql_query(format!(
-        "SELECT person_id, user_id, origin, alias_written, alias, email_written, email, role, \
-                role_assigned, subject, deactivated_by_us \
-         FROM entra_sync.{table} WHERE source_id = $1"
+        "{USERS} FROM entra_sync.{table} WHERE source_id = $1"
     ))
     .bind::<Integer, _>(source.get())
     .load_stream::<UserRow>(connection)
@@ -324,11 +330,18 @@ async fn members(
 }
 
 #[derive(QueryableByName)]
-struct DueRow {
+pub(super) struct DueRow {
     #[diesel(sql_type = Text)]
     team_id: String,
     #[diesel(sql_type = Array<SqlUuid>)]
     people: Vec<Uuid>,
+}
+
+impl DueRow {
+    pub(super) fn read(self) -> (TeamId, Vec<PersonId>) {
+        let people = self.people.into_iter().map(PersonId::new).collect();
+        (TeamId::new(self.team_id), people)
+    }
 }
 
 async fn due_default_teams(
@@ -343,52 +356,5 @@ async fn due_default_teams(
     .load(connection)
     .await
     .doing("reading the default teams that new users wait for")?;
-    Ok(rows
-        .into_iter()
-        .map(|row| {
-            let people = row.people.into_iter().map(PersonId::new).collect();
-            (TeamId::new(row.team_id), people)
-        })
-        .collect())
-}
-
-/// How much is owned.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, serde::Serialize, QueryableByName)]
-#[expect(
-    missing_docs,
-    reason = "each field is the number of objects its name says"
-)]
-pub struct Extent {
-    #[diesel(sql_type = diesel::sql_types::BigInt)]
-    pub teams: i64,
-    #[diesel(sql_type = diesel::sql_types::BigInt)]
-    pub organizations: i64,
-    #[diesel(sql_type = diesel::sql_types::BigInt)]
-    pub users: i64,
-    #[diesel(sql_type = diesel::sql_types::BigInt)]
-    pub team_memberships: i64,
-    #[diesel(sql_type = diesel::sql_types::BigInt)]
-    pub organization_memberships: i64,
-}
-
-/// Counts what is owned for this source.
-///
-/// # Errors
-/// When the database fails.
-pub async fn extent(connection: &mut AsyncPgConnection, source: SourceId) -> Result<Extent> {
-    Ok(sql_query(
-        "SELECT \
-         (SELECT count(*) FROM entra_sync.owned_team WHERE source_id = $1) AS teams, \
-         (SELECT count(*) FROM entra_sync.owned_organization WHERE source_id = $1) \
-            AS organizations, \
-         (SELECT count(*) FROM entra_sync.owned_user WHERE source_id = $1) AS users, \
-         (SELECT count(*) FROM entra_sync.owned_team_member WHERE source_id = $1) \
-            AS team_memberships, \
-         (SELECT count(*) FROM entra_sync.owned_organization_member WHERE source_id = $1) \
-            AS organization_memberships",
-    )
-    .bind::<Integer, _>(source.get())
-    .get_result(connection)
-    .await
-    .doing("counting what we own")?)
+    Ok(rows.into_iter().map(DueRow::read).collect())
 }

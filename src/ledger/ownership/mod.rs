@@ -3,13 +3,17 @@
 //! Invariant: a row here says that we wrote the thing, or that it was there
 //! and Entra wanted it. Nothing else may ever be taken away.
 
+mod count;
 mod due;
 mod load;
+mod load_for;
 mod mark;
 mod record;
 
+pub use count::{Extent, counts, extent};
 pub use due::{await_default_teams, settle_default_teams};
-pub use load::{Extent, extent, load};
+pub use load::load;
+pub use load_for::{holders, load_for};
 pub use mark::{
     ForgottenTeam, ManagedMember, forget_blocks, forget_deactivations, forget_roles, forget_team,
     forget_teams, mark_blocked, mark_deactivated, mark_role,

@@ -7,8 +7,8 @@ use diesel::{QueryableByName, sql_query};
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
 use futures::TryStreamExt;
 
-use super::teams::{MembersRow, known};
-use super::{Interest, TextArray, any};
+use super::teams::{known, members};
+use super::{Interest, TextArray, Way, any};
 use crate::db::QueryContext;
 use crate::litellm::error::Result;
 use crate::model::ids::{OrganizationId, UserId};
@@ -34,6 +34,7 @@ pub(super) async fn read(
     connection: &mut AsyncPgConnection,
     interest: &Interest,
     users: &BTreeMap<UserId, UserRow>,
+    way: Way,
 ) -> Result<BTreeMap<OrganizationId, OrganizationRow>> {
     let wanted = any(&interest.organizations, OrganizationId::as_str);
     let rows: Vec<Row> = sql_query(
@@ -68,15 +69,15 @@ pub(super) async fn read(
         })
         .collect();
     let doing = "reading LiteLLM's organization memberships";
-    let mut rows = sql_query(
-        "SELECT organization_id AS parent_id, array_agg(user_id) AS users \
-         FROM \"LiteLLM_OrganizationMembership\" WHERE organization_id = ANY($1) \
-         GROUP BY organization_id",
-    )
-    .bind::<TextArray, _>(&wanted)
-    .load_stream::<MembersRow>(connection)
-    .await
-    .doing(doing)?;
+    let lists = match way {
+        Way::Streaming => wanted,
+        Way::Asking => any(interest.circles(), OrganizationId::as_str),
+    };
+    let select = "SELECT organization_id AS parent_id, array_agg(user_id) AS users \
+         FROM \"LiteLLM_OrganizationMembership\" WHERE organization_id = ANY($1)";
+    let mut rows = members(connection, select, "organization_id", (&lists, users), way)
+        .await
+        .doing(doing)?;
     while let Some(row) = rows.try_next().await.doing(doing)? {
         if let Some(organization) = organizations.get_mut(row.parent_id.as_str()) {
             organization.members = known(row.users, users);

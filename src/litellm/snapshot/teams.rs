@@ -2,12 +2,12 @@
 
 use std::collections::BTreeMap;
 
-use diesel::sql_types::{Array, Bool, Nullable, Text};
-use diesel::{QueryableByName, sql_query};
+use diesel::sql_types::{Array, BigInt, Bool, Nullable, Text};
+use diesel::{QueryResult, QueryableByName, sql_query};
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
-use futures::TryStreamExt;
+use futures::{Stream, TryStreamExt};
 
-use super::{Interest, TextArray, any, roster};
+use super::{Interest, TextArray, Way, any, roster};
 use crate::db::QueryContext;
 use crate::litellm::error::{Error, Result};
 use crate::model::ids::{OrganizationId, TeamId, UserId};
@@ -25,6 +25,9 @@ struct Row {
     models: Option<Vec<Option<String>>>,
     #[diesel(sql_type = Text)]
     roster: String,
+    /// Entries that are not in `roster`.
+    #[diesel(sql_type = BigInt)]
+    others: i64,
     #[diesel(sql_type = Bool)]
     blocked: bool,
 }
@@ -45,28 +48,63 @@ pub(super) struct Teams {
     pub(super) broken: BTreeMap<TeamId, String>,
 }
 
+/// Rosters of which all entries are understood at a glance are searched where
+/// they are; any other comes whole and is read as all are.
+const SEARCHED: &str = "SELECT t.team_id, t.team_alias, t.organization_id, t.models, t.blocked, \
+        CASE WHEN NOT asked.for_it THEN '[]' \
+             WHEN jsonb_typeof(t.members_with_roles) = 'array' AND r.plain = r.entries \
+                 THEN coalesce(r.found, '[]')::text \
+             ELSE t.members_with_roles::text END AS roster, \
+        CASE WHEN jsonb_typeof(t.members_with_roles) = 'array' AND r.plain = r.entries \
+                 THEN r.entries - coalesce(jsonb_array_length(r.found), 0) \
+             ELSE 0 END AS others \
+     FROM \"LiteLLM_TeamTable\" t \
+          CROSS JOIN LATERAL (SELECT t.team_id = ANY($2) AS for_it) asked \
+          CROSS JOIN LATERAL ( \
+              SELECT count(*) AS entries, \
+                     count(*) FILTER (WHERE jsonb_typeof(e -> 'user_id') = 'string' \
+                                        AND jsonb_typeof(e -> 'role') = 'string') AS plain, \
+                     jsonb_agg(e) FILTER (WHERE e ->> 'user_id' = ANY($3)) AS found \
+              FROM jsonb_array_elements( \
+                  CASE WHEN asked.for_it AND jsonb_typeof(t.members_with_roles) = 'array' \
+                       THEN t.members_with_roles ELSE '[]' END) e) r \
+     WHERE t.team_id = ANY($1)";
+
 pub(super) async fn read(
     connection: &mut AsyncPgConnection,
     interest: &Interest,
     users: &BTreeMap<UserId, UserRow>,
+    way: Way,
 ) -> Result<Teams> {
     let wanted = any(&interest.teams, TeamId::as_str);
     let doing = "reading LiteLLM's teams";
-    let mut rows = sql_query(
-        "SELECT team_id, team_alias, organization_id, models, members_with_roles::text AS roster, \
-         blocked \
-         FROM \"LiteLLM_TeamTable\" WHERE team_id = ANY($1)",
-    )
-    .bind::<TextArray, _>(&wanted)
-    .load_stream::<Row>(connection)
-    .await
+    let mut rows = match way {
+        Way::Streaming => {
+            sql_query(
+                "SELECT team_id, team_alias, organization_id, models, \
+                        members_with_roles::text AS roster, 0::bigint AS others, blocked \
+                 FROM \"LiteLLM_TeamTable\" WHERE team_id = ANY($1)",
+            )
+            .bind::<TextArray, _>(&wanted)
+            .load_stream::<Row>(connection)
+            .await
+        }
+        Way::Asking => {
+            sql_query(SEARCHED)
+                .bind::<TextArray, _>(&wanted)
+                .bind::<TextArray, _>(any(interest.rosters(), TeamId::as_str))
+                .bind::<TextArray, _>(any(users.keys(), UserId::as_str))
+                .load_stream::<Row>(connection)
+                .await
+        }
+    }
     .doing(doing)?;
     let mut teams = Teams::default();
     while let Some(row) = rows.try_next().await.doing(doing)? {
         let Some(id) = interest.teams.get(row.team_id.as_str()) else {
             continue;
         };
-        let (mut entries, mut strangers) = (Vec::new(), 0);
+        let (mut entries, mut strangers) = (Vec::new(), row.others.unsigned_abs());
         let read = roster::read(&row.roster, &mut |entry| {
             let user = entry.user_id.as_deref();
             if let Some((user, _)) = user.and_then(|user| users.get_key_value(user)) {
@@ -109,7 +147,11 @@ pub(super) async fn read(
         teams.whole.insert(id.clone(), team);
     }
     drop(rows);
-    memberships(connection, &wanted, users, &mut teams.whole).await?;
+    let lists = match way {
+        Way::Streaming => wanted,
+        Way::Asking => any(interest.rosters(), TeamId::as_str),
+    };
+    memberships(connection, &lists, users, way, &mut teams.whole).await?;
     Ok(teams)
 }
 
@@ -117,23 +159,46 @@ async fn memberships(
     connection: &mut AsyncPgConnection,
     wanted: &[&str],
     users: &BTreeMap<UserId, UserRow>,
+    way: Way,
     teams: &mut BTreeMap<TeamId, TeamRow>,
 ) -> Result<()> {
     let doing = "reading LiteLLM's team memberships";
-    let mut rows = sql_query(
-        "SELECT team_id AS parent_id, array_agg(user_id) AS users \
-         FROM \"LiteLLM_TeamMembership\" WHERE team_id = ANY($1) GROUP BY team_id",
-    )
-    .bind::<TextArray, _>(wanted)
-    .load_stream::<MembersRow>(connection)
-    .await
-    .doing(doing)?;
+    let select = "SELECT team_id AS parent_id, array_agg(user_id) AS users \
+         FROM \"LiteLLM_TeamMembership\" WHERE team_id = ANY($1)";
+    let mut rows = members(connection, select, "team_id", (wanted, users), way)
+        .await
+        .doing(doing)?;
     while let Some(row) = rows.try_next().await.doing(doing)? {
         if let Some(team) = teams.get_mut(row.parent_id.as_str()) {
             team.memberships = known(row.users, users);
         }
     }
     Ok(())
+}
+
+/// The members of each of some teams or organizations, all or those of interest.
+pub(super) async fn members<'c>(
+    connection: &'c mut AsyncPgConnection,
+    select: &str,
+    parent: &str,
+    (wanted, users): (&[&str], &BTreeMap<UserId, UserRow>),
+    way: Way,
+) -> QueryResult<impl Stream<Item = QueryResult<MembersRow>> + Unpin + use<'c>> {
+    match way {
+        Way::Streaming => {
+            sql_query(format!("{select} GROUP BY {parent}"))
+                .bind::<TextArray, _>(wanted)
+                .load_stream::<MembersRow>(connection)
+                .await
+        }
+        Way::Asking => {
+            sql_query(format!("{select} AND user_id = ANY($2) GROUP BY {parent}"))
+                .bind::<TextArray, _>(wanted)
+                .bind::<TextArray, _>(any(users.keys(), UserId::as_str))
+                .load_stream::<MembersRow>(connection)
+                .await
+        }
+    }
 }
 
 /// Those of the ids that stand for a user of interest, sorted.

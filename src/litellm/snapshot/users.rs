@@ -1,4 +1,4 @@
-//! Users of interest, out of a stream of all.
+//! Users of interest: out of a stream of all, or asked for.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 
@@ -7,7 +7,7 @@ use diesel::{QueryableByName, sql_query};
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
 use futures::TryStreamExt;
 
-use super::Interest;
+use super::{Interest, TextArray, Way, any};
 use crate::db::QueryContext;
 use crate::litellm::error::Result;
 use crate::model::ids::{PersonId, UserId};
@@ -32,10 +32,15 @@ struct Row {
     teams: Option<Vec<Option<String>>>,
 }
 
+const SELECT: &str = "SELECT user_id, sso_user_id, user_email, user_alias, user_role, \
+     coalesce(metadata -> 'scim_active' = 'false'::jsonb, false) AS deactivated, \
+     teams FROM \"LiteLLM_UserTable\"";
+
 pub(super) async fn read(
     connection: &mut AsyncPgConnection,
     interest: &Interest,
     verified: &HashMap<PersonId, UserId>,
+    way: Way,
 ) -> Result<BTreeMap<UserId, UserRow>> {
     let verified: HashSet<&str> = verified
         .iter()
@@ -43,13 +48,18 @@ pub(super) async fn read(
         .map(|(_, user)| user.as_str())
         .collect();
     let doing = "reading LiteLLM's users";
-    let mut rows = sql_query(
-        "SELECT user_id, sso_user_id, user_email, user_alias, user_role, \
-                coalesce(metadata -> 'scim_active' = 'false'::jsonb, false) AS deactivated, \
-                teams FROM \"LiteLLM_UserTable\"",
-    )
-    .load_stream::<Row>(connection)
-    .await
+    let mut rows = match way {
+        Way::Streaming => sql_query(SELECT).load_stream::<Row>(connection).await,
+        Way::Asking => {
+            let asked = Asked::new(connection, interest, &verified).await?;
+            sql_query(format!("{SELECT} WHERE {}", asked.condition()))
+                .bind::<TextArray, _>(asked.ids)
+                .bind::<TextArray, _>(asked.subjects)
+                .bind::<TextArray, _>(asked.emails)
+                .load_stream::<Row>(connection)
+                .await
+        }
+    }
     .doing(doing)?;
     let mut users = BTreeMap::new();
     while let Some(row) = rows.try_next().await.doing(doing)? {
@@ -90,6 +100,69 @@ pub(super) async fn read(
         users.insert(user, row);
     }
     Ok(users)
+}
+
+/// What is asked for: at least all that [`matters`].
+struct Asked<'a> {
+    ids: Vec<&'a str>,
+    subjects: Vec<&'a str>,
+    emails: Vec<&'a str>,
+    addresses: Addresses,
+}
+
+/// Whether the database's own lower case finds every address.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Addresses {
+    /// It does, and LiteLLM has an index on it.
+    Lowered,
+    /// It does not: another letter than ours may be the small one.
+    Foreign,
+}
+
+impl<'a> Asked<'a> {
+    async fn new(
+        connection: &mut AsyncPgConnection,
+        interest: &'a Interest,
+        verified: &HashSet<&'a str>,
+    ) -> Result<Self> {
+        #[derive(QueryableByName)]
+        struct Row {
+            #[diesel(sql_type = Bool)]
+            lowers: bool,
+        }
+        let emails: Vec<&str> = any(&interest.emails, |email| email);
+        // A capital I is not an i everywhere, and a Kelvin sign is a k for some.
+        let row: Row = sql_query("SELECT lower($1) = $2 AS lowers")
+            .bind::<Text, _>("ABCDEFGHIJKLMNOPQRSTUVWXYZ\u{212a}")
+            .bind::<Text, _>("abcdefghijklmnopqrstuvwxyzk")
+            .get_result(connection)
+            .await
+            .doing("asking how the database lowers letters")?;
+        let plain = row.lowers && emails.iter().all(|email| email.is_ascii());
+        let subjects: Vec<&str> = any(&interest.subjects, String::as_str);
+        Ok(Self {
+            ids: subjects.iter().chain(verified).copied().collect(),
+            subjects,
+            addresses: match plain || emails.is_empty() {
+                true => Addresses::Lowered,
+                false => Addresses::Foreign,
+            },
+            emails,
+        })
+    }
+
+    fn condition(&self) -> &'static str {
+        match self.addresses {
+            Addresses::Lowered => {
+                "user_id = ANY($1) OR sso_user_id = ANY($2) OR lower(user_email) = ANY($3)"
+            }
+            Addresses::Foreign => {
+                "user_id = ANY($1) OR sso_user_id = ANY($2) \
+                 OR lower(user_email COLLATE \"C\") = ANY($3) \
+                 OR octet_length(user_email) > char_length(user_email)"
+            }
+        }
+    }
 }
 
 fn matters(row: &Row, interest: &Interest, verified: &HashSet<&str>) -> bool {

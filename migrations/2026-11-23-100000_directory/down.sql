@@ -1,0 +1,10 @@
+DROP INDEX entra_sync.taken_by_user;
+DROP INDEX entra_sync.earlier_user_by_user;
+DROP INDEX entra_sync.owned_organization_member_by_person;
+DROP INDEX entra_sync.owned_team_member_by_person;
+DROP TABLE entra_sync.directory_person;
+DROP TABLE entra_sync.directory_unread_person;
+DROP TABLE entra_sync.directory_bucket;
+DROP TABLE entra_sync.directory_group;
+DROP TABLE entra_sync.directory_assignment;
+DROP TABLE entra_sync.directory;

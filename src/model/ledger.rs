@@ -248,17 +248,3 @@ pub struct Recent {
     /// Whose access or role it was.
     pub people: BTreeSet<PersonId>,
 }
-
-/// How much is managed for one source in all: what the shares of the guard are
-/// shares of, for a pass that has not loaded all of it.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct ManagedCounts {
-    /// Members of each group's team.
-    pub team_members: BTreeMap<GroupId, u64>,
-    /// Members of all organizations.
-    pub organization_members: u64,
-    /// People bound to a LiteLLM user.
-    pub people: u64,
-    /// Those of them whom we have not deactivated.
-    pub with_access: u64,
-}

@@ -192,7 +192,7 @@ fn people(situation: &Situation<'_>, removals: &[Removal]) -> Option<String> {
             .count() as u64,
         Some(all) => {
             let counted = with_access.filter(|(person, _)| counted.contains(person));
-            all.with_access.saturating_sub(counted.count() as u64)
+            all.people_with_access.saturating_sub(counted.count() as u64)
         }
     };
     let part = counted.len() as u64;
@@ -226,7 +226,7 @@ fn by_group(
     for (group, planned) in planned {
         let left = match situation.managed {
             None => situation.owned.team_members.get(&group).map_or(0, Vec::len) as u64,
-            Some(all) => all.team_members.get(&group).copied().unwrap_or_default(),
+            Some(all) => all.of_team.get(&group).copied().unwrap_or_default(),
         };
         let gone = situation.forgotten.team_members.iter();
         let gone = gone.filter(|(of, _)| *of == group).count();
@@ -276,8 +276,7 @@ fn managed(situation: &Situation<'_>) -> u64 {
             (lists + owned.people.len()) as u64
         }
         Some(all) => {
-            let teams: u64 = all.team_members.values().sum();
-            teams + all.organization_members + all.people
+            all.team_members + all.organization_members + all.people
         }
     };
     let gone = forgotten.team_members.len() + forgotten.organization_members.len();

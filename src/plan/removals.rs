@@ -214,11 +214,7 @@ fn source(world: World<'_>, desired: &Desired<'_>) -> Source {
             let mut admitted = changed.headcounts.iter();
             (
                 admitted.any(|(group, heads)| *heads > 0 && world.policy.groups.admits(*group)),
-                changed
-                    .managed
-                    .team_members
-                    .values()
-                    .any(|heads| *heads > 0),
+                changed.managed.team_members > 0,
             )
         }
     };

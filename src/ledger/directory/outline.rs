@@ -38,6 +38,7 @@ pub async fn outline(
             .into_iter()
             .map(|(id, stored)| (id, stored.group))
             .collect(),
+        unread_people: unread_people(connection, source).await?,
     };
     Ok((outline, Complete::recorded((), Recorded::whole())))
 }

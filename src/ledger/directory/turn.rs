@@ -60,8 +60,7 @@ pub async fn save_turn(
         }
     }
     batch.write(connection, source).await?;
-    let told = people.keys().map(PersonId::as_uuid);
-    read_after_all(connection, source, told.chain(dropped.clone()).collect()).await
+    outline::save_unread_people(connection, source, &outline.unread_people).await
 }
 
 /// The numbers of groups, ascending. A group that is not assigned any more has
@@ -72,25 +71,4 @@ fn numbered(groups: &[GroupId], numbers: &BTreeMap<GroupId, i32>) -> Vec<i32> {
     numbers.sort_unstable();
     numbers.dedup();
     numbers
-}
-
-/// These people are known by now, or not asked about any more.
-async fn read_after_all(
-    connection: &mut AsyncPgConnection,
-    source: SourceId,
-    people: Vec<Uuid>,
-) -> Result<()> {
-    if people.is_empty() {
-        return Ok(());
-    }
-    sql_query(
-        "DELETE FROM entra_sync.directory_unread_person \
-         WHERE source_id = $1 AND person_id = ANY($2)",
-    )
-    .bind::<Integer, _>(source.get())
-    .bind::<Array<SqlUuid>, _>(people)
-    .execute(connection)
-    .await
-    .doing("recording who has been read")?;
-    Ok(())
 }

@@ -14,7 +14,6 @@ use crate::model::ids::{GroupId, PersonId};
 use crate::model::known::{Bearers, KnownPeople, Outline, Presence, Touched};
 use crate::model::ledger::{ManagedCounts, Owned};
 use crate::model::policy::Changed;
-use crate::plan::text::storable;
 
 /// A directory and the scope that goes with it.
 #[derive(Debug, Clone)]

@@ -85,21 +85,15 @@ fn rows_of(known: &Known, people: &BTreeSet<PersonId>) -> KnownPeople {
 
 pub fn counts(owned: &Owned) -> ManagedCounts {
     let teams = owned.team_members.iter();
+    let of_team = teams.map(|(group, list)| (*group, list.len() as u64));
+    let organizations = owned.organization_members.values();
+    let with_access = owned.people.values().filter(|known| known.deactivation == Ours::No);
     ManagedCounts {
-        team_members: teams
-            .map(|(group, list)| (*group, list.len() as u64))
-            .collect(),
-        organization_members: owned
-            .organization_members
-            .values()
-            .map(|l| l.len() as u64)
-            .sum(),
+        team_members: owned.team_members.values().map(|list| list.len() as u64).sum(),
+        of_team: of_team.collect(),
+        organization_members: organizations.map(|list| list.len() as u64).sum(),
         people: owned.people.len() as u64,
-        with_access: owned
-            .people
-            .values()
-            .filter(|p| p.deactivation == Ours::No)
-            .count() as u64,
+        people_with_access: with_access.count() as u64,
     }
 }
 

@@ -14,6 +14,7 @@
 mod assigned;
 mod attributes;
 mod call;
+mod causes;
 mod client;
 mod credential;
 mod error;

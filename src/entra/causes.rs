@@ -26,6 +26,17 @@ pub enum NetworkCause {
     Other,
 }
 
+/// Why changes cannot be followed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum NoDelta {
+    /// Graph refuses, as in Azure AD B2C and in external tenants.
+    #[error("this tenant does not offer them")]
+    NotOffered,
+    /// They tell nothing of what happens inside nested groups.
+    #[error("entra.membership is `transitive`, and they tell only of direct members")]
+    Transitive,
+}
+
 /// How a link differs from the configured endpoint.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum LinkFault {

@@ -3,6 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::scene::Scene;
+use crate::entra::line::Questions;
+use crate::entra::meter::Meter;
 use crate::entra::{Error, Heard, Progress, WholeReading};
 use crate::model::directory::{Account, Attributes};
 use crate::model::ids::{GroupId, PersonId};
@@ -191,6 +193,28 @@ async fn an_unchanged_tenant_costs_what_its_links_cost() {
     let whole = scene.reader.read_whole(Some(&links), &kept).await.unwrap();
     assert_eq!(whole.links, Some(links));
     assert_eq!(scene.asked("groups/delta"), 0);
+}
+
+/// graph-contract 8.3: 2,000 groups in 40 buckets, three pages of assignments.
+#[tokio::test]
+async fn an_unchanged_large_tenant_costs_forty_five_requests() {
+    let scene = Scene::of(|t| {
+        for group in 0..2000 {
+            t.group(&format!("g{group}")).assigned_by_default();
+        }
+    })
+    .await;
+    let progress = Progress::unobserved();
+    let meter = Meter::new(&progress);
+    let questions = Questions::new(&scene.reader.line, &meter);
+    let groups = (0..2000).map(|group| group_id(&format!("g{group}")));
+    let mut links = questions.links_from_now(&groups.collect()).await.unwrap();
+    assert_eq!(links.groups.len(), 40);
+    scene.simulator.reset_requests();
+    let heard = scene.next(&mut links).await;
+    assert!(heard.news.groups.is_empty() && heard.news.unfollowed.is_empty());
+    assert_eq!((heard.cost.requests, heard.cost.resource_units), (45, 45));
+    assert_eq!(scene.simulator.requests().graph().requests, 45);
 }
 
 #[tokio::test]

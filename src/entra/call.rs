@@ -30,6 +30,10 @@ pub enum Call {
     DeletedPeople,
     /// `/directory/deletedItems/{id}`.
     DeletedItem,
+    /// `/groups/delta`.
+    GroupChanges,
+    /// `/users/delta`.
+    PeopleChanges,
 }
 
 impl Call {
@@ -40,12 +44,14 @@ impl Call {
             Self::Token | Self::ServicePrincipal | Self::Assignments => {
                 Permission::ApplicationReadAll
             }
-            Self::Groups | Self::Members | Self::TransitiveMembers => {
+            Self::Groups | Self::Members | Self::TransitiveMembers | Self::GroupChanges => {
                 Permission::GroupMemberReadAll
             }
-            Self::People | Self::Person | Self::DeletedPeople | Self::DeletedItem => {
-                Permission::UserReadAll
-            }
+            Self::People
+            | Self::Person
+            | Self::DeletedPeople
+            | Self::DeletedItem
+            | Self::PeopleChanges => Permission::UserReadAll,
         }
     }
 
@@ -62,7 +68,9 @@ impl Call {
             | Self::People
             | Self::Person
             | Self::DeletedPeople
-            | Self::DeletedItem => 1,
+            | Self::DeletedItem
+            | Self::GroupChanges
+            | Self::PeopleChanges => 1,
         }
     }
 }
@@ -80,6 +88,8 @@ impl fmt::Display for Call {
             Self::Person => "/users/{id}",
             Self::DeletedPeople => "/directory/deletedItems/microsoft.graph.user",
             Self::DeletedItem => "/directory/deletedItems/{id}",
+            Self::GroupChanges => "/groups/delta",
+            Self::PeopleChanges => "/users/delta",
         })
     }
 }

@@ -40,6 +40,9 @@ pub(super) const IDS_PER_FILTER: usize = 15;
 /// because where it is withheld, the state is as well.
 const ACCOUNT: &str = "id,userPrincipalName,accountEnabled";
 
+/// What delta queries track of groups.
+const GROUP_CHANGES: &str = "id,displayName,visibility,members";
+
 /// The Graph API of one application.
 #[derive(Clone)]
 pub(super) struct Client {
@@ -187,6 +190,38 @@ impl Client {
             .url()
     }
 
+    /// Changes of these groups, [`BUCKET_SIZE`] at most, and who joined and
+    /// left them. `visibility` is tracked because a group may begin to hide its
+    /// members.
+    ///
+    /// [`BUCKET_SIZE`]: crate::model::links::BUCKET_SIZE
+    pub(super) fn group_changes<'g>(
+        &self,
+        ids: impl IntoIterator<Item = &'g GroupId>,
+        since: Since,
+    ) -> Url {
+        let terms: Vec<String> = ids.into_iter().map(|id| format!("id eq '{id}'")).collect();
+        let url = self
+            .graph
+            .custom(Method::GET, None)
+            .extend_path(&["groups", "delta"])
+            .select(&[GROUP_CHANGES])
+            .filter(&[&terms.join(" or ")])
+            .url();
+        since.said_in(url)
+    }
+
+    /// Changes of everybody in the tenant.
+    pub(super) fn people_changes(&self, since: Since) -> Url {
+        let url = self
+            .graph
+            .custom(Method::GET, None)
+            .extend_path(&["users", "delta"])
+            .select(&[&self.person_properties])
+            .url();
+        since.said_in(url)
+    }
+
     /// Sends one GET with this token and reads the answer to its end.
     pub(super) async fn get(&self, url: &Url, token: &Arc<Token>) -> Result<Answer, NoAnswer> {
         self.endpoint.check(url).map_err(NoAnswer::Foreign)?;
@@ -237,6 +272,30 @@ impl PageSize {
             Self::Control => "500",
         }
     }
+}
+
+/// From when on changes are asked for.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Since {
+    /// From now on: nothing is told, only a link given.
+    Now,
+    /// From the beginning: all that is there is told.
+    Ever,
+}
+
+impl Since {
+    fn said_in(self, mut url: Url) -> Url {
+        if let Self::Now = self {
+            url.query_pairs_mut().append_pair("$deltatoken", "latest");
+        }
+        url
+    }
+}
+
+/// What delta queries for groups and for people track: it is baked into their
+/// links.
+pub(super) fn tracked(names: &AttributeNames) -> String {
+    format!("{GROUP_CHANGES};{}", person_properties(names))
 }
 
 fn id_in(ids: &[impl Display]) -> String {

@@ -8,6 +8,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use super::call::{Call, Permission};
+pub use super::causes::{LinkFault, NetworkCause, NoDelta};
 use super::fault::Defect;
 use crate::model::ids::{GroupId, ServicePrincipalId};
 
@@ -249,6 +250,33 @@ pub enum Error {
         /// The groups in question.
         groups: Vec<GroupId>,
     },
+    /// Graph forgot where a round of changes ended: expired, reset, or not its
+    /// own any more.
+    #[error(
+        "Graph no longer knows the place in {call} from which changes were to be told ({code}): the next reading is a whole one ({trace})"
+    )]
+    PlaceLost {
+        /// What was asked.
+        call: Call,
+        /// Graph's own error code.
+        code: String,
+        /// The request's ids.
+        trace: String,
+    },
+    /// Changes cannot be asked for at all.
+    #[error("changes cannot be followed by delta queries: {0}; every reading is a whole one")]
+    NoDeltaQueries(NoDelta),
+    /// A link that was kept leads away from the endpoint: `entra.graph_endpoint`
+    /// was changed, or the row was.
+    #[error(
+        "a link kept for {call} leads outside the configured endpoint ({fault}) and was not followed, so that the token stays here: the next reading is a whole one and replaces it; if entra.graph_endpoint was not changed, see who else writes to schema entra_sync"
+    )]
+    ForeignKeptLink {
+        /// What would have been asked.
+        call: Call,
+        /// Which part differs.
+        fault: LinkFault,
+    },
     /// The HTTP client cannot be set up on this machine.
     #[error("the HTTP client cannot be set up: {cause}")]
     Setup {
@@ -285,8 +313,21 @@ impl Error {
             Self::Loop { .. } => "loop",
             Self::PageTokenLost { .. } => "page_token_lost",
             Self::NotAssigned { .. } => "not_assigned",
+            Self::PlaceLost { .. } => "place_lost",
+            Self::NoDeltaQueries(_) => "no_delta_queries",
+            Self::ForeignKeptLink { .. } => "foreign_kept_link",
             Self::Setup { .. } => "setup",
         }
+    }
+
+    /// Whether what was kept to follow changes with is of no use any more: a
+    /// whole reading without it is due, and brings the new.
+    #[must_use]
+    pub const fn wants_full_reading(&self) -> bool {
+        matches!(
+            self,
+            Self::PlaceLost { .. } | Self::NoDeltaQueries(_) | Self::ForeignKeptLink { .. }
+        )
     }
 
     /// Whether the same reading may succeed later without anyone acting.
@@ -322,6 +363,8 @@ impl Error {
                 | Self::ThrottledOut { .. }
                 | Self::ForeignLink { .. }
                 | Self::Setup { .. }
+                | Self::NoDeltaQueries(_)
+                | Self::ForeignKeptLink { .. }
                 // Asked of many groups at once, so it is about no one of them.
                 | Self::PermissionMissing { call: Call::Groups, .. }
         )
@@ -342,52 +385,4 @@ impl Error {
 fn list(groups: &[GroupId]) -> String {
     let names: Vec<String> = groups.iter().map(ToString::to_string).collect();
     names.join(", ")
-}
-
-/// Which stage of a connection failed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-pub enum NetworkCause {
-    /// The name was not resolved.
-    #[error("its name cannot be resolved; check the endpoint's spelling and this machine's DNS")]
-    Dns,
-    /// Nobody listens.
-    #[error("the connection is refused; check the port, the firewall and the proxy settings")]
-    Refused,
-    /// The certificate or handshake failed.
-    #[error(
-        "TLS failed; a proxy that inspects traffic needs its certificate in the system's store or SSL_CERT_FILE"
-    )]
-    Tls,
-    /// Too slow.
-    #[error("it does not answer in time; check the network, or raise entra.request_timeout")]
-    Timeout,
-    /// The connection broke after it stood.
-    #[error("the connection breaks off; check the network and the proxy")]
-    Cut,
-    /// Anything else.
-    #[error("the network fails; check the route and the proxy settings")]
-    Other,
-}
-
-/// How a link differs from the configured endpoint.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-pub enum LinkFault {
-    /// No URL at all.
-    #[error("it is no absolute URL")]
-    Unreadable,
-    /// Another scheme, such as plain http.
-    #[error("another scheme")]
-    Scheme,
-    /// Another host.
-    #[error("another host")]
-    Host,
-    /// Another port.
-    #[error("another port")]
-    Port,
-    /// A user name or password in front of the host.
-    #[error("credentials in front of the host")]
-    Userinfo,
-    /// Not below the endpoint's path.
-    #[error("a path outside the endpoint's")]
-    Path,
 }

@@ -23,6 +23,9 @@ pub enum Defect {
     },
     /// Something that must be there is not.
     Missing(&'static str),
+    /// The page of a delta query names the next page and the next round: it
+    /// can only be followed by one of them.
+    TwoLinks,
     /// Status 200 around an error object.
     ErrorInside {
         /// Graph's own error code.
@@ -42,6 +45,7 @@ impl fmt::Display for Defect {
                 write!(f, "its shape is unexpected at line {line}, column {column}")
             }
             Self::Missing(what) => write!(f, "it has no `{what}`"),
+            Self::TwoLinks => f.write_str("it names a further page and calls itself the last one"),
             Self::ErrorInside { code } => write!(f, "it reports the error `{code}` as a success"),
             Self::Oversized => f.write_str("it is larger than any page can be"),
         }

@@ -9,15 +9,19 @@
 //! The way in is [`Reader`]. Below it, from the wire upwards: `client` (one
 //! request, the only file that names graph-rs-sdk), `token` and `sts` (the
 //! bearer), `line` (retries, throttling, concurrency), `paging` (collections
-//! to their end), then one file per question asked of Graph.
+//! to their end), then one file per question asked of Graph; `delta` asks what
+//! has changed.
 
 mod assigned;
 mod attributes;
 mod call;
+mod causes;
 mod client;
 mod credential;
+mod delta;
 mod error;
 mod fault;
+mod fresh;
 mod gate;
 mod line;
 mod link;
@@ -35,6 +39,7 @@ mod sts;
 mod token;
 mod transport;
 mod whereabouts;
+mod whole;
 mod wire;
 mod wire_person;
 
@@ -42,8 +47,11 @@ mod wire_person;
 mod tests;
 
 pub use call::{Call, Permission};
-pub use error::{Error, LinkFault, NetworkCause};
+pub use delta::{Heard, Terms};
+pub use error::{Error, LinkFault, NetworkCause, NoDelta};
 pub use fault::Defect;
+pub use fresh::Fresh;
 pub use probe::{Outcome, Probe};
 pub use progress::{Progress, ReadingProgress};
 pub use reader::Reader;
+pub use whole::WholeReading;

@@ -61,29 +61,59 @@ impl Questions<'_> {
         harvest: &H,
     ) -> Result<Complete<H::Crop>, Error> {
         let mut crop = H::Crop::default();
-        let mut seen: HashSet<Url> = HashSet::new();
-        let mut url = first.clone();
+        let mut trail = Trail::from(first);
         loop {
             let next = self
-                .ask(call, &url, |body| harvest.page(&mut crop, body))
+                .ask(call, trail.here(), |body| harvest.page(&mut crop, body))
                 .await?;
             if let Some(end) = LastPage::seen(next.as_deref()) {
                 return Ok(Complete::proven(crop, end));
             }
-            let link = next.unwrap_or_default();
-            let successor = self
-                .client()
-                .endpoint()
-                .admit(&link)
-                .map_err(|fault| Error::ForeignLink { call, fault })?;
-            seen.insert(url);
-            if seen.contains(&successor) || seen.len() >= self.pace().page_cap {
-                return Err(Error::Loop {
-                    call,
-                    page: seen.len(),
-                });
-            }
-            url = successor;
+            trail.go_on(*self, call, &next.unwrap_or_default())?;
         }
+    }
+}
+
+/// The pages of one collection that were read so far.
+pub(super) struct Trail {
+    seen: HashSet<Url>,
+    here: Url,
+}
+
+impl Trail {
+    pub(super) fn from(first: &Url) -> Self {
+        Self {
+            seen: HashSet::new(),
+            here: first.clone(),
+        }
+    }
+
+    /// The page to be read.
+    pub(super) const fn here(&self) -> &Url {
+        &self.here
+    }
+
+    /// Takes the link that this page names, if it may be followed.
+    ///
+    /// # Errors
+    /// [`Error::ForeignLink`] and [`Error::Loop`].
+    pub(super) fn go_on(
+        &mut self,
+        questions: Questions<'_>,
+        call: Call,
+        link: &str,
+    ) -> Result<(), Error> {
+        let successor = questions
+            .client()
+            .endpoint()
+            .admit(link)
+            .map_err(|fault| Error::ForeignLink { call, fault })?;
+        let page = std::mem::replace(&mut self.here, successor);
+        self.seen.insert(page);
+        if self.seen.contains(&self.here) || self.seen.len() >= questions.pace().page_cap {
+            let page = self.seen.len();
+            return Err(Error::Loop { call, page });
+        }
+        Ok(())
     }
 }

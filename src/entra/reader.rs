@@ -6,7 +6,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::fmt;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, Once, PoisonError};
 
 use futures::{StreamExt, TryStreamExt, stream};
 
@@ -20,8 +20,11 @@ use super::pace::Pace;
 use super::people::{Register, read_people};
 use super::progress::Progress;
 use crate::config::EntraSettings;
-use crate::model::directory::{AppRoleState, Assignment, Directory, Group, Principal, Unread};
-use crate::model::ids::{GroupId, PersonId};
+use crate::model::complete::Complete;
+use crate::model::directory::{
+    AppRole, AppRoleState, Assignment, Directory, Group, Principal, Unread,
+};
+use crate::model::ids::{AppRoleId, GroupId, PersonId};
 use crate::model::policy::Scope;
 
 /// Reads one Enterprise Application's directory. Keeps its connections, its
@@ -31,6 +34,8 @@ pub struct Reader {
     pub(super) line: Line,
     /// How long each group's list was last time: the longest are read first.
     sizes: Mutex<HashMap<GroupId, usize>>,
+    /// Whether it was said that changes cannot be followed.
+    pub(super) said_no_delta: Once,
 }
 
 impl fmt::Debug for Reader {
@@ -56,6 +61,7 @@ impl Reader {
             settings: settings.clone(),
             line: Line::new(settings, pace)?,
             sizes: Mutex::default(),
+            said_no_delta: Once::new(),
         })
     }
 
@@ -90,12 +96,41 @@ impl Reader {
         progress.restart();
         let meter = Meter::new(progress);
         let questions = Questions::new(&self.line, &meter);
+        let outset = self.outset(questions).await?;
+        self.read_on(questions, outset, scope).await
+    }
+
+    /// What every reading begins with.
+    ///
+    /// # Errors
+    /// Without either there is no reading.
+    pub(super) async fn outset(&self, questions: Questions<'_>) -> Result<Outset, Error> {
         let id = self.settings.service_principal_id;
         let (application, assignments) = futures::try_join!(
             assigned::application(questions, id),
             assigned::assignments(questions, id),
         )?;
-        let assigned = Assigned::sort(assignments.get(), &application);
+        Ok(Outset {
+            application,
+            assignments,
+        })
+    }
+
+    /// The groups and people of a reading whose assignments are known.
+    ///
+    /// # Errors
+    /// As [`Reader::read`].
+    pub(super) async fn read_on(
+        &self,
+        questions: Questions<'_>,
+        outset: Outset,
+        scope: &Scope,
+    ) -> Result<Directory, Error> {
+        let Outset {
+            application,
+            assignments,
+        } = outset;
+        let assigned = Assigned::sort(assignments.get(), &application.roles);
         assigned.check_asked_for(scope)?;
 
         let register = Register::default();
@@ -115,8 +150,20 @@ impl Reader {
             groups,
             people: register.into_people(),
             unread_people,
-            cost: meter.total(),
+            cost: questions.meter().total(),
         })
+    }
+
+    /// The assigned groups that the settings admit.
+    pub(super) fn admitted(&self, assignments: &[Assignment]) -> BTreeSet<GroupId> {
+        assignments
+            .iter()
+            .filter_map(|assignment| match assignment.principal {
+                Principal::Group(id) => Some(id),
+                Principal::Person(_) => None,
+            })
+            .filter(|id| self.settings.groups.admits(*id))
+            .collect()
     }
 
     async fn groups(
@@ -137,11 +184,31 @@ impl Reader {
                 wanted.push(id);
             }
         }
-        let progress = questions.meter().progress;
-        progress.update(|progress| progress.groups_total = wanted.len() as u64);
+        let read = self
+            .read_groups(questions, &wanted, assigned, register)
+            .await?;
+        groups.extend(read);
+        Ok(groups)
+    }
 
+    /// Objects and members of these groups. All of them are in the result;
+    /// those that were not read say why.
+    ///
+    /// # Errors
+    /// Only what ends the whole reading.
+    pub(super) async fn read_groups(
+        &self,
+        questions: Questions<'_>,
+        wanted: &[GroupId],
+        assigned: &Assigned,
+        register: &Register,
+    ) -> Result<BTreeMap<GroupId, Group>, Error> {
+        let progress = questions.meter().progress;
+        progress.update(|progress| progress.groups_total += wanted.len() as u64);
+
+        let mut groups = BTreeMap::new();
         let mut found: Vec<(GroupId, GroupObject)> = Vec::with_capacity(wanted.len());
-        for (id, object) in group_objects(questions, &wanted).await? {
+        for (id, object) in group_objects(questions, wanted).await? {
             match object {
                 Ok(object) => found.push((id, object)),
                 Err(unread) => {
@@ -222,7 +289,7 @@ fn size(group: &Group) -> usize {
         .map_or(0, |members| members.get().len())
 }
 
-fn unread_group(display_name: Option<String>, reason: Unread) -> Group {
+pub(super) fn unread_group(display_name: Option<String>, reason: Unread) -> Group {
     Group {
         display_name,
         members: Err(reason),
@@ -231,20 +298,25 @@ fn unread_group(display_name: Option<String>, reason: Unread) -> Group {
     }
 }
 
+/// The application and who is assigned to it.
+pub(super) struct Outset {
+    pub(super) application: Application,
+    pub(super) assignments: Complete<Vec<Assignment>>,
+}
+
 /// The assignments by principal.
-struct Assigned {
+pub(super) struct Assigned {
     groups: BTreeMap<GroupId, RoleThroughGroup>,
     people: BTreeSet<PersonId>,
 }
 
 impl Assigned {
-    fn sort(assignments: &[Assignment], application: &Application) -> Self {
+    pub(super) fn sort(assignments: &[Assignment], roles: &BTreeMap<AppRoleId, AppRole>) -> Self {
         let mut groups = BTreeMap::new();
         let mut people = BTreeSet::new();
         for Assignment { principal, role } in assignments {
             let is_real = !role.is_default_access()
-                && application
-                    .roles
+                && roles
                     .get(role)
                     .is_some_and(|role| role.state == AppRoleState::Enabled);
             match principal {

@@ -29,6 +29,20 @@ pub(super) struct WirePerson<'a> {
     pub(super) display_name: Option<Cow<'a, str>>,
     pub(super) first_name: Option<Cow<'a, str>>,
     pub(super) last_name: Option<Cow<'a, str>>,
+    /// Whether there is a `displayName`, be it null.
+    pub(super) shows_a_name: bool,
+    /// Whether there is an `@removed`: of a delta query, and not even an object
+    /// any more.
+    pub(super) is_removed: bool,
+}
+
+/// A page of directory objects.
+#[derive(Default)]
+pub(super) struct PeoplePage<'a> {
+    pub(super) items: Vec<WirePerson<'a>>,
+    pub(super) next_link: Option<String>,
+    /// `@odata.deltaLink`, at the end of a delta query's round.
+    pub(super) delta_link: Option<String>,
 }
 
 /// Reads a page of directory objects and the link to the next one.
@@ -36,6 +50,14 @@ pub(super) fn people_page<'a>(
     body: &'a [u8],
     names: &AttributeNames,
 ) -> Result<(Vec<WirePerson<'a>>, Option<String>), Defect> {
+    people_changes(body, names).map(|page| (page.items, page.next_link))
+}
+
+/// Reads a page of a delta query for people, with both its links.
+pub(super) fn people_changes<'a>(
+    body: &'a [u8],
+    names: &AttributeNames,
+) -> Result<PeoplePage<'a>, Defect> {
     let mut json = serde_json::Deserializer::from_slice(body);
     let page = PageSeed(names).deserialize(&mut json)?;
     json.end()?;
@@ -45,7 +67,11 @@ pub(super) fn people_page<'a>(
         });
     }
     match page.value {
-        Some(items) => Ok((items, page.next_link)),
+        Some(items) => Ok(PeoplePage {
+            items,
+            next_link: page.next_link,
+            delta_link: page.delta_link,
+        }),
         None => Err(Defect::Missing("value")),
     }
 }
@@ -62,9 +88,10 @@ pub(super) fn one_person<'a>(
 }
 
 #[derive(Default)]
-struct PeoplePage<'a> {
+struct WirePage<'a> {
     value: Option<Vec<WirePerson<'a>>>,
     next_link: Option<String>,
+    delta_link: Option<String>,
     error: bool,
 }
 
@@ -72,7 +99,7 @@ struct PeoplePage<'a> {
 struct PageSeed<'n>(&'n AttributeNames);
 
 impl<'de> DeserializeSeed<'de> for PageSeed<'_> {
-    type Value = PeoplePage<'de>;
+    type Value = WirePage<'de>;
 
     fn deserialize<D: Deserializer<'de>>(self, json: D) -> Result<Self::Value, D::Error> {
         json.deserialize_map(self)
@@ -80,18 +107,19 @@ impl<'de> DeserializeSeed<'de> for PageSeed<'_> {
 }
 
 impl<'de> Visitor<'de> for PageSeed<'_> {
-    type Value = PeoplePage<'de>;
+    type Value = WirePage<'de>;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("a page of directory objects")
     }
 
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
-        let mut page = PeoplePage::default();
+        let mut page = WirePage::default();
         while let Some(key) = map.next_key_seed(ScalarSeed)? {
             match key.text().as_deref() {
                 Some("value") => page.value = Some(map.next_value_seed(ItemsSeed(self.0))?),
                 Some("@odata.nextLink") => page.next_link = map.next_value()?,
+                Some("@odata.deltaLink") => page.delta_link = map.next_value()?,
                 Some("error") => page.error = map.next_value::<Option<IgnoredAny>>()?.is_some(),
                 _ => {
                     map.next_value::<IgnoredAny>()?;
@@ -154,8 +182,12 @@ impl<'de> Visitor<'de> for PersonSeed<'_> {
                 return Err(A::Error::custom("a key that is no string"));
             };
             let value = map.next_value_seed(ScalarSeed)?;
-            if key == "accountEnabled" {
-                person.account_enabled = value.flag();
+            match key.as_ref() {
+                "accountEnabled" => person.account_enabled = value.flag(),
+                "displayName" => person.shows_a_name = true,
+                // Whatever it says: the reason is no matter here.
+                "@removed" => person.is_removed = true,
+                _ => {}
             }
             let text = value.text();
             match key.as_ref() {

@@ -51,9 +51,10 @@ pub struct Links {
 /// At most [`BUCKET_SIZE`] groups that share a link.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Bucket {
-    /// Those that the link's filter names. A group that is no longer assigned
-    /// may linger until the bucket is made anew; nobody asks about it.
+    /// Those that the link is followed for. Its filter may name others, which
+    /// are no longer assigned: what it tells of them is not kept, so whoever
+    /// comes back is read in full.
     pub groups: BTreeSet<GroupId>,
-    /// `groups/delta` with their ids as its filter.
+    /// `groups/delta` with their ids in its filter.
     pub link: DeltaLink,
 }

@@ -3,7 +3,16 @@
 //! Time is made short by the pace the tests inject; nothing sleeps to wait for
 //! something to happen.
 
+#[cfg(feature = "simulator")]
+mod changes;
+#[cfg(feature = "simulator")]
+mod changes_lost;
 mod collections;
+mod delta;
+mod delta_buckets;
+mod delta_links;
+mod delta_rounds;
+mod delta_tokens;
 mod members;
 mod network;
 mod probes;

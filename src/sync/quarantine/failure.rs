@@ -88,7 +88,11 @@ const fn entra_trouble(error: &entra::Error) -> Option<Trouble> {
         | E::Loop { .. }
         | E::PageTokenLost { .. }
         | E::Setup { .. } => Trouble::Outage,
-        E::NotAssigned { .. } => return None,
+        // Whatever wants a whole reading is followed by one.
+        E::NotAssigned { .. }
+        | E::PlaceLost { .. }
+        | E::NoDeltaQueries(_)
+        | E::ForeignKeptLink { .. } => return None,
     })
 }
 

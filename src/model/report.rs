@@ -169,6 +169,8 @@ pub enum Mode {
     Full,
     /// Only what changed.
     Incremental,
+    /// Nothing: what is known is compared with LiteLLM. Reported as incremental.
+    Drift,
 }
 
 /// How a pass ended.
@@ -215,7 +217,11 @@ words!(Trigger {
     Api => "api",
     Notification => "notification",
 });
-words!(Mode { Full => "full", Incremental => "incremental" });
+words!(Mode {
+    Full => "full",
+    Incremental => "incremental",
+    Drift => "incremental",
+});
 words!(Status {
     Succeeded => "succeeded",
     Partial => "partial",

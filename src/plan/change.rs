@@ -43,6 +43,17 @@ pub struct Plan {
     pub unreadable: Vec<ObjectError>,
 }
 
+impl Plan {
+    /// Whether anything would be taken away, now or later.
+    #[must_use]
+    pub fn takes_or_holds(&self) -> bool {
+        let Deprovision {
+            verdict, waiting, ..
+        } = &self.deprovision;
+        !(verdict.released.is_empty() && verdict.held.is_empty() && waiting.is_empty())
+    }
+}
+
 /// A column's value before and after.
 #[derive(Debug, Clone, PartialEq)]
 pub struct FieldChange<T> {

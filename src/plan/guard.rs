@@ -191,8 +191,12 @@ fn people(situation: &Situation<'_>, removals: &[Removal]) -> Option<String> {
             .filter(|(person, _)| !counted.contains(person))
             .count() as u64,
         Some(all) => {
-            let counted = with_access.filter(|(person, _)| counted.contains(person));
-            all.people_with_access.saturating_sub(counted.count() as u64)
+            let loaded = with_access.filter(|(person, _)| counted.contains(person));
+            // Whom the pass has not loaded may have access as well.
+            let unloaded = counted.iter();
+            let unloaded = unloaded.filter(|person| !situation.owned.people.contains_key(person));
+            let gone = loaded.count() + unloaded.count();
+            all.people_with_access.saturating_sub(gone as u64)
         }
     };
     let part = counted.len() as u64;
@@ -275,9 +279,7 @@ fn managed(situation: &Situation<'_>) -> u64 {
             let lists = members(&owned.team_members) + members(&owned.organization_members);
             (lists + owned.people.len()) as u64
         }
-        Some(all) => {
-            all.team_members + all.organization_members + all.people
-        }
+        Some(all) => all.team_members + all.organization_members + all.people,
     };
     let gone = forgotten.team_members.len() + forgotten.organization_members.len();
     all.saturating_sub(gone as u64)

@@ -4,19 +4,25 @@
 //! Invariant: no lease, no DDL, no write; what would be taken away has been
 //! looked at twice.
 
+use std::collections::BTreeSet;
+
 use chrono::Utc;
 
 use super::error::Result;
 use super::progress::{Phase, Progress};
+use super::report::Size;
 use super::{Planned, Request, Source};
 use crate::db::Limits;
 use crate::ledger::{self, held, ownership};
 use crate::litellm::{Capabilities, snapshot};
-use crate::model::directory::ReadingCost;
+use crate::model::directory::{Directory, ReadingCost};
 use crate::model::evidence::Evidence;
-use crate::model::ids::SourceId;
+use crate::model::ids::{GroupId, SourceId};
 use crate::model::ledger::Owned;
-use crate::plan::{self, Removals, World};
+use crate::model::policy::Scope;
+use crate::model::target::Target;
+use crate::plan::following::contradicted;
+use crate::plan::{self, Plan, Removals, World};
 
 impl Source {
     /// Reads and decides, for `plan`: writes nothing, runs no DDL, needs no
@@ -43,7 +49,7 @@ impl Source {
         planned
     }
 
-    pub(super) async fn decide(
+    async fn decide(
         &self,
         source: Option<SourceId>,
         request: &Request,
@@ -51,7 +57,21 @@ impl Source {
         progress: &Progress,
     ) -> Result<Planned> {
         progress.enter(Phase::Reading);
-        let mut directory = self.reader.read(&request.scope, progress.reading()).await?;
+        let directory = self.reader.read(&request.scope, progress.reading()).await?;
+        let scope = request.scope.clone();
+        self.decide_over(source, directory, scope, capabilities, progress)
+            .await
+    }
+
+    /// Decides about everything that a directory covers.
+    pub(super) async fn decide_over(
+        &self,
+        source: Option<SourceId>,
+        directory: Directory,
+        scope: Scope,
+        capabilities: &Capabilities,
+        progress: &Progress,
+    ) -> Result<Planned> {
         progress.enter(Phase::Comparing);
         let (owned, held) = match source {
             Some(source) => {
@@ -69,40 +89,93 @@ impl Source {
         let mut transaction = self.database.begin(Limits::READ).await?;
         let target = snapshot::read(&mut transaction, capabilities, &interest).await?;
         transaction.commit().await?;
-        let world = World {
+        drop(interest);
+        let judged = Judged {
             directory: &directory,
             target: &target,
             owned: &owned,
-            policy,
-            scope: &request.scope,
+            held: &held,
         };
+        let (plan, second) = self.judge(judged, &scope, None, progress).await;
+        let distrusted = second.distrusted(&directory, &scope);
+        Ok(Planned {
+            plan,
+            size: Size::of(&directory),
+            directory,
+            target,
+            owned,
+            scope,
+            second_look: second.cost,
+            distrusted,
+        })
+    }
+
+    /// The decision, with a second look at what it doubts; `looked` is one that
+    /// was made already.
+    pub(super) async fn judge(
+        &self,
+        judged: Judged<'_>,
+        scope: &Scope,
+        looked: Option<SecondLook>,
+        progress: &Progress,
+    ) -> (Plan, SecondLook) {
         let settings = &self.settings;
-        let questions = plan::questions(world, &settings.deprovision);
-        let (evidence, cost) = if questions.is_empty() {
-            (Evidence::default(), ReadingCost::default())
-        } else {
-            progress.enter(Phase::Reading);
-            let again = self.reader.second_look(&questions, progress.reading());
-            again.await
+        let world = World {
+            directory: judged.directory,
+            target: judged.target,
+            owned: judged.owned,
+            policy: &settings.litellm.policy,
+            scope,
+        };
+        let second = match looked {
+            Some(looked) => looked,
+            None => {
+                let questions = plan::questions(world, &settings.deprovision);
+                if questions.is_empty() {
+                    SecondLook::default()
+                } else {
+                    progress.enter(Phase::Reading);
+                    let again = self.reader.second_look(&questions, progress.reading());
+                    let (evidence, cost) = again.await;
+                    SecondLook { evidence, cost }
+                }
+            }
         };
         let plan = plan::plan(
             world,
             Removals {
                 deprovision: &settings.deprovision,
                 guard: &settings.guard,
-                evidence: &evidence,
-                waiting: &held.waiting,
-                decisions: &held.decisions,
-                recent: &held.recent,
+                evidence: &second.evidence,
+                waiting: &judged.held.waiting,
+                decisions: &judged.held.decisions,
+                recent: &judged.held.recent,
                 now: Utc::now(),
             },
         );
-        directory.cost += cost;
-        Ok(Planned {
-            plan,
-            directory,
-            target,
-            owned,
-        })
+        (plan, second)
+    }
+}
+
+/// Everything that a decision is made from.
+#[derive(Clone, Copy)]
+pub(super) struct Judged<'a> {
+    pub(super) directory: &'a Directory,
+    pub(super) target: &'a Target,
+    pub(super) owned: &'a Owned,
+    pub(super) held: &'a held::State,
+}
+
+/// What a second look showed, and cost.
+#[derive(Default)]
+pub(super) struct SecondLook {
+    evidence: Evidence,
+    pub(super) cost: ReadingCost,
+}
+
+impl SecondLook {
+    /// Groups of which it showed something else than the first.
+    pub(super) fn distrusted(&self, directory: &Directory, scope: &Scope) -> BTreeSet<GroupId> {
+        contradicted(&self.evidence, directory, scope)
     }
 }

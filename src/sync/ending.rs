@@ -4,16 +4,32 @@
 //! Invariant: nothing here has an effect on LiteLLM's rows; what fails after
 //! the writing is logged, and keeps none of the rest from being done.
 
+use std::collections::BTreeSet;
+
 use chrono::Utc;
 
+use super::Source;
 use super::error::Result;
 use super::report::Report;
-use super::{Request, Source};
 use crate::db::Limits;
+use crate::ledger::directory::{self, Open};
 use crate::ledger::lease::{self, Lease};
 use crate::ledger::{held, ownership, runs};
-use crate::model::ids::RunId;
+use crate::model::ids::{GroupId, RunId};
+use crate::model::policy::Scope;
 use crate::plan::{Plan, Removal};
+
+/// What a pass leaves behind.
+#[derive(Clone, Copy)]
+pub(super) struct Rest<'a> {
+    pub(super) plan: &'a Plan,
+    /// How far it looked.
+    pub(super) scope: &'a Scope,
+    /// Groups that contradicted themselves.
+    pub(super) distrusted: &'a BTreeSet<GroupId>,
+    /// Whether some object could not be read or written.
+    pub(super) failed: bool,
+}
 
 impl Source {
     /// Notes what is held, what waits and what is no longer ours; of the last two
@@ -22,8 +38,12 @@ impl Source {
         &self,
         lease: Lease,
         run: RunId,
-        request: &Request,
-        plan: &Plan,
+        Rest {
+            plan,
+            scope,
+            distrusted,
+            failed,
+        }: Rest<'_>,
     ) -> Result<()> {
         let deprovision = &plan.deprovision;
         let keys = |removals: &[Removal]| removals.iter().map(Removal::key).collect::<Vec<_>>();
@@ -40,7 +60,7 @@ impl Source {
                 .map(Removal::weight)
                 .collect(),
         });
-        if !request.scope.is_everything() {
+        if !scope.judges_absence() {
             // It can be decided about; what else waits or is over, a filtered
             // pass does not know.
             if let Some(set) = held {
@@ -82,6 +102,15 @@ impl Source {
         ownership::forget_deactivations(&mut transaction, lease.source, deactivations).await?;
         ownership::forget_roles(&mut transaction, lease.source, &forgotten.roles).await?;
         ownership::forget_teams(&mut transaction, lease.source, &forgotten.teams).await?;
+        let source = lease.source;
+        directory::distrust(&mut transaction, source, distrusted).await?;
+        let is_settled = !failed && verdict.held.is_empty() && deprovision.waiting.is_empty();
+        match (is_settled, scope.is_everything()) {
+            (true, _) => directory::settle(&mut transaction, source, Open::Nothing).await?,
+            (false, true) => directory::settle(&mut transaction, source, Open::Everything).await?,
+            // What it looked at is still open.
+            (false, false) => {}
+        }
         transaction.commit().await?;
         Ok(())
     }

@@ -12,12 +12,15 @@
 mod deciding;
 mod ending;
 mod error;
+mod following;
+mod narrowing;
 mod progress;
 mod quarantine;
 mod report;
 mod undo;
 mod write;
 
+use std::collections::BTreeSet;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
@@ -31,16 +34,20 @@ use crate::db::{Database, Limits};
 use crate::ledger::lease::{self, Lease};
 use crate::ledger::{self, runs};
 use crate::litellm::{self, Capabilities};
-use crate::model::directory::Directory;
-use crate::model::ids::{RunId, SourceId};
+use crate::model::directory::{Directory, ReadingCost};
+use crate::model::ids::{GroupId, RunId, SourceId};
 use crate::model::ledger::Owned;
 use crate::model::policy::Scope;
 use crate::model::report::{Mode, Trigger};
 use crate::model::target::Target;
 use crate::plan::Plan;
 use crate::{entra, sync::write::Writer};
+use ending::Rest;
+use following::{Compare, Learned};
+use report::Size;
 
 pub use error::{Error, Result};
+pub use narrowing::Narrowing;
 pub use progress::{Moment, Phase, Progress, Watch, Written};
 pub use report::{Report, failed_plan_json, plan_json};
 pub use undo::{UndoRequest, Undone, undo_json};
@@ -63,6 +70,7 @@ pub struct Source {
     reader: entra::Reader,
     holder: String,
     memory: quarantine::Memory,
+    narrowing: Narrowing,
 }
 
 /// What a pass was asked for. It carries no data: only how far to look.
@@ -86,6 +94,14 @@ pub struct Planned {
     pub target: Target,
     /// What is ours.
     pub owned: Owned,
+    /// How far was looked.
+    scope: Scope,
+    /// How large the directory is.
+    size: Size,
+    /// What the second look cost.
+    second_look: ReadingCost,
+    /// Groups that it contradicts.
+    distrusted: BTreeSet<GroupId>,
 }
 
 impl Source {
@@ -99,8 +115,16 @@ impl Source {
             reader: entra::Reader::new(&settings.entra)?,
             holder: holder(),
             memory: quarantine::Memory::default(),
+            narrowing: Narrowing::default(),
             settings,
         })
+    }
+
+    /// The same with other bounds between comparing everything and comparing
+    /// what has changed: for tests and benchmarks.
+    #[must_use]
+    pub fn narrowing(self, narrowing: Narrowing) -> Self {
+        Self { narrowing, ..self }
     }
 
     /// The database, for commands that only look.
@@ -216,10 +240,13 @@ impl Source {
         report: &mut Report,
     ) -> Result<()> {
         let planned = tokio::select! {
-            planned = self.decide(Some(lease.source), request, capabilities, progress) => planned?,
+            planned = self.prepare(lease, request, capabilities, progress, report) => planned?,
             () = stop.cancelled() => return Err(Error::Stopped),
         };
-        report.read(&planned.directory);
+        let Some(planned) = planned else {
+            report.idle(Utc::now());
+            return Ok(());
+        };
         report.planned(&planned.plan);
         // The reading has served; a first pass over a large tenant needs room.
         drop((planned.directory, planned.target, planned.owned));
@@ -233,7 +260,54 @@ impl Source {
         let (tally, ended) = writer.apply(&planned.plan, progress, stop).await;
         report.written(tally, Utc::now());
         ended?;
-        self.settle(lease, run, request, &planned.plan).await
+        let rest = Rest {
+            plan: &planned.plan,
+            scope: &planned.scope,
+            distrusted: &planned.distrusted,
+            failed: !report.errors.is_empty(),
+        };
+        self.settle(lease, run, rest).await
+    }
+
+    /// Reads and decides; `None` when there is nothing to decide.
+    async fn prepare(
+        &self,
+        lease: Lease,
+        request: &Request,
+        capabilities: &Capabilities,
+        progress: &Progress,
+        report: &mut Report,
+    ) -> Result<Option<Planned>> {
+        let Learned {
+            mode,
+            mut cost,
+            compare,
+        } = self.learn(lease, request, progress).await?;
+        let source = lease.source;
+        let planned = match compare {
+            Compare::Nothing(size) => {
+                report.read(mode, size, cost);
+                return Ok(None);
+            }
+            Compare::Whole(directory) => {
+                let scope = request.scope.clone();
+                self.decide_over(Some(source), *directory, scope, capabilities, progress)
+                    .await?
+            }
+            Compare::Changed(touched) => {
+                let few = self.decide_about(source, &touched, capabilities, progress);
+                match few.await? {
+                    Some(planned) => planned,
+                    None => {
+                        self.decide_after_all(source, capabilities, progress)
+                            .await?
+                    }
+                }
+            }
+        };
+        cost += planned.second_look;
+        report.read(mode, planned.size, cost);
+        Ok(Some(planned))
     }
 
     /// What this LiteLLM's tables look like, and that they hold whatever the

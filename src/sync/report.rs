@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use super::error::Error;
 use super::write::Tally;
 use super::{Planned, Request, Source};
-use crate::model::directory::Directory;
+use crate::model::directory::{Directory, ReadingCost};
 use crate::model::ids::RunId;
 use crate::model::report::{
     Counts, DirectoryCounts, Held, Kind, Mode, ObjectError, Skipped, Status, Trigger,
@@ -61,8 +61,23 @@ impl Report {
         }
     }
 
-    pub(super) fn read(&mut self, directory: &Directory) {
-        self.directory = counts(directory);
+    /// What was read, how, and what that cost.
+    pub(super) fn read(&mut self, mode: Mode, size: Size, cost: ReadingCost) {
+        self.mode = mode;
+        self.directory = DirectoryCounts {
+            groups: size.groups,
+            users: size.users,
+            memberships: size.memberships,
+            requests: cost.requests,
+            resource_units: cost.resource_units,
+            retries: cost.retries,
+        };
+    }
+
+    /// There was nothing to decide.
+    pub(super) fn idle(&mut self, now: DateTime<Utc>) {
+        self.finished_at = Some(now);
+        self.status = Status::Unchanged;
     }
 
     pub(super) fn planned(&mut self, plan: &Plan) {
@@ -147,21 +162,25 @@ impl Report {
     }
 }
 
-/// What was read, counted.
-fn counts(directory: &Directory) -> DirectoryCounts {
-    let read = || {
-        directory
-            .groups
-            .values()
-            .filter_map(|group| group.members.as_ref().ok())
-    };
-    DirectoryCounts {
-        groups: read().count() as u64,
-        users: directory.people.len() as u64,
-        memberships: read().map(|members| members.get().len() as u64).sum(),
-        requests: directory.cost.requests,
-        resource_units: directory.cost.resource_units,
-        retries: directory.cost.retries,
+/// How large the directory is, as far as it could be read.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(super) struct Size {
+    pub(super) groups: u64,
+    pub(super) users: u64,
+    pub(super) memberships: u64,
+}
+
+impl Size {
+    pub(super) fn of(directory: &Directory) -> Self {
+        let groups = directory.groups.values();
+        let read: Vec<usize> = groups
+            .filter_map(|group| Some(group.members.as_ref().ok()?.get().len()))
+            .collect();
+        Self {
+            groups: read.len() as u64,
+            users: directory.people.len() as u64,
+            memberships: read.iter().map(|members| *members as u64).sum(),
+        }
     }
 }
 

@@ -3,7 +3,7 @@
 //! Invariant: a number is given out once. A group that is assigned again gets
 //! another one, so that what was stored for the earlier one cannot come back.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use diesel::sql_types::{Array, BigInt, Bool, Integer, Nullable, Text, Uuid as SqlUuid};
 use diesel::{OptionalExtension, QueryableByName, sql_query};
@@ -247,5 +247,30 @@ async fn write(
     .execute(connection)
     .await
     .doing("recording the known groups")?;
+    Ok(())
+}
+
+/// Makes the next round read these groups in full.
+///
+/// # Errors
+/// When the database fails.
+pub async fn distrust(
+    connection: &mut AsyncPgConnection,
+    source: SourceId,
+    groups: &BTreeSet<GroupId>,
+) -> Result<()> {
+    if groups.is_empty() {
+        return Ok(());
+    }
+    let groups: Vec<Uuid> = groups.iter().map(GroupId::as_uuid).collect();
+    sql_query(
+        "UPDATE entra_sync.directory_group SET read_again = true \
+         WHERE source_id = $1 AND group_id = ANY($2)",
+    )
+    .bind::<Integer, _>(source.get())
+    .bind::<Array<SqlUuid>, _>(groups)
+    .execute(connection)
+    .await
+    .doing("recording which groups contradicted themselves")?;
     Ok(())
 }

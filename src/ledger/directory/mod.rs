@@ -24,9 +24,10 @@ mod whole;
 mod wording;
 mod writing;
 
+pub use groups::distrust;
 pub use head::{Head, Open, Stamp, forget, head, settle};
 pub use outline::outline;
-pub use people::{alike, members, people};
+pub use people::{alike, count as count_people, members, people};
 pub use save::{Saved, save_whole};
 pub use turn::save_turn;
 pub use whole::whole;

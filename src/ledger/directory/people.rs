@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use diesel::sql_types::{Array, Bool, Integer, Nullable, Text, Uuid as SqlUuid};
+use diesel::sql_types::{Array, BigInt, Bool, Integer, Nullable, Text, Uuid as SqlUuid};
 use diesel::{QueryableByName, sql_query};
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
 use uuid::Uuid;
@@ -227,4 +227,25 @@ async fn named_all(
     }
     let numbers = groups::by_number(connection, source).await?;
     Ok(rows.into_iter().map(|row| row.read(&numbers)).collect())
+}
+
+/// How many people the directory shows in assigned groups, or directly assigned.
+///
+/// # Errors
+/// When the database fails.
+pub async fn count(connection: &mut AsyncPgConnection, source: SourceId) -> Result<u64> {
+    #[derive(QueryableByName)]
+    struct Count {
+        #[diesel(sql_type = BigInt)]
+        people: i64,
+    }
+    let count: Count = sql_query(
+        "SELECT count(*) AS people FROM entra_sync.directory_person \
+         WHERE source_id = $1 AND NOT deleted",
+    )
+    .bind::<Integer, _>(source.get())
+    .get_result(connection)
+    .await
+    .doing("counting known people")?;
+    Ok(count.people.unsigned_abs())
 }

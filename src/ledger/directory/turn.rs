@@ -3,14 +3,11 @@
 use std::collections::BTreeMap;
 
 use chrono::{DateTime, Utc};
-use diesel::sql_query;
-use diesel::sql_types::{Array, Integer, Uuid as SqlUuid};
-use diesel_async::{AsyncPgConnection, RunQueryDsl};
+use diesel_async::AsyncPgConnection;
 use uuid::Uuid;
 
 use super::writing::{Batch, drop_people};
 use super::{groups, head, links, outline};
-use crate::db::QueryContext;
 use crate::ledger::error::Result;
 use crate::model::ids::{GroupId, PersonId, SourceId};
 use crate::model::known::Turn;

@@ -242,3 +242,37 @@ async fn due_default_teams(
     .doing("reading the default teams that new users wait for")?;
     Ok(rows.into_iter().map(DueRow::read).collect())
 }
+
+/// Those of these people who are, or were, bound to a LiteLLM user.
+///
+/// # Errors
+/// When the database fails.
+pub async fn ours_among(
+    connection: &mut AsyncPgConnection,
+    source: SourceId,
+    people: &[PersonId],
+) -> Result<Vec<PersonId>> {
+    #[derive(QueryableByName)]
+    struct Row {
+        #[diesel(sql_type = SqlUuid)]
+        person_id: Uuid,
+    }
+    if people.is_empty() {
+        return Ok(Vec::new());
+    }
+    let rows: Vec<Row> = sql_query(
+        "SELECT person_id FROM entra_sync.owned_user \
+         WHERE source_id = $1 AND person_id = ANY($2) \
+         UNION SELECT person_id FROM entra_sync.earlier_user \
+         WHERE source_id = $1 AND person_id = ANY($2)",
+    )
+    .bind::<Integer, _>(source.get())
+    .bind::<Array<SqlUuid>, _>(people.iter().map(PersonId::as_uuid).collect::<Vec<_>>())
+    .load(connection)
+    .await
+    .doing("asking which people are managed")?;
+    Ok(rows
+        .into_iter()
+        .map(|row| PersonId::new(row.person_id))
+        .collect())
+}

@@ -13,7 +13,7 @@ mod record;
 pub use count::{Extent, counts, extent};
 pub use due::{await_default_teams, settle_default_teams};
 pub use load::load;
-pub use load_for::{holders, load_for};
+pub use load_for::{holders, load_for, ours_among};
 pub use mark::{
     ForgottenTeam, ManagedMember, forget_blocks, forget_deactivations, forget_roles, forget_team,
     forget_teams, mark_blocked, mark_deactivated, mark_role,

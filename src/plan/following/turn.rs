@@ -8,14 +8,14 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::{Fresh, roles_of_groups, roles_of_people};
-use crate::model::directory::{Attributes, Group, Unread};
+use crate::model::directory::{Attributes, Directory, Group, Unread};
 use crate::model::evidence::Evidence;
 use crate::model::ids::{GroupId, PersonId};
 use crate::model::known::{
     Bearers, GroupNews, KnownGroup, KnownPeople, KnownPerson, News, ObjectNews, Outline,
     PersonNews, Presence, Touched, Trust, Turn, Word,
 };
-use crate::model::policy::GroupFilter;
+use crate::model::policy::{GroupFilter, Scope};
 
 /// Everything a turn is made from.
 #[derive(Debug, Clone, Copy)]
@@ -93,18 +93,45 @@ pub fn after(news: &News, known: &KnownPeople, fresh: &Fresh) -> Trust {
     }
 }
 
-/// Groups in which a second look showed somebody whom the known directory has
-/// not: they are read again before anybody is believed to have left.
+/// Groups of which a second look showed other members than the first reading:
+/// they are read again before anybody is believed to be in them, or not.
 #[must_use]
-pub fn contradicted(evidence: &Evidence, left: &[(GroupId, PersonId)]) -> BTreeSet<GroupId> {
-    let shown = |(group, person): &&(GroupId, PersonId)| {
-        let again = evidence.groups.get(group);
-        again.is_some_and(|again| match again {
-            Ok(list) => list.get().binary_search(person).is_ok(),
-            Err(_) => true,
-        })
+pub fn contradicted(
+    evidence: &Evidence,
+    directory: &Directory,
+    scope: &Scope,
+) -> BTreeSet<GroupId> {
+    let differs = |group: &GroupId, again: &Vec<PersonId>| {
+        let first = directory.groups.get(group);
+        let Some(Ok(first)) = first.map(|first| &first.members) else {
+            return false;
+        };
+        let looked_at = |people: &Vec<PersonId>| -> Vec<PersonId> {
+            let people = people.iter().copied();
+            people
+                .filter(|person| scope.covers_person(*person))
+                .collect()
+        };
+        looked_at(first.get()) != looked_at(again)
     };
-    left.iter().filter(shown).map(|(group, _)| *group).collect()
+    let groups = evidence.groups.iter();
+    groups
+        .filter(|(group, again)| {
+            again
+                .as_ref()
+                .is_ok_and(|again| differs(group, again.get()))
+        })
+        .map(|(group, _)| *group)
+        .collect()
+}
+
+/// Whether a group could not be read although it should have been.
+#[must_use]
+pub const fn is_in_doubt(group: &KnownGroup) -> bool {
+    matches!(
+        group.unread,
+        Some(Unread::NotFound | Unread::HiddenMembership | Unread::Failed(_))
+    )
 }
 
 /// Those of whom it is known that they are in a group.

@@ -87,9 +87,16 @@ pub fn counts(owned: &Owned) -> ManagedCounts {
     let teams = owned.team_members.iter();
     let of_team = teams.map(|(group, list)| (*group, list.len() as u64));
     let organizations = owned.organization_members.values();
-    let with_access = owned.people.values().filter(|known| known.deactivation == Ours::No);
+    let with_access = owned
+        .people
+        .values()
+        .filter(|known| known.deactivation == Ours::No);
     ManagedCounts {
-        team_members: owned.team_members.values().map(|list| list.len() as u64).sum(),
+        team_members: owned
+            .team_members
+            .values()
+            .map(|list| list.len() as u64)
+            .sum(),
         of_team: of_team.collect(),
         organization_members: organizations.map(|list| list.len() as u64).sum(),
         people: owned.people.len() as u64,

@@ -8,7 +8,7 @@ use super::delta::{
 };
 use super::stub::{Reply, Stub, assigned_group, group_id, quick};
 use crate::config::{AttributeNames, EntraSettings, Membership};
-use crate::entra::Reader;
+use crate::entra::{Progress, Reader};
 use crate::model::known::Word;
 use crate::model::links::DeltaLink;
 
@@ -137,6 +137,10 @@ async fn where_delta_queries_are_no_longer_offered_a_whole_reading_is_wanted() {
 async fn a_kept_link_that_leads_elsewhere_is_refused_before_anything_is_sent() {
     let elsewhere = Stub::start().await;
     let (stub, links) = quiet(&[(0, 0..1), (1, 1..2)]).await;
+    let reader = stub.reader();
+    // With the token in hand already, whatever is allowed to go out goes out.
+    hear(&reader, &links).await.unwrap();
+    let before = stub.seen().len();
     let port = stub.origin.rsplit(':').next().unwrap();
     for link in [
         format!("{}/v1.0/groups/delta?page=b1", elsewhere.origin),
@@ -152,12 +156,14 @@ async fn a_kept_link_that_leads_elsewhere_is_refused_before_anything_is_sent() {
                 true => kept.groups.get_mut(&1).unwrap().link = link,
                 false => kept.people = link,
             }
-            let error = news(&stub, &kept).await.unwrap_err();
+            let (progress, watched) = Progress::new();
+            let error = reader.news(&kept, &progress).await.unwrap_err();
             assert_eq!(error.kind(), "foreign_kept_link");
             assert!(error.wants_full_reading());
+            assert_eq!(watched.borrow().requests, 0);
         }
     }
-    assert!(stub.seen().is_empty() && elsewhere.seen().is_empty());
+    assert_eq!((stub.seen().len(), elsewhere.seen().len()), (before, 0));
 }
 
 #[tokio::test]

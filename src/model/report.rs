@@ -162,8 +162,7 @@ pub enum Trigger {
 }
 
 /// How the directory was read.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Mode {
     /// Every group and member.
     Full,
@@ -217,11 +216,22 @@ words!(Trigger {
     Api => "api",
     Notification => "notification",
 });
-words!(Mode {
-    Full => "full",
-    Incremental => "incremental",
-    Drift => "incremental",
-});
+impl Serialize for Mode {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(self.as_str())
+    }
+}
+
+impl Mode {
+    /// The word in reports and in the ledger.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Full => "full",
+            Self::Incremental | Self::Drift => "incremental",
+        }
+    }
+}
 words!(Status {
     Succeeded => "succeeded",
     Partial => "partial",

@@ -256,10 +256,7 @@ async fn a_pass_for_one_group_touches_that_group_and_its_people_only() {
     let untouched = world.user("cyd").await;
     let arts = world.team("arts").await;
     change_everything(&world);
-    let scope = Scope {
-        groups: [group_id("arts")].into(),
-        ..Scope::default()
-    };
+    let scope = Scope::asked([group_id("arts")].into(), [].into());
 
     let (report, error) = world.pass_of(&world.source(), scope.clone()).await;
 
@@ -289,10 +286,7 @@ async fn a_pass_for_one_person_touches_that_person_only() {
     world.entra.tenant(|tenant| {
         tenant.group("science").member("new-a");
     });
-    let scope = Scope {
-        people: [person_id("ada"), person_id("new-a")].into(),
-        ..Scope::default()
-    };
+    let scope = Scope::asked([].into(), [person_id("ada"), person_id("new-a")].into());
 
     let (report, error) = world.pass_of(&world.source(), scope.clone()).await;
 
@@ -322,10 +316,7 @@ async fn a_pass_for_a_person_assigned_directly_makes_that_user() {
     world.entra.tenant(|tenant| {
         tenant.user("direct").assigned("internal_user");
     });
-    let scope = Scope {
-        people: [person_id("direct")].into(),
-        ..Scope::default()
-    };
+    let scope = Scope::asked([].into(), [person_id("direct")].into());
 
     let (report, error) = world.pass_of(&world.source(), scope).await;
 
@@ -338,10 +329,7 @@ async fn a_pass_for_a_person_assigned_directly_makes_that_user() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_pass_for_a_person_whom_no_assignment_reaches_says_so() {
     let world = arts_and_science().await;
-    let scope = Scope {
-        people: [person_id("stranger"), person_id("ada")].into(),
-        ..Scope::default()
-    };
+    let scope = Scope::asked([].into(), [person_id("stranger"), person_id("ada")].into());
 
     let (report, error) = world.pass_of(&world.source(), scope).await;
 
@@ -360,10 +348,7 @@ async fn a_pass_for_a_group_that_is_not_assigned_changes_nothing_and_says_so() {
     let world = arts_and_science().await;
     seed::user(&person("ada")).insert(&world.database).await;
     let before = everything(&world).await;
-    let scope = Scope {
-        groups: [group_id("elsewhere")].into(),
-        ..Scope::default()
-    };
+    let scope = Scope::asked([group_id("elsewhere")].into(), [].into());
 
     let (report, error) = world.pass_of(&world.source(), scope).await;
 

@@ -112,10 +112,7 @@ async fn the_window_counts_what_earlier_passes_took_also_filtered_ones() {
         .with("ENTRA_SYNC__GUARD__MAX_REMOVALS", 5);
     world.settle().await;
     leave(&world, "science", 3);
-    let scope = Scope {
-        groups: [group_id("science")].into(),
-        ..Scope::default()
-    };
+    let scope = Scope::asked([group_id("science")].into(), [].into());
     let (report, error) = world.pass_of(&world.source(), scope).await;
     assert!(error.is_none(), "{error:?}");
     assert_eq!(report.changes.team_memberships.removed, 3);

@@ -37,6 +37,7 @@ mod guard;
 mod guard_decisions;
 mod hired_again;
 mod incomplete_readings;
+mod incremental;
 mod interruptions;
 mod litellm_locks;
 mod litellm_schema;

@@ -200,10 +200,7 @@ async fn a_filtered_pass_takes_away_only_what_it_looked_at() {
         tenant.group("science").without_member("bob");
         tenant.group("sales").unassigned_entirely();
     });
-    let scope = Scope {
-        groups: [group_id("science")].into(),
-        ..Scope::default()
-    };
+    let scope = Scope::asked([group_id("science")].into(), [].into());
     let (report, error) = world.pass_of(&world.source(), scope).await;
     assert!(error.is_none(), "{error:?}");
     assert_eq!(report.changes.team_memberships.removed, 1);

@@ -6,7 +6,7 @@ use entra_sync::config::{self, Environment, Overrides, Settings, Sources};
 use entra_sync::model::policy::Scope;
 use entra_sync::model::report::{Mode, Status, Trigger};
 use entra_sync::simulator::{Simulator, Tenant};
-use entra_sync::sync::{Error, Planned, Progress, Report, Request, Source};
+use entra_sync::sync::{Error, Narrowing, Planned, Progress, Report, Request, Source};
 use tokio_util::sync::CancellationToken;
 
 use super::TestDatabase;
@@ -90,6 +90,14 @@ impl World {
 
     /// A fresh daemon: no connections, no token, no memory.
     pub fn source(&self) -> Source {
+        let source = self.whole_source();
+        match std::env::var("ENTRA_SYNC_TEST_MODE").as_deref() {
+            Ok("changed") => source.narrowing(NARROW),
+            _ => source,
+        }
+    }
+
+    fn whole_source(&self) -> Source {
         Source::new(Arc::new(self.settings())).expect("a source")
     }
 
@@ -100,9 +108,19 @@ impl World {
 
     /// One pass with this scope, by this daemon.
     pub async fn pass_of(&self, source: &Source, scope: Scope) -> (Report, Option<Error>) {
+        self.pass_by(source, mode(), scope).await
+    }
+
+    /// The same, reading this way.
+    pub async fn pass_by(
+        &self,
+        source: &Source,
+        mode: Mode,
+        scope: Scope,
+    ) -> (Report, Option<Error>) {
         let request = Request {
             trigger: Trigger::Cli,
-            mode: Mode::Full,
+            mode,
             scope,
         };
         let stop = CancellationToken::new();
@@ -135,12 +153,27 @@ impl World {
     pub async fn plan(&self) -> Planned {
         let request = Request {
             trigger: Trigger::Cli,
-            mode: Mode::Full,
+            mode: mode(),
             scope: Scope::default(),
         };
         match self.source().plan(&request, &Progress::unobserved()).await {
             Ok(planned) => planned,
             Err(error) => panic!("the plan failed: {error}"),
         }
+    }
+}
+
+/// Compares what has changed, however small the directory is.
+pub const NARROW: Narrowing = Narrowing {
+    from: 0,
+    most: usize::MAX,
+};
+
+/// How passes read: `ENTRA_SYNC_TEST_MODE=incremental` lets all tests go through
+/// delta queries, `changed` makes their plans look at what has changed alone.
+fn mode() -> Mode {
+    match std::env::var("ENTRA_SYNC_TEST_MODE").as_deref() {
+        Ok("incremental" | "changed") => Mode::Incremental,
+        _ => Mode::Full,
     }
 }

@@ -1,0 +1,157 @@
+//! How far a pass looks beyond what has changed.
+
+use entra_sync::model::policy::Scope;
+use entra_sync::model::report::{Mode, Status};
+use entra_sync::simulator::{group_id, person_id};
+
+use super::{Followed, two_groups};
+use crate::support::World;
+use crate::support::look::people;
+
+async fn take_out_by_hand(world: &World, group: &str, who: &str) {
+    let (team, user) = (group_id(group), person_id(who));
+    world
+        .sql(&format!(
+            "DELETE FROM \"LiteLLM_TeamMembership\" WHERE team_id = '{team}' AND user_id = '{user}'"
+        ))
+        .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn drift_in_litellm_is_found_without_asking_entra() {
+    let followed = Followed::new(two_groups).await;
+    let world = &followed.world;
+    take_out_by_hand(world, "science", "ada").await;
+    let unseen = followed.pass(Mode::Incremental).await;
+    assert_eq!(unseen.status, Status::Unchanged);
+    world.entra.reset_requests();
+
+    let report = followed.pass(Mode::Drift).await;
+
+    assert_eq!(world.entra.requests().graph().requests, 0);
+    assert_eq!(
+        report.changes.team_memberships.repaired,
+        1,
+        "{}",
+        report.json()
+    );
+    followed.settled().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_small_directory_is_compared_whole_with_every_pass() {
+    let followed = Followed::new(two_groups).await;
+    let world = &followed.world;
+    take_out_by_hand(world, "science", "ada").await;
+    let source = world.source();
+    let (report, error) = world
+        .pass_by(&source, Mode::Incremental, Scope::Everything)
+        .await;
+    assert!(error.is_none(), "{error:?}");
+    assert_eq!(
+        report.changes.team_memberships.repaired,
+        1,
+        "{}",
+        report.json()
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn other_settings_are_applied_to_everything() {
+    let mut followed = Followed::new(two_groups).await;
+    followed.world.set("ENTRA_GROUPS_ALSO_CREATE_ORGS", "true");
+    followed.source = followed
+        .world
+        .source()
+        .narrowing(crate::support::world::NARROW);
+    let report = followed.pass(Mode::Incremental).await;
+    assert_eq!(report.mode, Mode::Incremental);
+    assert_eq!(report.changes.organizations.created, 2, "{}", report.json());
+    followed.pass(Mode::Incremental).await;
+    followed.settled().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn other_groups_in_the_settings_are_read_in_full() {
+    let mut followed = Followed::new(two_groups).await;
+    let science = group_id("science").to_string();
+    followed
+        .world
+        .set("ENTRA_SYNC__ENTRA__EXCLUDE_GROUPS", &science);
+    followed.source = followed
+        .world
+        .source()
+        .narrowing(crate::support::world::NARROW);
+    let report = followed.pass(Mode::Incremental).await;
+    assert_eq!(report.mode, Mode::Full, "{}", report.json());
+    assert_eq!(report.changes.total(), 0, "{}", report.json());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_filtered_pass_did_is_not_undone_from_what_was_known() {
+    let followed = Followed::new(two_groups).await;
+    let world = &followed.world;
+    world.entra.tenant(|tenant| {
+        tenant.group("science").without_member("ada").member("cem");
+    });
+    let scope = Scope::asked([group_id("science")].into(), [].into());
+    let (report, error) = world.pass_by(&followed.source, Mode::Full, scope).await;
+    assert!(error.is_none(), "{error:?}");
+    assert_eq!(report.changes.team_memberships.removed, 1);
+
+    let report = followed.pass(Mode::Drift).await;
+
+    assert_eq!(report.changes.total(), 0, "{}", report.json());
+    assert_eq!(world.members("science").await, people(["bob", "cem"]));
+    followed.settled().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_guard_weighs_what_goes_against_everything_that_is_managed() {
+    let crowd: Vec<String> = (0..40).map(|number| format!("member-{number}")).collect();
+    let settings = [
+        ("ENTRA_SYNC__GUARD__MIN_MANAGED", "10"),
+        ("ENTRA_SYNC__GUARD__MAX_REMOVAL_PERCENT", "20"),
+    ];
+    let followed = Followed::with(
+        |tenant| {
+            tenant
+                .group("crowd")
+                .members(crowd.iter().map(String::as_str))
+                .assigned_by_default();
+        },
+        &settings,
+    )
+    .await;
+    // Of 40 members 5 may go, and not 5 of the 5 that a pass looks at.
+    let leave = |from: usize, to: usize| {
+        let crowd = &crowd;
+        move |tenant: &mut entra_sync::simulator::Tenant| {
+            for member in &crowd[from..to] {
+                tenant.group("crowd").without_member(member);
+            }
+        }
+    };
+    let report = followed.after(leave(0, 5)).await;
+    assert_eq!(
+        report.changes.team_memberships.removed,
+        5,
+        "{}",
+        report.json()
+    );
+    followed.settled().await;
+    let report = followed.after(leave(5, 25)).await;
+    assert_eq!(report.status, Status::Held, "{}", report.json());
+    assert_eq!(report.changes.total(), 0);
+    let digest = report.held.expect("a held set").digest;
+    let again = followed.pass(Mode::Incremental).await;
+    assert_eq!(again.held.expect("the same set").digest, digest);
+    followed.world.entra.tenant(|tenant| {
+        for member in &crowd[5..25] {
+            tenant.group("crowd").member(member);
+        }
+    });
+    let report = followed.pass(Mode::Incremental).await;
+    assert!(report.held.is_none(), "{}", report.json());
+    followed.settled().await;
+}

@@ -1,6 +1,7 @@
 //! The integration tests: one binary, one file per behaviour, each test with a
 //! LiteLLM database of its own. `scripts/test` provides the PostgreSQL.
 
+mod asked_snapshot;
 mod audit;
 mod bad_objects;
 mod broken_second_look;
@@ -39,6 +40,7 @@ mod hired_again;
 mod incomplete_readings;
 mod incremental;
 mod interruptions;
+mod kept_directory;
 mod litellm_locks;
 mod litellm_schema;
 mod many_members;
@@ -48,6 +50,7 @@ mod meeting_a_login;
 mod names;
 mod organization_models;
 mod organizations;
+mod owned_for_some;
 mod people_as_they_are;
 mod pooler;
 mod progress;

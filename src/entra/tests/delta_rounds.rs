@@ -2,13 +2,14 @@
 
 use serde_json::json;
 
-use super::delta::{GROUPS, PEOPLE, item, key, last, layout, news, quiet, requests, tells, words};
+use super::delta::{
+    GROUPS, PEOPLE, ids, item, key, last, layout, news, quiet, requests, tells, words,
+};
 use super::stub::{
-    Reply, assigned_group, assignments_path, group_id, person, person_id, quick,
-    service_principal_path,
+    Reply, assignments_path, group_id, person, person_id, quick, service_principal_path,
 };
 use crate::entra::{Defect, Error, Progress, Reader};
-use crate::model::directory::{Attributes, ReadingCost};
+use crate::model::directory::{Attributes, ReadingCost, Unread};
 use crate::model::known::{ObjectNews, PersonNews, Word};
 
 fn is_send<T: Send>(value: T) -> T {
@@ -144,7 +145,7 @@ async fn pages_that_cannot_be_used_leave_the_bucket_to_be_read_in_full_with_its_
         tells(&stub, 1, &[item(2, &[1], &[])]);
         stub.set(&key(0), [reply]);
         let heard = news(&stub, &links).await.unwrap();
-        assert_eq!(heard.news.unfollowed, super::delta::ids(0..2));
+        assert_eq!(heard.news.unfollowed, ids(0..2));
         assert_eq!(words(&heard.news), [(2, 1, Word::Joined)]);
         assert_eq!(
             layout(&heard.links),
@@ -162,7 +163,7 @@ async fn nothing_of_a_round_that_broke_off_is_told() {
     stub.set(&format!("{GROUPS}?page=2"), [Reply::text(500, "")]);
     let heard = news(&stub, &links).await.unwrap();
     assert!(heard.news.groups.is_empty(), "{:?}", heard.news.groups);
-    assert_eq!(heard.news.unfollowed, super::delta::ids(0..1));
+    assert_eq!(heard.news.unfollowed, ids(0..1));
 }
 
 #[tokio::test]
@@ -171,7 +172,7 @@ async fn pages_in_a_circle_end_the_round_of_their_bucket() {
     let own = stub.link(GROUPS, "b0");
     stub.set(&key(0), [Reply::page_then(&[], &own)]);
     let heard = news(&stub, &links).await.unwrap();
-    assert_eq!(heard.news.unfollowed, super::delta::ids(0..1));
+    assert_eq!(heard.news.unfollowed, ids(0..1));
     assert_eq!(stub.seen_at(&key(0)).len(), 1);
 }
 
@@ -265,11 +266,10 @@ async fn what_is_read_in_full_comes_with_its_people_and_says_what_is_missing() {
     let progress = Progress::unobserved();
     let heard = reader.news(&links, &progress).await.unwrap();
     let people = [person_id(1), person_id(9)].into();
-    let groups = super::delta::ids(0..3);
+    let groups = ids(0..3);
     let fresh = is_send(reader.read_some(&groups, &people, &heard.news, &progress))
         .await
         .unwrap();
-    use crate::model::directory::Unread;
     let read = |number| fresh.groups[&group_id(number)].members.as_ref();
     assert_eq!(read(0).unwrap().get(), &super::stub::ids([1, 2]));
     assert_eq!(read(1).unwrap_err(), &Unread::NotFound);
@@ -287,5 +287,4 @@ async fn what_is_read_in_full_comes_with_its_people_and_says_what_is_missing() {
         .await
         .unwrap();
     assert_eq!(none.cost, ReadingCost::default());
-    stub.assign(&[assigned_group(group_id(0))]);
 }

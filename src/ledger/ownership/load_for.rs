@@ -48,7 +48,7 @@ pub async fn load_for(
         .chain(people.iter().copied())
         .collect();
     let users: HashSet<String> = members().map(|row| row.user_id.clone()).collect();
-    let rows = Rows::load(connection, source, &concerned, &users).await?;
+    let rows = Rows::load(connection, source, &concerned, users).await?;
 
     let of_asked = rows.of(&asked).map(|row| row.user.as_str());
     let members_asked = members().filter(|row| asked.contains(&row.person()));
@@ -71,7 +71,8 @@ pub async fn load_for(
     })
 }
 
-/// Everybody who is, or was, one of these rows.
+/// Everybody who is, or was, one of these rows, sorted: whom to load as well
+/// once LiteLLM has shown rows that nobody was asked about by.
 ///
 /// # Errors
 /// When the database fails.
@@ -80,29 +81,39 @@ pub async fn holders(
     source: SourceId,
     users: &[UserId],
 ) -> Result<Vec<PersonId>> {
+    let users: Vec<&str> = users.iter().map(UserId::as_str).collect();
+    let holders = who_holds(connection, source, &users).await?;
+    let mut holders: Vec<PersonId> = holders.into_iter().collect();
+    holders.sort_unstable();
+    Ok(holders)
+}
+
+async fn who_holds(
+    connection: &mut AsyncPgConnection,
+    source: SourceId,
+    users: &[&str],
+) -> Result<HashSet<PersonId>> {
     #[derive(QueryableByName)]
     struct Row {
         #[diesel(sql_type = SqlUuid)]
         person_id: Uuid,
     }
     if users.is_empty() {
-        return Ok(Vec::new());
+        return Ok(HashSet::new());
     }
     let rows: Vec<Row> = sql_query(
         "SELECT person_id FROM entra_sync.owned_user \
          WHERE source_id = $1 AND user_id = ANY($2) \
          UNION SELECT person_id FROM entra_sync.earlier_user \
-         WHERE source_id = $1 AND user_id = ANY($2) ORDER BY person_id",
+         WHERE source_id = $1 AND user_id = ANY($2)",
     )
     .bind::<Integer, _>(source.get())
-    .bind::<Array<Text>, _>(users.iter().map(UserId::as_str).collect::<Vec<_>>())
+    .bind::<Array<Text>, _>(users)
     .load(connection)
     .await
     .doing("asking who LiteLLM's rows are")?;
-    Ok(rows
-        .into_iter()
-        .map(|row| PersonId::new(row.person_id))
-        .collect())
+    let people = rows.into_iter().map(|row| PersonId::new(row.person_id));
+    Ok(people.collect())
 }
 
 #[derive(QueryableByName)]
@@ -172,35 +183,46 @@ struct Rows {
 }
 
 impl Rows {
-    /// Those of the people, and of whoever else has one of theirs or of `users`,
-    /// or one that is named as one of them.
+    /// All of the people, and all of whoever else has, or had, one of theirs or of
+    /// `users`, or one that is named as one of them.
     async fn load(
         connection: &mut AsyncPgConnection,
         source: SourceId,
         people: &HashSet<PersonId>,
-        users: &HashSet<String>,
+        mut users: HashSet<String>,
     ) -> Result<Self> {
-        let ids: Vec<Uuid> = people.iter().map(PersonId::as_uuid).collect();
+        let theirs = Self::of_people(connection, source, people).await?;
+        users.extend(theirs.of(people).map(|row| row.user.to_string()));
+        users.extend(people.iter().map(ToString::to_string));
+        let users: Vec<&str> = users.iter().map(String::as_str).collect();
+        let mut others: HashSet<PersonId> = who_holds(connection, source, &users).await?;
+        others.retain(|person| !people.contains(person));
+        let others = Self::of_people(connection, source, &others).await?;
+        let mut rows = theirs;
+        rows.people.extend(others.people);
+        rows.earlier.extend(others.earlier);
+        Ok(rows)
+    }
+
+    async fn of_people(
+        connection: &mut AsyncPgConnection,
+        source: SourceId,
+        people: &HashSet<PersonId>,
+    ) -> Result<Self> {
         let mut rows = Self {
             people: HashMap::new(),
             earlier: BTreeMap::new(),
         };
+        if people.is_empty() {
+            return Ok(rows);
+        }
+        let ids: Vec<Uuid> = people.iter().map(PersonId::as_uuid).collect();
         for table in ["owned_user", "earlier_user"] {
             let found: Vec<UserRow> = sql_query(format!(
-                "WITH theirs AS ( \
-                    SELECT user_id FROM entra_sync.owned_user \
-                    WHERE source_id = $1 AND person_id = ANY($2) \
-                    UNION SELECT user_id FROM entra_sync.earlier_user \
-                    WHERE source_id = $1 AND person_id = ANY($2) \
-                    UNION SELECT unnest($3::text[]) \
-                    UNION SELECT unnest($2::uuid[])::text) \
-                 {USERS} FROM entra_sync.{table} \
-                 WHERE source_id = $1 \
-                   AND (person_id = ANY($2) OR user_id = ANY(ARRAY(SELECT user_id FROM theirs)))"
+                "{USERS} FROM entra_sync.{table} WHERE source_id = $1 AND person_id = ANY($2)"
             ))
             .bind::<Integer, _>(source.get())
             .bind::<Array<SqlUuid>, _>(&ids)
-            .bind::<Array<Text>, _>(users.iter().collect::<Vec<_>>())
             .load(connection)
             .await
             .doing("reading people we know")?;

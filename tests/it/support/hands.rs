@@ -4,7 +4,10 @@
 use chrono::{DateTime, Utc};
 use entra_sync::config::{self, Environment, Overrides, Settings, Sources};
 use entra_sync::db::{Database, Limits, Transaction};
+use entra_sync::ledger;
 use entra_sync::litellm::{self, Audit, Capabilities, Writing};
+use entra_sync::model::ids::{ServicePrincipalId, SourceId};
+use entra_sync::model::policy::Policy;
 
 use super::TestDatabase;
 
@@ -67,6 +70,35 @@ impl Hands {
             Ok(transaction) => transaction,
             Err(error) => panic!("{error}"),
         }
+    }
+
+    /// A transaction for reading everything.
+    pub async fn begin_reading(&self) -> Transaction {
+        match self.pool.begin(Limits::READ).await {
+            Ok(transaction) => transaction,
+            Err(error) => panic!("{error}"),
+        }
+    }
+
+    /// The ledger's schema, and a source in it that no settings name.
+    pub async fn ledger(&self) -> SourceId {
+        let migrated = ledger::migrate(&self.pool).await;
+        migrated.unwrap_or_else(|error| panic!("{error}"));
+        let application = ServicePrincipalId::new(uuid::Uuid::from_u128(1));
+        let mut transaction = self.begin().await;
+        let source = ledger::resolve_source(&mut transaction, "contoso", application).await;
+        transaction.commit().await.expect("the source is recorded");
+        source.unwrap_or_else(|error| panic!("{error}"))
+    }
+
+    /// What passes are to do with these settings.
+    pub fn policy(&self) -> &Policy {
+        &self.settings.litellm.policy
+    }
+
+    /// What this LiteLLM has.
+    pub fn capabilities(&self) -> &Capabilities {
+        &self.capabilities
     }
 
     /// Without audit rows.

@@ -1,7 +1,7 @@
 //! Every kind of change in Entra, followed.
 
 use entra_sync::model::report::{Mode, Status};
-use entra_sync::simulator::person_id;
+use entra_sync::simulator::{DeletedAssignments, person_id};
 
 use super::{Followed, two_groups};
 use crate::support::look::{people, skipped, text};
@@ -247,7 +247,11 @@ async fn somebody_who_left_every_group_is_heard_of_all_the_same() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_deleted_group_is_left_alone_and_comes_back() {
-    let followed = Followed::new(two_groups).await;
+    let followed = Followed::new(|tenant| {
+        two_groups(tenant);
+        tenant.deleted_assignments(DeletedAssignments::Linger);
+    })
+    .await;
     let world = &followed.world;
     let report = followed
         .after(|tenant| drop(tenant.group("science").soft_deleted()))

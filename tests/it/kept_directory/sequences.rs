@@ -25,7 +25,6 @@ const GROUPS: u128 = 6;
 struct Book {
     outline: Outline,
     people: BTreeMap<PersonId, KnownPerson>,
-    unread_people: BTreeMap<PersonId, Unread>,
 }
 
 impl Book {
@@ -34,7 +33,7 @@ impl Book {
         let mut old = std::mem::take(&mut self.people);
         self.outline.roles = reading.roles.clone();
         self.outline.assignments = reading.assignments.get().clone();
-        self.unread_people = reading.unread_people.clone();
+        self.outline.unread_people = reading.unread_people.clone();
         for (id, person) in &reading.people {
             self.people.insert(*id, blank(person.attributes.clone()));
         }
@@ -85,11 +84,9 @@ impl Book {
         self.outline = turn.outline.clone();
         for person in &turn.dropped {
             self.people.remove(person);
-            self.unread_people.remove(person);
         }
         for (person, known) in &turn.people {
             self.people.insert(*person, known.clone());
-            self.unread_people.remove(person);
         }
         for known in self.people.values_mut() {
             known.groups.retain(|group| now.contains(group));
@@ -147,7 +144,7 @@ impl Book {
             .collect();
         let unread = direct.into_iter().filter(|id| !people.contains_key(id));
         let unread_people = unread.map(|id| {
-            let reason = self.unread_people.get(&id).cloned();
+            let reason = self.outline.unread_people.get(&id).cloned();
             (id, reason.unwrap_or(Unread::NotFound))
         });
         Shown {
@@ -298,7 +295,9 @@ fn some_turn(dice: &mut Dice, book: &Book) -> Turn {
         people.insert(id, person);
     }
     let dropped = some_people(dice).into_iter().take(2);
-    let dropped = dropped.filter(|id| !people.contains_key(id)).collect();
+    let dropped: BTreeSet<PersonId> = dropped.filter(|id| !people.contains_key(id)).collect();
+    let unread = &mut outline.unread_people;
+    unread.retain(|id, _| !people.contains_key(id) && !dropped.contains(id));
     Turn {
         outline,
         touched: Touched {

@@ -30,6 +30,8 @@ pub enum Call {
     DeletedPeople,
     /// `/directory/deletedItems/{id}`.
     DeletedItem,
+    /// `/$batch`: the envelope; its items are calls of their own.
+    Batch,
 }
 
 impl Call {
@@ -43,7 +45,8 @@ impl Call {
             Self::Groups | Self::Members | Self::TransitiveMembers => {
                 Permission::GroupMemberReadAll
             }
-            Self::People | Self::Person | Self::DeletedPeople | Self::DeletedItem => {
+            // Only look-ups of people come in batches.
+            Self::People | Self::Person | Self::DeletedPeople | Self::DeletedItem | Self::Batch => {
                 Permission::UserReadAll
             }
         }
@@ -53,7 +56,7 @@ impl Call {
     /// All our calls carry `$select`, which takes one unit off.
     pub(super) const fn resource_units(self) -> u64 {
         match self {
-            Self::Token => 0,
+            Self::Token | Self::Batch => 0,
             Self::Members => 2,
             Self::TransitiveMembers => 4,
             Self::ServicePrincipal
@@ -80,6 +83,7 @@ impl fmt::Display for Call {
             Self::Person => "/users/{id}",
             Self::DeletedPeople => "/directory/deletedItems/microsoft.graph.user",
             Self::DeletedItem => "/directory/deletedItems/{id}",
+            Self::Batch => "/$batch",
         })
     }
 }

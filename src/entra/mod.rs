@@ -8,17 +8,21 @@
 //!
 //! The way in is [`Reader`]. Below it, from the wire upwards: `client` (one
 //! request, the only file that names graph-rs-sdk), `token` and `sts` (the
-//! bearer), `line` (retries, throttling, concurrency), `paging` (collections
-//! to their end), then one file per question asked of Graph.
+//! bearer), `throttle` (what all readings of one application share: the gate,
+//! the `budget` of resource units, the `window` of requests in flight, the
+//! `queue`), `line` (one question with its `tries`, `judge`d), `paging` (collections to their end), then one file per question
+//! asked of Graph.
 
 mod assigned;
 mod attributes;
+mod budget;
 mod call;
 mod client;
 mod credential;
 mod error;
 mod fault;
 mod gate;
+mod judge;
 mod line;
 mod link;
 mod members;
@@ -29,12 +33,16 @@ mod paging;
 mod people;
 mod probe;
 mod progress;
+mod queue;
 mod reader;
 mod second_look;
 mod sts;
+mod throttle;
 mod token;
 mod transport;
+mod tries;
 mod whereabouts;
+mod window;
 mod wire;
 mod wire_person;
 

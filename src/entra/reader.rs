@@ -19,6 +19,7 @@ use super::objects::{GroupObject, group_objects};
 use super::pace::Pace;
 use super::people::{Register, read_people};
 use super::progress::Progress;
+use super::queue::Priority;
 use crate::config::EntraSettings;
 use crate::model::directory::{AppRoleState, Assignment, Directory, Group, Principal, Unread};
 use crate::model::ids::{GroupId, PersonId};
@@ -89,7 +90,7 @@ impl Reader {
     pub async fn read(&self, scope: &Scope, progress: &Progress) -> Result<Directory, Error> {
         progress.restart();
         let meter = Meter::new(progress);
-        let questions = Questions::new(&self.line, &meter);
+        let questions = Questions::new(&self.line, &meter, Priority::of(scope));
         let id = self.settings.service_principal_id;
         let (application, assignments) = futures::try_join!(
             assigned::application(questions, id),

@@ -7,10 +7,13 @@ mod collections;
 mod members;
 mod network;
 mod probes;
+#[cfg(feature = "simulator")]
+mod quotas;
 mod readings;
 #[cfg(feature = "simulator")]
 mod scene;
 mod second_look;
+mod sharing;
 mod stub;
 #[cfg(feature = "simulator")]
 mod suspicions;

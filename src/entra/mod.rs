@@ -10,15 +10,18 @@
 //! request, the only file that names graph-rs-sdk), `token` and `sts` (the
 //! bearer), `throttle` (what all readings of one application share: the gate,
 //! the `budget` of resource units, the `window` of requests in flight, the
-//! `queue`), `line` (one question with its `tries`, `judge`d), `paging` (collections to their end), then one file per question
+//! `queue`), `line` (one question with its `tries`, `judge`d), `batch` (several
+//! at once), `paging` (collections to their end), then one file per question
 //! asked of Graph.
 
 mod assigned;
 mod attributes;
+mod batch;
 mod budget;
 mod call;
 mod client;
 mod credential;
+mod envelope;
 mod error;
 mod fault;
 mod gate;

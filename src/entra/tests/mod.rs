@@ -3,6 +3,7 @@
 //! Time is made short by the pace the tests inject; nothing sleeps to wait for
 //! something to happen.
 
+mod batches;
 mod collections;
 mod members;
 mod network;

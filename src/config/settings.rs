@@ -71,12 +71,24 @@ pub struct EntraSettings {
     pub groups: GroupFilter,
     /// Requests in flight at most.
     pub concurrency: usize,
+    /// What Graph allows the application in the tenant.
+    pub resource_units: ResourceUnits,
     /// For one whole request with its body.
     pub request_timeout: Duration,
     /// How often one request is tried in all.
     pub attempts: u32,
     /// Which Graph properties LiteLLM's login reads.
     pub attributes: AttributeNames,
+}
+
+/// `entra.resource_units`.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum ResourceUnits {
+    /// A large tenant's quota, and less where Graph says so.
+    #[default]
+    Auto,
+    /// So many in ten seconds.
+    Fixed(u32),
 }
 
 /// `entra.membership`.

@@ -34,6 +34,8 @@ pub enum Call {
     GroupChanges,
     /// `/users/delta`.
     PeopleChanges,
+    /// `/$batch`: the envelope; its items are calls of their own.
+    Batch,
 }
 
 impl Call {
@@ -47,11 +49,13 @@ impl Call {
             Self::Groups | Self::Members | Self::TransitiveMembers | Self::GroupChanges => {
                 Permission::GroupMemberReadAll
             }
+            // Only look-ups of people come in batches.
             Self::People
             | Self::Person
             | Self::DeletedPeople
             | Self::DeletedItem
-            | Self::PeopleChanges => Permission::UserReadAll,
+            | Self::PeopleChanges
+            | Self::Batch => Permission::UserReadAll,
         }
     }
 
@@ -59,7 +63,7 @@ impl Call {
     /// All our calls carry `$select`, which takes one unit off.
     pub(super) const fn resource_units(self) -> u64 {
         match self {
-            Self::Token => 0,
+            Self::Token | Self::Batch => 0,
             Self::Members => 2,
             Self::TransitiveMembers => 4,
             Self::ServicePrincipal
@@ -90,6 +94,7 @@ impl fmt::Display for Call {
             Self::DeletedItem => "/directory/deletedItems/{id}",
             Self::GroupChanges => "/groups/delta",
             Self::PeopleChanges => "/users/delta",
+            Self::Batch => "/$batch",
         })
     }
 }

@@ -5,7 +5,8 @@
 //! error, follow links to any host and lose headers (dependency-notes 3).
 //!
 //! Invariant: before the token goes out the address is checked, and the
-//! address that answered is checked as well. Must not: retry, parse or decide.
+//! address that answered is checked as well. What is posted are questions,
+//! never a change. Must not: retry, parse or decide.
 
 use std::fmt::Display;
 use std::sync::Arc;
@@ -14,7 +15,7 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use graph_core::identity::ForceTokenRefresh;
 use graph_rs_sdk::error::AuthExecutionResult;
-use graph_rs_sdk::header::{HeaderMap, HeaderName, HeaderValue};
+use graph_rs_sdk::header::{CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
 use graph_rs_sdk::http::Method;
 use graph_rs_sdk::identity::ClientApplication;
 use graph_rs_sdk::{GraphClient, GraphClientConfiguration, GraphFailure, ODataQuery};
@@ -25,6 +26,7 @@ use uuid::Uuid;
 
 use super::error::{Error, LinkFault, NetworkCause};
 use super::link::Endpoint;
+use super::queue::Priority;
 use super::token::{Token, Tokens};
 use super::transport::{self, BodyFailure, NetworkFailure};
 use crate::config::{AttributeNames, EntraSettings};
@@ -35,6 +37,9 @@ const PAGE: &str = "999";
 
 /// Values that `id in (…)` takes (graph-contract 4).
 pub(super) const IDS_PER_FILTER: usize = 15;
+
+/// Tells Graph what to shed first.
+pub(super) const THROTTLE_PRIORITY: &str = "x-ms-throttle-priority";
 
 /// What tells a person's account from a disabled one. The name is asked for
 /// because where it is withheld, the state is as well.
@@ -73,14 +78,8 @@ pub(super) enum NoAnswer {
 
 impl Client {
     pub(super) fn new(settings: &EntraSettings, tokens: Tokens) -> Self {
-        let mut headers = HeaderMap::new();
-        headers.insert(
-            HeaderName::from_static("x-ms-throttle-priority"),
-            HeaderValue::from_static("Low"),
-        );
         let configuration = GraphClientConfiguration::new()
             .client_application(Bearer(tokens))
-            .default_headers(headers)
             .user_agent(HeaderValue::from_static(transport::USER_AGENT))
             .referer(false)
             .timeout(settings.request_timeout)
@@ -222,16 +221,52 @@ impl Client {
         since.said_in(url)
     }
 
-    /// Sends one GET with this token and reads the answer to its end.
-    pub(super) async fn get(&self, url: &Url, token: &Arc<Token>) -> Result<Answer, NoAnswer> {
+    /// People with their attributes, [`IDS_PER_FILTER`] at most.
+    pub(super) fn people(&self, ids: &[PersonId]) -> Url {
+        self.graph
+            .users()
+            .list_user()
+            .filter(&[&id_in(ids)])
+            .select(&[&self.person_properties])
+            .url()
+    }
+
+    /// Where several questions go at once.
+    pub(super) fn batch(&self) -> Url {
+        self.graph
+            .custom(Method::POST, None)
+            .extend_path(&["$batch"])
+            .url()
+    }
+
+    /// Sends one request with this token and reads the answer to its end.
+    pub(super) async fn send(
+        &self,
+        url: &Url,
+        payload: Payload,
+        priority: Priority,
+        token: &Arc<Token>,
+    ) -> Result<Answer, NoAnswer> {
         self.endpoint.check(url).map_err(NoAnswer::Foreign)?;
         let request_id = Uuid::new_v4().to_string();
         let request_id_header =
             HeaderValue::from_str(&request_id).unwrap_or(HeaderValue::from_static("unknown"));
-        let mut request = self.graph.custom(Method::GET, None).header(
-            HeaderName::from_static("client-request-id"),
-            request_id_header,
-        );
+        let request = match payload {
+            Payload::None => self.graph.custom(Method::GET, None),
+            Payload::Json(json) => self
+                .graph
+                .custom(Method::POST, Some(json.into()))
+                .header(CONTENT_TYPE, HeaderValue::from_static("application/json")),
+        };
+        let mut request = request
+            .header(
+                HeaderName::from_static("client-request-id"),
+                request_id_header,
+            )
+            .header(
+                HeaderName::from_static(THROTTLE_PRIORITY),
+                HeaderValue::from_static(priority.word()),
+            );
         *request.as_mut() = url.clone();
         let sending = SENT_WITH.scope(Arc::clone(token), request.send());
         let response = sending.await.map_err(no_answer)?;
@@ -254,6 +289,14 @@ impl Client {
             Err(BodyFailure::Network(failure)) => Err(NoAnswer::Network(failure)),
         }
     }
+}
+
+/// What goes out with a request.
+pub(super) enum Payload {
+    /// Nothing: a GET.
+    None,
+    /// Questions in JSON: a POST.
+    Json(String),
 }
 
 /// How many rows a page of assignments is asked to have.

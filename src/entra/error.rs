@@ -165,7 +165,7 @@ pub enum Error {
     },
     /// 429 until patience ran out.
     #[error(
-        "Graph kept throttling {call} for {waited:?} and last asked for a pause of {asked:?}: lower entra.concurrency, or see which other application uses up the tenant's quota ({trace})"
+        "Graph kept throttling {call} for {waited:?} and last asked for a pause of {asked:?}: lower entra.resource_units, or see what else uses this application in the tenant ({trace})"
     )]
     ThrottledOut {
         /// What was asked.

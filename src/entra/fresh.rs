@@ -10,6 +10,7 @@ use super::line::Questions;
 use super::meter::Meter;
 use super::people::{Register, read_people};
 use super::progress::Progress;
+use super::queue::Priority;
 use super::reader::{Assigned, Reader, unread_group};
 use crate::model::directory::{Group, Person, ReadingCost, Unread};
 use crate::model::ids::{GroupId, PersonId};
@@ -43,7 +44,7 @@ impl Reader {
         progress: &Progress,
     ) -> Result<Fresh, Error> {
         let meter = Meter::new(progress);
-        let questions = Questions::new(&self.line, &meter);
+        let questions = Questions::new(&self.line, &meter, Priority::Prompt);
         let assigned = Assigned::sort(news.assignments.get(), &news.roles);
         let register = Register::default();
         let (admitted, excluded): (Vec<GroupId>, Vec<GroupId>) = groups

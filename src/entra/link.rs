@@ -28,6 +28,20 @@ impl Endpoint {
         authority(&self.root)
     }
 
+    /// Path and query below the endpoint, as the items of a batch are named.
+    ///
+    /// # Errors
+    /// Why the address is none of the endpoint's.
+    pub(super) fn relative(&self, url: &Url) -> Result<String, LinkFault> {
+        self.check(url)?;
+        let path = url.path().strip_prefix(self.prefix.as_str());
+        let path = path.ok_or(LinkFault::Path)?;
+        Ok(match url.query() {
+            Some(query) => format!("/{path}?{query}"),
+            None => format!("/{path}"),
+        })
+    }
+
     /// Reads a link that a page named, or says why it must not be followed.
     pub(super) fn admit(&self, link: &str) -> Result<Url, LinkFault> {
         let url = Url::parse(link).map_err(|_| LinkFault::Unreadable)?;
@@ -81,6 +95,19 @@ mod tests {
         ] {
             assert!(endpoint().admit(link).is_ok(), "{link}");
         }
+    }
+
+    #[test]
+    fn what_is_below_the_endpoint_is_named_without_host_and_version() {
+        let named = |text| endpoint().relative(&Url::parse(text).unwrap());
+        assert_eq!(
+            named("https://graph.microsoft.com/v1.0/users/x?$select=id%2Cmail"),
+            Ok("/users/x?$select=id%2Cmail".to_owned())
+        );
+        assert_eq!(
+            named("https://elsewhere.test/v1.0/users/x"),
+            Err(LinkFault::Host)
+        );
     }
 
     #[test]

@@ -2,9 +2,13 @@
 
 use std::ops::AddAssign;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use std::time::Duration;
 
 use super::progress::Progress;
 use crate::model::directory::ReadingCost;
+
+/// Who waited shorter for resource units was not held up.
+const WORTH_SAYING_MS: u64 = 1_000;
 
 /// Counters of one reading; shared by its workers.
 #[derive(Debug)]
@@ -12,6 +16,9 @@ pub(super) struct Meter<'p> {
     requests: AtomicU64,
     resource_units: AtomicU64,
     retries: AtomicU64,
+    throttled: AtomicU64,
+    /// Milliseconds.
+    waited: AtomicU64,
     outages_in_a_row: AtomicU32,
     pub(super) progress: &'p Progress,
 }
@@ -22,6 +29,8 @@ impl<'p> Meter<'p> {
             requests: AtomicU64::new(0),
             resource_units: AtomicU64::new(0),
             retries: AtomicU64::new(0),
+            throttled: AtomicU64::new(0),
+            waited: AtomicU64::new(0),
             outages_in_a_row: AtomicU32::new(0),
             progress,
         }
@@ -34,6 +43,8 @@ impl<'p> Meter<'p> {
 
     pub(super) fn cost(&self, units: u64) {
         self.resource_units.fetch_add(units, Ordering::Relaxed);
+        self.progress
+            .update(|progress| progress.resource_units += units);
     }
 
     pub(super) fn retried(&self) {
@@ -42,7 +53,17 @@ impl<'p> Meter<'p> {
     }
 
     pub(super) fn throttled(&self) {
+        self.throttled.fetch_add(1, Ordering::Relaxed);
         self.progress.update(|progress| progress.throttled += 1);
+    }
+
+    /// A request had to wait so long for resource units.
+    pub(super) fn held_back(&self, waited: Duration) {
+        if !waited.is_zero() {
+            let milliseconds = u64::try_from(waited.as_millis()).unwrap_or(u64::MAX);
+            self.waited.fetch_add(milliseconds, Ordering::Relaxed);
+            self.progress.update(|progress| progress.held_back += 1);
+        }
     }
 
     /// Whatever was read well ends a row of outages.
@@ -65,6 +86,38 @@ impl<'p> Meter<'p> {
             requests: self.requests.load(Ordering::Relaxed),
             resource_units: self.resource_units.load(Ordering::Relaxed),
             retries: self.retries.load(Ordering::Relaxed),
+        }
+    }
+}
+
+/// However a reading ends, what it cost is said once.
+impl Drop for Meter<'_> {
+    fn drop(&mut self) {
+        let ReadingCost {
+            requests,
+            resource_units,
+            retries,
+        } = self.total();
+        let throttled = self.throttled.load(Ordering::Relaxed);
+        let waited_ms = self.waited.load(Ordering::Relaxed);
+        if throttled > 0 || waited_ms >= WORTH_SAYING_MS {
+            tracing::info!(
+                requests,
+                resource_units,
+                retries,
+                throttled,
+                waited_ms,
+                "Graph's quota held the reading up"
+            );
+        } else {
+            tracing::debug!(
+                requests,
+                resource_units,
+                retries,
+                throttled,
+                waited_ms,
+                "the reading's requests"
+            );
         }
     }
 }

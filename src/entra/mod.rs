@@ -8,21 +8,27 @@
 //!
 //! The way in is [`Reader`]. Below it, from the wire upwards: `client` (one
 //! request, the only file that names graph-rs-sdk), `token` and `sts` (the
-//! bearer), `line` (retries, throttling, concurrency), `paging` (collections
-//! to their end), then one file per question asked of Graph; `delta` asks what
-//! has changed.
+//! bearer), `throttle` (what all readings of one application share: the gate,
+//! the `budget` of resource units, the `window` of requests in flight, the
+//! `queue`), `line` (one question with its `tries`, `judge`d), `batch` (several
+//! at once), `paging` (collections to their end), then one file per question
+//! asked of Graph; `delta` asks what has changed.
 
 mod assigned;
 mod attributes;
+mod batch;
+mod budget;
 mod call;
 mod causes;
 mod client;
 mod credential;
 mod delta;
+mod envelope;
 mod error;
 mod fault;
 mod fresh;
 mod gate;
+mod judge;
 mod line;
 mod link;
 mod members;
@@ -33,13 +39,17 @@ mod paging;
 mod people;
 mod probe;
 mod progress;
+mod queue;
 mod reader;
 mod second_look;
 mod sts;
+mod throttle;
 mod token;
 mod transport;
+mod tries;
 mod whereabouts;
 mod whole;
+mod window;
 mod wire;
 mod wire_person;
 

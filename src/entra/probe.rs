@@ -17,6 +17,7 @@ use super::objects::{GroupObject, Visibility, group_objects};
 use super::paging::Harvest;
 use super::people::{Register, read_people};
 use super::progress::Progress;
+use super::queue::Priority;
 use super::reader::Reader;
 use super::wire::page;
 use crate::config::Membership;
@@ -69,7 +70,7 @@ impl Reader {
     pub async fn probe(&self) -> Vec<Probe> {
         let progress = Progress::unobserved();
         let meter = Meter::new(&progress);
-        let questions = Questions::new(&self.line, &meter);
+        let questions = Questions::new(&self.line, &meter, Priority::Prompt);
         let mut probes = Vec::new();
         // Each step puts its own result down; what it needs and did not get
         // ends the row.

@@ -16,8 +16,12 @@ pub struct ReadingProgress {
     pub requests: u64,
     /// Requests sent again.
     pub retries: u64,
+    /// Resource units used so far, as Graph counts them.
+    pub resource_units: u64,
     /// Answers that asked us to slow down.
     pub throttled: u64,
+    /// Requests that waited for resource units before they were sent.
+    pub held_back: u64,
 }
 
 /// The reading's end of the watch; the receiver may be dropped at any time.

@@ -19,6 +19,7 @@ use super::objects::{GroupObject, group_objects};
 use super::pace::Pace;
 use super::people::{Register, read_people};
 use super::progress::Progress;
+use super::queue::Priority;
 use crate::config::EntraSettings;
 use crate::model::complete::Complete;
 use crate::model::directory::{
@@ -95,7 +96,7 @@ impl Reader {
     pub async fn read(&self, scope: &Scope, progress: &Progress) -> Result<Directory, Error> {
         progress.restart();
         let meter = Meter::new(progress);
-        let questions = Questions::new(&self.line, &meter);
+        let questions = Questions::new(&self.line, &meter, Priority::of(scope));
         let outset = self.outset(questions).await?;
         self.read_on(questions, outset, scope).await
     }

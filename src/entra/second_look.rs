@@ -19,6 +19,7 @@ use super::meter::Meter;
 use super::objects::{GroupObject, group_objects};
 use super::people::Register;
 use super::progress::Progress;
+use super::queue::Priority;
 use super::reader::Reader;
 use super::whereabouts::{stays, whereabouts};
 use crate::config::Membership;
@@ -45,7 +46,7 @@ impl Reader {
             Membership::Transitive => asked.clone(),
         };
         let meter = Meter::new(progress);
-        let questions = Questions::new(&self.line, &meter);
+        let questions = Questions::new(&self.line, &meter, Priority::Prompt);
         // People before groups: whoever is restored in between has been looked
         // up as deleted, or is in the group again. The other way round they
         // would be there, but in no reading of the group: as if they had left.

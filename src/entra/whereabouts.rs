@@ -26,8 +26,8 @@ use crate::model::directory::{Account, Attributes};
 use crate::model::evidence::Whereabouts;
 use crate::model::ids::PersonId;
 
-/// Looks people up: many at a time first, then one by one those whom that did
-/// not show. Everyone asked for is in the result.
+/// Looks people up: many at a time first, then each alone whom that did not
+/// show. Everyone asked for is in the result.
 ///
 /// # Errors
 /// Only what ends a whole reading; other failures make people unknown.
@@ -42,17 +42,16 @@ pub(super) async fn whereabouts(
         .buffer_unordered(questions.concurrency())
         .try_collect()
         .await?;
-    stream::iter(listed.into_iter().flatten())
-        .map(|(id, listed)| async move {
-            let settled = match listed {
-                Some(settled) => settled,
-                None => one_by_one(questions, names, id).await?,
-            };
-            Ok((id, settled))
-        })
-        .buffer_unordered(questions.concurrency())
-        .try_collect()
-        .await
+    let mut found = BTreeMap::new();
+    let mut sought = Vec::new();
+    for (id, settled) in listed.into_iter().flatten() {
+        match settled {
+            Some(settled) => drop(found.insert(id, settled)),
+            None => sought.push(id),
+        }
+    }
+    found.extend(each_alone(questions, names, sought).await?);
+    Ok(found)
 }
 
 /// `None` for those whom a complete answer lacks: that is a question still.
@@ -78,70 +77,96 @@ async fn portion_of_people(
         .collect())
 }
 
-async fn one_by_one(
+/// Each is asked for three times, in this order.
+async fn each_alone(
     questions: Questions<'_>,
     names: &AttributeNames,
-    id: PersonId,
-) -> Result<Whereabouts, Error> {
-    match present(questions, names, id).await {
-        Err(error) if error.states_absence() => {}
-        other => return settle(questions, other.map(Whereabouts::Present)),
-    }
-    match deleted(questions, names, id).await {
-        Err(error) if error.states_absence() => {}
-        other => return settle(questions, other.map(|()| Whereabouts::SoftDeleted)),
-    }
+    people: Vec<PersonId>,
+) -> Result<BTreeMap<PersonId, Whereabouts>, Error> {
+    let mut found = BTreeMap::new();
+    let absent = present(questions, names, people, &mut found).await?;
+    let absent = deleted(questions, names, absent, &mut found).await?;
     // Once more, because whoever was restored between the two answers is in
     // neither of them.
-    match present(questions, names, id).await {
-        Err(error) if error.states_absence() => Ok(Whereabouts::Purged),
-        other => settle(questions, other.map(Whereabouts::Present)),
-    }
+    let absent = present(questions, names, absent, &mut found).await?;
+    found.extend(absent.into_iter().map(|id| (id, Whereabouts::Purged)));
+    Ok(found)
 }
 
-fn settle(
-    questions: Questions<'_>,
-    answer: Result<Whereabouts, Error>,
-) -> Result<Whereabouts, Error> {
-    answer.or_else(|error| unknown(questions, error))
-}
-
+/// Looks among the people; returns those of whom Graph says that they are not
+/// there.
 async fn present(
     questions: Questions<'_>,
     names: &AttributeNames,
-    id: PersonId,
-) -> Result<Account, Error> {
-    let url = questions.client().account(id);
-    object(questions, names, Call::Person, &url, id).await
+    people: Vec<PersonId>,
+    found: &mut BTreeMap<PersonId, Whereabouts>,
+) -> Result<Vec<PersonId>, Error> {
+    let client = questions.client();
+    let asked = people.into_iter().map(|id| (id, client.account(id)));
+    let there = Whereabouts::Present;
+    objects(
+        questions,
+        names,
+        Call::Person,
+        asked.collect(),
+        there,
+        found,
+    )
+    .await
 }
 
+/// Looks among the deleted items in the same way.
 async fn deleted(
     questions: Questions<'_>,
     names: &AttributeNames,
-    id: PersonId,
-) -> Result<(), Error> {
-    let url = questions.client().deleted_item(id);
-    object(questions, names, Call::DeletedItem, &url, id)
-        .await
-        .map(|_| ())
+    people: Vec<PersonId>,
+    found: &mut BTreeMap<PersonId, Whereabouts>,
+) -> Result<Vec<PersonId>, Error> {
+    let client = questions.client();
+    let asked = people.into_iter().map(|id| (id, client.deleted_item(id)));
+    let there = |_| Whereabouts::SoftDeleted;
+    objects(
+        questions,
+        names,
+        Call::DeletedItem,
+        asked.collect(),
+        there,
+        found,
+    )
+    .await
 }
 
-/// The object with this id; its type needs no look, as ids are never shared.
-async fn object(
+/// The objects with these ids; their types need no look, as ids are never
+/// shared.
+async fn objects(
     questions: Questions<'_>,
     names: &AttributeNames,
     call: Call,
-    url: &Url,
-    id: PersonId,
-) -> Result<Account, Error> {
-    questions
-        .ask(call, url, |body| {
-            match account(&one_person(body, names)?)? {
-                (shown, account) if shown == id => Ok(account),
-                _ => Err(Defect::Missing("id")),
-            }
-        })
-        .await
+    asked: Vec<(PersonId, Url)>,
+    there: impl Fn(Account) -> Whereabouts + Sync,
+    found: &mut BTreeMap<PersonId, Whereabouts>,
+) -> Result<Vec<PersonId>, Error> {
+    let answers = questions.ask_each(
+        call,
+        asked,
+        |id, body| match account(&one_person(body, names)?)? {
+            (shown, account) if shown == id => Ok(account),
+            _ => Err(Defect::Missing("id")),
+        },
+        |id, answer| match answer {
+            Ok(account) => Ok((id, Some(there(account)))),
+            Err(error) if error.states_absence() => Ok((id, None)),
+            Err(error) => Ok((id, Some(unknown(questions, error)?))),
+        },
+    );
+    let mut absent = Vec::new();
+    for (id, settled) in answers.await? {
+        match settled {
+            Some(settled) => drop(found.insert(id, settled)),
+            None => absent.push(id),
+        }
+    }
+    Ok(absent)
 }
 
 /// What a failed look-up says about the person: nothing, and why.

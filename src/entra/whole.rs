@@ -10,6 +10,7 @@ use super::error::{Error, NoDelta};
 use super::line::Questions;
 use super::meter::Meter;
 use super::progress::Progress;
+use super::queue::Priority;
 use super::reader::Reader;
 use crate::config::Membership;
 use crate::model::directory::Directory;
@@ -47,7 +48,7 @@ impl Reader {
     ) -> Result<WholeReading, Error> {
         progress.restart();
         let meter = Meter::new(progress);
-        let questions = Questions::new(&self.line, &meter);
+        let questions = Questions::new(&self.line, &meter, Priority::Background);
         let outset = self.outset(questions).await?;
         let groups = self.admitted(outset.assignments.get());
         let links = self.links(questions, kept, &groups).await?;

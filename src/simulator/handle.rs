@@ -150,6 +150,13 @@ impl Simulator {
         self
     }
 
+    /// From now on no answer says how much of the quota is used, as real ones
+    /// have been seen to.
+    pub fn say_no_shares(&self) -> &Self {
+        self.shared.say_no_shares();
+        self
+    }
+
     /// Every answer comes so much later.
     pub fn latency(&self, latency: Duration) -> &Self {
         self.shared.set_latency(latency);

@@ -4,7 +4,7 @@
 
 mod batch;
 
-use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use std::time::Duration;
 
@@ -44,6 +44,8 @@ pub(super) struct Shared {
     /// The generation of delta links that are good, and how others are refused.
     delta_links: Mutex<(u32, DeltaExpiry)>,
     quota: Mutex<Option<Bucket>>,
+    /// Whether answers keep to themselves how much of it is used.
+    no_shares: AtomicBool,
     /// Milliseconds.
     latency: AtomicU64,
     pub(super) clock: Clock,
@@ -62,6 +64,7 @@ impl Shared {
             page_epoch: AtomicU32::new(0),
             delta_links: Mutex::default(),
             quota: Mutex::default(),
+            no_shares: AtomicBool::new(false),
             latency: AtomicU64::new(0),
             clock: Clock::default(),
             root,
@@ -121,9 +124,17 @@ impl Shared {
     fn charge(&self, units: u32) -> Charge {
         let now = self.clock.now();
         let mut bucket = self.bucket();
-        bucket
+        let mut charge = bucket
             .as_mut()
-            .map_or(Charge::FREE, |bucket| bucket.charge(units, now))
+            .map_or(Charge::FREE, |bucket| bucket.charge(units, now));
+        if self.no_shares.load(Ordering::Relaxed) {
+            charge.share = None;
+        }
+        charge
+    }
+
+    pub(super) fn say_no_shares(&self) {
+        self.no_shares.store(true, Ordering::Relaxed);
     }
 
     fn refund(&self, units: u32) {

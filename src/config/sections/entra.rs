@@ -10,7 +10,7 @@ use crate::config::endpoint::{self, Cloud, Locality};
 use crate::config::error::Wrong;
 use crate::config::origin::Origin;
 use crate::config::reader::{Read, Reader};
-use crate::config::settings::{AttributeNames, EntraSettings, Membership};
+use crate::config::settings::{AttributeNames, EntraSettings, Membership, ResourceUnits};
 use crate::config::values;
 use crate::model::policy::GroupFilter;
 
@@ -40,6 +40,7 @@ pub(super) fn read(reader: &mut Reader<'_>) -> Read<EntraSettings> {
     });
     let groups = groups(reader);
     let concurrency = reader.required("entra.concurrency", |value| values::whole(value, 1, 64));
+    let resource_units = reader.required("entra.resource_units", resource_units);
     let request_timeout = reader.required("entra.request_timeout", |value| {
         values::duration(value, Duration::from_secs(1), Duration::from_secs(3_600))
     });
@@ -61,6 +62,7 @@ pub(super) fn read(reader: &mut Reader<'_>) -> Read<EntraSettings> {
         membership: membership?,
         groups: groups?,
         concurrency: usize::try_from(concurrency?).unwrap_or(64),
+        resource_units: resource_units?,
         request_timeout: request_timeout?,
         attempts: u32::try_from(attempts?).unwrap_or(20),
         attributes: attributes?,
@@ -125,6 +127,18 @@ fn credential(value: &Value) -> Result<(), Wrong> {
             "give auto or client_secret",
         )),
     }
+}
+
+fn resource_units(value: &Value) -> Result<ResourceUnits, Wrong> {
+    if matches!(value, Value::String(text) if text.trim() == "auto") {
+        return Ok(ResourceUnits::Auto);
+    }
+    let remedy = "give auto, or a whole number from 100 to 1000000";
+    let units =
+        values::whole(value, 100, 1_000_000).map_err(|wrong| Wrong::new(wrong.what, remedy))?;
+    Ok(ResourceUnits::Fixed(
+        u32::try_from(units).unwrap_or(u32::MAX),
+    ))
 }
 
 fn groups(reader: &mut Reader<'_>) -> Read<GroupFilter> {

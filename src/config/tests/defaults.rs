@@ -4,7 +4,7 @@ use super::support::{Room, TENANT, today};
 use crate::config::schema::Schema;
 use crate::config::{
     Cloud, DEFAULTS, GonePersonPolicy, LogFormat, Membership, MembershipPolicy, NotifyWhen,
-    OnStart, StoreAuditLogs, UnassignedGroupPolicy, layers, reader, sections,
+    OnStart, ResourceUnits, StoreAuditLogs, UnassignedGroupPolicy, layers, reader, sections,
 };
 use crate::config::{Overrides, Sources, schema};
 use crate::model::policy::{EmailAdoption, Limit, Organizations};
@@ -25,6 +25,7 @@ fn the_embedded_file_parses_to_the_defaults_of_the_design() {
     assert_eq!(entra.scope, "https://graph.microsoft.com/.default");
     assert_eq!(entra.membership, Membership::Direct);
     assert_eq!((entra.concurrency, entra.attempts), (16, 4));
+    assert_eq!(entra.resource_units, ResourceUnits::Auto);
     assert_eq!(entra.request_timeout, Duration::from_secs(60));
     assert_eq!(entra.attributes, crate::config::AttributeNames::default());
     assert!(entra.groups.include.is_empty() && entra.groups.exclude.is_empty());

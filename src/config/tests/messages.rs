@@ -101,6 +101,8 @@ fn every_value_that_cannot_be_used_says_so_with_its_remedy() {
         ("entra: {cloud: germany}", "`entra.cloud` is `germany`, which is not known; give one of global, usgov, usgov_dod, china, us_gov, us_gov_dod".to_owned()),
         ("entra: {exclude_groups: [x]}", format!("`entra.exclude_groups` is wrong: `x` is not a GUID: expected 8-4-4-4-12 hexadecimal digits; {guid}")),
         ("entra: {attempts: 0}", "`entra.attempts` is out of range: 0; give a whole number from 1 to 20".to_owned()),
+        ("entra: {resource_units: 99}", "`entra.resource_units` is out of range: 99; give auto, or a whole number from 100 to 1000000".to_owned()),
+        ("entra: {resource_units: L}", "`entra.resource_units` is `L`, not a whole number; give auto, or a whole number from 100 to 1000000".to_owned()),
         ("entra: {request_timeout: 0s}", "`entra.request_timeout` is too short: `0s`; give at least 1s".to_owned()),
         ("entra: {membership: null}", "`entra.membership` is set to null; set ENTRA_SYNC__ENTRA__MEMBERSHIP, or `entra.membership` in a --config file".to_owned()),
         ("schedule: {cron: \"0 0 30 2 *\"}", "`schedule.cron` never fires: `0 0 30 2 *`; give 5 fields such as \"*/15 * * * *\", or 6 with seconds first".to_owned()),

@@ -5,7 +5,7 @@ use base64::prelude::BASE64_STANDARD;
 use serde_json::json;
 
 use super::support::{Room, TENANT, origin, value};
-use crate::config::{LogFormat, Overrides, StoreAuditLogs};
+use crate::config::{LogFormat, Overrides, ResourceUnits, StoreAuditLogs};
 use crate::model::policy::{OrganizationTeamModels, Organizations};
 use crate::model::role::Role;
 
@@ -204,10 +204,11 @@ fn loading_twice_gives_the_same() {
 fn values_mean_the_same_from_a_file_and_from_the_environment() {
     let from_file = Room::complete().file(
         "one.yaml",
-        "entra: {concurrency: 8, request_timeout: 5s, include_groups: [\"44444444-4444-4444-8444-444444444444\"]}",
+        "entra: {concurrency: 8, resource_units: 3500, request_timeout: 5s, include_groups: [\"44444444-4444-4444-8444-444444444444\"]}",
     );
     let from_environment = Room::complete()
         .with("ENTRA_SYNC__ENTRA__CONCURRENCY", "8")
+        .with("ENTRA_SYNC__ENTRA__RESOURCE_UNITS", "3500")
         .with("ENTRA_SYNC__ENTRA__REQUEST_TIMEOUT", "5s")
         .with(
             "ENTRA_SYNC__ENTRA__INCLUDE_GROUPS",
@@ -216,6 +217,7 @@ fn values_mean_the_same_from_a_file_and_from_the_environment() {
     for room in [from_file, from_environment] {
         let entra = room.loaded().settings.entra;
         assert_eq!(entra.concurrency, 8);
+        assert_eq!(entra.resource_units, ResourceUnits::Fixed(3_500));
         assert_eq!(entra.request_timeout, Duration::from_secs(5));
         assert_eq!(entra.groups.include.len(), 1);
     }

@@ -18,6 +18,7 @@ use crate::entra::error::{Error, NoDelta};
 use crate::entra::line::Questions;
 use crate::entra::meter::Meter;
 use crate::entra::progress::Progress;
+use crate::entra::queue::Priority;
 use crate::entra::reader::Reader;
 use crate::model::directory::ReadingCost;
 use crate::model::ids::GroupId;
@@ -72,7 +73,7 @@ impl Reader {
             return Err(Error::NoDeltaQueries(NoDelta::Transitive));
         }
         let meter = Meter::new(progress);
-        let questions = Questions::new(&self.line, &meter);
+        let questions = Questions::new(&self.line, &meter, Priority::Prompt);
         // All of them before anything is sent.
         questions.admit_all(links)?;
         let everybody = People {

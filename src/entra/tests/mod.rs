@@ -3,6 +3,7 @@
 //! Time is made short by the pace the tests inject; nothing sleeps to wait for
 //! something to happen.
 
+mod batches;
 #[cfg(feature = "simulator")]
 mod changes;
 #[cfg(feature = "simulator")]
@@ -16,10 +17,13 @@ mod delta_tokens;
 mod members;
 mod network;
 mod probes;
+#[cfg(feature = "simulator")]
+mod quotas;
 mod readings;
 #[cfg(feature = "simulator")]
 mod scene;
 mod second_look;
+mod sharing;
 mod stub;
 #[cfg(feature = "simulator")]
 mod suspicions;

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use super::stub::{self, quick};
-use crate::config::{AttributeNames, Cloud, EntraSettings, Membership, Secret};
+use crate::config::{AttributeNames, Cloud, EntraSettings, Membership, ResourceUnits, Secret};
 use crate::entra::{Progress, Reader};
 use crate::model::directory::{Directory, ReadingCost, Unread};
 use crate::model::evidence::{Evidence, Questions, Whereabouts};
@@ -58,7 +58,7 @@ impl Scene {
     }
 }
 
-fn settings(simulator: &Simulator, membership: Membership) -> EntraSettings {
+pub(super) fn settings(simulator: &Simulator, membership: Membership) -> EntraSettings {
     let told = simulator.describe();
     let text = |name: &str| told[name].as_str().unwrap().to_owned();
     EntraSettings {
@@ -73,6 +73,7 @@ fn settings(simulator: &Simulator, membership: Membership) -> EntraSettings {
         membership,
         groups: GroupFilter::default(),
         concurrency: 8,
+        resource_units: ResourceUnits::Auto,
         request_timeout: Duration::from_secs(10),
         attempts: 3,
         attributes: AttributeNames::default(),

@@ -12,7 +12,7 @@ use axum::response::Response;
 use serde_json::{Value, json};
 use url::Url;
 
-use crate::config::{AttributeNames, EntraSettings, Membership, Secret};
+use crate::config::{AttributeNames, EntraSettings, Membership, ResourceUnits, Secret};
 use crate::entra::pace::Pace;
 use crate::entra::{Error, Progress, Reader};
 use crate::model::directory::Directory;
@@ -76,6 +76,20 @@ impl Reply {
         self
     }
 
+    /// As the answer of a batch's item.
+    pub(super) fn item(&self, id: &Value) -> Value {
+        use base64::Engine;
+        let body = serde_json::from_slice(&self.body).unwrap_or_else(|_| {
+            json!(base64::engine::general_purpose::STANDARD.encode(&self.body))
+        });
+        let headers: HashMap<&str, &str> = self
+            .headers
+            .iter()
+            .map(|(name, value)| (*name, value.as_str()))
+            .collect();
+        json!({ "id": id, "status": self.status, "headers": headers, "body": body })
+    }
+
     pub(super) fn after(mut self, delay: Duration) -> Self {
         self.delay = delay;
         self
@@ -114,6 +128,7 @@ pub(super) struct Stub {
 pub(super) const SERVICE_PRINCIPAL: &str = "11111111-1111-1111-1111-111111111111";
 pub(super) const DEFAULT_ACCESS: &str = "00000000-0000-0000-0000-000000000000";
 pub(super) const TOKEN: &str = "/token";
+pub(super) const BATCH: &str = "/v1.0/$batch";
 
 impl Stub {
     /// A tenant with a service principal to which nothing is assigned.
@@ -191,6 +206,7 @@ impl Stub {
             membership: Membership::Direct,
             groups: GroupFilter::default(),
             concurrency: 4,
+            resource_units: ResourceUnits::Auto,
             request_timeout: Duration::from_secs(10),
             attempts: 3,
             attributes: AttributeNames::default(),
@@ -299,26 +315,16 @@ pub(super) fn members(directory: &Directory, id: GroupId) -> Vec<PersonId> {
 async fn answer(State(shared): State<Shared>, request: Request) -> Response {
     let (parts, body) = request.into_parts();
     let body = axum::body::to_bytes(body, 1 << 20).await.unwrap();
-    let query: HashMap<String, String> =
-        url::form_urlencoded::parse(parts.uri.query().unwrap_or_default().as_bytes())
-            .into_owned()
-            .collect();
-    let path = parts.uri.path().to_owned();
-    let key = match query.get("page") {
-        Some(page) => format!("{path}?page={page}"),
-        None => path,
+    let query = pairs(parts.uri.query().unwrap_or_default());
+    let key = key(parts.uri.path(), &query);
+    let seen = Seen {
+        key,
+        query,
+        headers: parts.headers,
+        body: String::from_utf8_lossy(&body).into_owned(),
+        at: Instant::now(),
     };
-    let reply = {
-        let mut script = shared.0.lock().unwrap();
-        script.seen.push(Seen {
-            key: key.clone(),
-            query: query.clone(),
-            headers: parts.headers.clone(),
-            body: String::from_utf8_lossy(&body).into_owned(),
-            at: Instant::now(),
-        });
-        script.reply(&key, &query, &parts.headers)
-    };
+    let reply = shared.0.lock().unwrap().answer(seen);
     if !reply.delay.is_zero() {
         tokio::time::sleep(reply.delay).await;
     }
@@ -336,7 +342,55 @@ async fn answer(State(shared): State<Shared>, request: Request) -> Response {
     response.body(body).unwrap()
 }
 
+fn pairs(query: &str) -> HashMap<String, String> {
+    url::form_urlencoded::parse(query.as_bytes())
+        .into_owned()
+        .collect()
+}
+
+fn key(path: &str, query: &HashMap<String, String>) -> String {
+    match query.get("page") {
+        Some(page) => format!("{path}?page={page}"),
+        None => path.to_owned(),
+    }
+}
+
 impl Script {
+    fn answer(&mut self, seen: Seen) -> Reply {
+        self.seen.push(seen.clone());
+        if seen.key == BATCH && !self.answers.contains_key(BATCH) {
+            return self.items(&seen);
+        }
+        self.reply(&seen.key, &seen.query, &seen.headers)
+    }
+
+    /// Each item of an envelope is seen and answered like a request of its own;
+    /// one whose answer breaks off has none.
+    fn items(&mut self, envelope: &Seen) -> Reply {
+        let asked: Value = serde_json::from_str(&envelope.body).unwrap();
+        let mut delay = Duration::ZERO;
+        let mut answers = Vec::new();
+        for item in asked["requests"].as_array().unwrap() {
+            assert_eq!(item["method"], "GET");
+            let url = item["url"].as_str().unwrap();
+            let (path, query) = url.split_once('?').unwrap_or((url, ""));
+            let query = pairs(query);
+            let seen = Seen {
+                key: key(&format!("/v1.0{path}"), &query),
+                query,
+                body: item.to_string(),
+                ..envelope.clone()
+            };
+            let reply = self.answer(seen);
+            delay = delay.max(reply.delay);
+            if matches!(reply.ending, Ending::Whole) {
+                answers.push(reply.item(&item["id"]));
+            }
+        }
+        answers.reverse();
+        Reply::json(200, &json!({ "responses": answers })).after(delay)
+    }
+
     fn reply(&mut self, key: &str, query: &HashMap<String, String>, headers: &HeaderMap) -> Reply {
         let scripted = self.answers.get_mut(key).and_then(|replies| {
             if replies.len() > 1 {

@@ -35,7 +35,12 @@ pub(super) fn answer(
         }
         // The envelope waits for the slowest of its items.
         late = late.max(super::late(&effects));
-        if !effects.contains(&Effect::MissingBatchItem) {
+        // What would break off a request of its own cannot break an item off.
+        if effects.contains(&Effect::CutMidBody) || effects.contains(&Effect::TruncatedJson) {
+            reply.body.truncate(reply.body.len() / 2);
+        }
+        let lost = [Effect::MissingBatchItem, Effect::CutBeforeAnswer];
+        if !lost.iter().any(|lost| effects.contains(lost)) {
             let units = reply.resource_units.to_string();
             reply.headers.insert("x-ms-resource-unit", units);
             answers.push(endpoints::batch_answer(

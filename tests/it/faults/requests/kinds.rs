@@ -9,7 +9,7 @@ pub struct Kind {
     pub name: &'static str,
     pub effect: Effect,
     often: Often,
-    pub comes_to: Outcome,
+    comes_to: Outcome,
 }
 
 #[derive(Clone, Copy, PartialEq)]
@@ -77,6 +77,7 @@ pub fn kinds() -> Vec<Kind> {
             Once,
             Said,
         ),
+        ("no item", Effect::MissingBatchItem, Once, Said),
         ("401 for good", status(401), Always, Said),
         ("401 once", status(401), Once, Everything),
         ("a lost page", Effect::ExpiredPageToken, Once, Everything),
@@ -109,6 +110,7 @@ impl Kind {
             // believed; and the token endpoint has no such words.
             Effect::NotFound => !asked.is_look_up && !asked.is_token(),
             Effect::Status { status: 401, .. } => !asked.is_token(),
+            Effect::MissingBatchItem => asked.is_item,
             Effect::MissingValue
             | Effect::LoopingLink
             | Effect::ExpiredPageToken
@@ -118,6 +120,30 @@ impl Kind {
             | Effect::ShiftedPage { .. } => asked.is_list(),
             Effect::Link(_) | Effect::MissingLink => asked.is_list() && asked.has_next,
             _ => true,
+        }
+    }
+
+    /// What a pass in which this happens to this request must come to.
+    pub fn comes_to(&self, asked: &Asked) -> Outcome {
+        let effect = &self.effect;
+        let forbids = matches!(
+            effect,
+            Effect::NotFound | Effect::Status { status: 403, .. } | Effect::Raw { status: 404, .. }
+        );
+        // The service itself fails then, or somebody leads astray.
+        let is_grave = matches!(
+            effect,
+            Effect::Status { .. }
+                | Effect::HtmlBadGateway
+                | Effect::CutBeforeAnswer
+                | Effect::CutMidBody
+                | Effect::Link(_)
+        );
+        let goes_round_envelope = asked.is_envelope() && forbids;
+        let goes_round_list = asked.is_list_of_the_assigned() && self.often == Once && !is_grave;
+        match self.comes_to {
+            Said if goes_round_envelope || goes_round_list => Everything,
+            outcome => outcome,
         }
     }
 

@@ -222,7 +222,8 @@ async fn compare(
                 if let Some(place) = differences.same.get_mut(at) {
                     *place = same;
                 }
-                if !same && !(groups.is_empty() && bears.is_empty()) {
+                let stays = !groups.is_empty() || !bears.is_empty();
+                if !same && stays {
                     differences.kept.insert(at, (groups, bears));
                 }
             }

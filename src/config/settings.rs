@@ -14,15 +14,17 @@ pub use super::database::{DatabaseTarget, DatabaseTls, Pooler};
 use super::endpoint::Cloud;
 use super::secret::Secret;
 
-use crate::model::ids::ServicePrincipalId;
+use crate::model::ids::{ServicePrincipalId, SourceName};
 pub use crate::model::policy::{
     DeprovisionSettings, GonePersonPolicy, GuardSettings, MembershipPolicy, UnassignedGroupPolicy,
 };
 use crate::model::policy::{GroupFilter, Policy};
 
-/// Everything, validated.
+/// Everything about one source, validated.
 #[derive(Debug, Clone)]
 pub struct Settings {
+    /// Which source this is: an entry of `sources`, or the only one.
+    pub source: SourceName,
     /// Where and how the directory is read.
     pub entra: EntraSettings,
     /// LiteLLM's database and what is written there.
@@ -77,6 +79,15 @@ pub struct EntraSettings {
     pub attempts: u32,
     /// Which Graph properties LiteLLM's login reads.
     pub attributes: AttributeNames,
+}
+
+impl EntraSettings {
+    /// Whether both mean the same Enterprise Application of the same tenant.
+    #[must_use]
+    pub fn is_of(&self, other: &Self) -> bool {
+        self.service_principal_id == other.service_principal_id
+            && self.tenant.eq_ignore_ascii_case(&other.tenant)
+    }
 }
 
 /// `entra.membership`.

@@ -162,13 +162,28 @@ pub enum Trigger {
 }
 
 /// How the directory was read.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Mode {
     /// Every group and member.
     Full,
     /// Only what changed.
     Incremental,
+    /// Nothing is read again in full, and every row is compared with what was
+    /// read before. In reports it is an incremental pass.
+    #[serde(rename = "incremental")]
+    Drift,
+}
+
+impl Mode {
+    /// The word in reports and in the ledger.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Full => "full",
+            Self::Incremental | Self::Drift => "incremental",
+        }
+    }
 }
 
 /// How a pass ended.
@@ -215,7 +230,6 @@ words!(Trigger {
     Api => "api",
     Notification => "notification",
 });
-words!(Mode { Full => "full", Incremental => "incremental" });
 words!(Status {
     Succeeded => "succeeded",
     Partial => "partial",

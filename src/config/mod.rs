@@ -31,7 +31,7 @@ pub use schema::DEFAULTS;
 pub use secret::{Secret, SecretFileError};
 pub use sections::cron;
 pub use settings::*;
-pub use timetable::Timetable;
+pub use timetable::{Line, Timetable};
 
 /// Settings and where each of them came from.
 #[derive(Debug, Clone)]

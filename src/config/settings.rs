@@ -19,6 +19,7 @@ pub use crate::model::policy::{
     DeprovisionSettings, GonePersonPolicy, GuardSettings, MembershipPolicy, UnassignedGroupPolicy,
 };
 use crate::model::policy::{GroupFilter, Policy};
+use crate::model::source::Described;
 
 /// Everything about one source, validated.
 #[derive(Debug, Clone)]
@@ -45,6 +46,18 @@ pub struct Settings {
     pub telemetry: TelemetrySettings,
     /// What is allowed but worth a line at start, without secrets.
     pub warnings: Vec<String>,
+}
+
+impl Settings {
+    /// The source as the ledger asks for it.
+    #[must_use]
+    pub fn described(&self) -> Described<'_> {
+        Described {
+            name: &self.source,
+            tenant: &self.entra.tenant,
+            service_principal: self.entra.service_principal_id,
+        }
+    }
 }
 
 /// `entra.*`.

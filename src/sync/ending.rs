@@ -82,6 +82,9 @@ impl Source {
         ownership::forget_deactivations(&mut transaction, lease.source, deactivations).await?;
         ownership::forget_roles(&mut transaction, lease.source, &forgotten.roles).await?;
         ownership::forget_teams(&mut transaction, lease.source, &forgotten.teams).await?;
+        if let Some(people) = &deprovision.unwanted {
+            ownership::note_unwanted(&mut transaction, lease.source, people).await?;
+        }
         transaction.commit().await?;
         Ok(())
     }

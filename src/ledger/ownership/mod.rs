@@ -4,11 +4,16 @@
 //! and Entra wanted it. Nothing else may ever be taken away.
 
 mod due;
+mod elsewhere;
 mod load;
 mod mark;
 mod record;
 
 pub use due::{await_default_teams, settle_default_teams};
+pub use elsewhere::{
+    note_unwanted, organization_members_held_elsewhere, team_members_held_elsewhere,
+    users_wanted_elsewhere,
+};
 pub use load::{Extent, extent, load};
 pub use mark::{
     ForgottenTeam, ManagedMember, forget_blocks, forget_deactivations, forget_roles, forget_team,

@@ -187,6 +187,7 @@ impl Worker {
                 self.source = course.source.following(&self.source);
                 self.schedule = course.schedule;
                 self.share = self.look();
+                self.left = None;
                 if self.share != Share::Theirs {
                     self.waiting = Some(Wanted::by(Trigger::Reload));
                 }
@@ -278,8 +279,9 @@ impl Worker {
             loop {
                 tokio::select! {
                     ended = &mut pass => break ended,
-                    // It sees the request to end by itself.
-                    order = orders.recv() => match order {
+                    // The pass sees a request to end by itself; whoever gave it
+                    // says nothing more.
+                    order = orders.recv(), if !self.stop.is_cancelled() => match order {
                         None | Some(Order::Stop) => self.stop.cancel(),
                         // A pass that is due while one runs has just been had.
                         Some(Order::Tick) => {}

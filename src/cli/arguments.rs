@@ -36,6 +36,9 @@ pub struct CommonArguments {
     /// How logs are printed, on standard error.
     #[arg(long, value_enum, value_name = "FORMAT")]
     pub log_format: Option<Format>,
+    /// Only this source, where the settings have several.
+    #[arg(long, value_name = "NAME")]
+    pub source: Option<String>,
     /// More logs: once for debug, twice for trace.
     #[arg(short, long, action = ArgAction::Count)]
     pub verbose: u8,
@@ -48,6 +51,7 @@ impl CommonArguments {
             config: [self.config.as_slice(), &later.config].concat(),
             format: later.format.or(self.format),
             log_format: later.log_format.or(self.log_format),
+            source: later.source.as_ref().or(self.source.as_ref()).cloned(),
             verbose: self.verbose.saturating_add(later.verbose),
         }
     }

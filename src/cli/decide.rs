@@ -3,12 +3,13 @@
 
 use std::io::Write;
 
-use anyhow::bail;
+use anyhow::{Context, bail};
 use chrono::Utc;
 
 use super::arguments::DecideArguments;
+use super::sources::Misuse;
 use super::{Exit, Format, output};
-use crate::config::Loaded;
+use crate::config::Settings;
 use crate::db::{Database, Limits};
 use crate::ledger;
 use crate::ledger::held::{self, Decision};
@@ -19,13 +20,12 @@ pub(super) async fn run(
     command: &DecideArguments,
     decision: Decision,
     format: Format,
-    loaded: Loaded,
+    chosen: Vec<Settings>,
 ) -> anyhow::Result<Exit> {
-    let database = Database::new(&loaded.settings.litellm.database)?;
-    let entra = &loaded.settings.entra;
+    let settings = whose(command, decision, &chosen).await?;
+    let database = Database::new(&settings.litellm.database)?;
     let mut transaction = database.begin(Limits::WRITE).await?;
-    let source =
-        ledger::find_source(&mut transaction, &entra.tenant, entra.service_principal_id).await?;
+    let source = ledger::find_source(&mut transaction, settings.described()).await?;
     let decided = match source {
         Some(source) => {
             let (who, now) = (operator(), Utc::now());
@@ -66,6 +66,46 @@ pub(super) async fn run(
         })?,
     }
     Ok(Exit::Ok)
+}
+
+/// The source whose set has this digest; any of them if none has.
+async fn whose<'s>(
+    command: &DecideArguments,
+    decision: Decision,
+    chosen: &'s [Settings],
+) -> anyhow::Result<&'s Settings> {
+    let first = chosen.first().context("the settings have no source")?;
+    if chosen.len() == 1 {
+        return Ok(first);
+    }
+    let database = Database::new(&first.litellm.database)?;
+    let mut found = Vec::new();
+    let mut transaction = database.begin(Limits::READ).await?;
+    for settings in chosen {
+        let source = ledger::find_source(&mut transaction, settings.described()).await?;
+        let sets = match source {
+            Some(source) => held::open(&mut transaction, source).await?,
+            None => Vec::new(),
+        };
+        if sets
+            .iter()
+            .any(|set| set.digest.starts_with(&command.digest))
+        {
+            found.push(settings);
+        }
+    }
+    transaction.commit().await?;
+    match found.as_slice() {
+        [] => Ok(first),
+        [only] => Ok(only),
+        _ => {
+            let what = match decision {
+                Decision::Approve => "approve",
+                Decision::Reject => "reject",
+            };
+            Err(Misuse::which(&format!("`{what} {}`", command.digest), chosen).into())
+        }
+    }
 }
 
 /// Who decides, for the record: the account on this machine.

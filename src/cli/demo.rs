@@ -94,7 +94,8 @@ async fn perform(
     };
     if !command.once {
         let file = play.file.clone();
-        daemon::run(play.settings, Arc::new(move || load(&file)), wakes).await?;
+        let again = move || Ok(vec![load(&file)?]);
+        daemon::run(vec![play.settings], Arc::new(again), wakes).await?;
     }
     play.entra.stop().await;
     Ok(())

@@ -33,10 +33,32 @@ impl Exit {
         }
     }
 
+    /// Of two sources' ends the graver one: usage, then a failure, then what is
+    /// held, then what is partial, then what differs.
+    #[must_use]
+    pub fn or_graver(self, other: Self) -> Self {
+        const fn weight(exit: Exit) -> u8 {
+            match exit {
+                Exit::Ok => 0,
+                Exit::Drift => 1,
+                Exit::Partial => 2,
+                Exit::Held => 3,
+                Exit::Failed => 4,
+                Exit::Usage => 5,
+            }
+        }
+        if weight(other) > weight(self) {
+            other
+        } else {
+            self
+        }
+    }
+
     /// The code of a command that gave up with this error.
     #[must_use]
     pub fn of(error: &anyhow::Error) -> Self {
         let configuration = error.downcast_ref::<crate::config::Error>().is_some()
+            || error.downcast_ref::<super::sources::Misuse>().is_some()
             || error
                 .downcast_ref::<crate::sync::Error>()
                 .is_some_and(crate::sync::Error::is_configuration)

@@ -8,12 +8,13 @@ use std::borrow::Cow;
 use std::io::{self, Write};
 use std::sync::Arc;
 
-use anyhow::anyhow;
+use anyhow::{Context, anyhow};
 use serde_json::{Value, json};
 
 use super::arguments::ExplainArguments;
+use super::sources::Misuse;
 use super::{Exit, Format, output, watch};
-use crate::config::Loaded;
+use crate::config::Settings;
 use crate::db::Limits;
 use crate::ledger::{self, changes};
 use crate::model::ids::{GroupId, UserId};
@@ -27,9 +28,14 @@ use crate::sync::{Progress, Request, Source};
 pub(super) async fn run(
     command: &ExplainArguments,
     format: Format,
-    loaded: Loaded,
+    mut chosen: Vec<Settings>,
 ) -> anyhow::Result<Exit> {
-    let source = Source::new(Arc::new(loaded.settings))?;
+    // One person may mean something else to each of them.
+    if chosen.len() > 1 {
+        return Err(Misuse::which("`explain`", &chosen).into());
+    }
+    let settings = chosen.pop().context("the settings have no source")?;
+    let source = Source::new(Arc::new(settings))?;
     let (matches, error) = match look(command, &source).await {
         Ok(Answer::Told(told, last)) => {
             match format {
@@ -176,10 +182,8 @@ async fn last_changes(
     if !ledger::exists(source.database()).await? {
         return Ok(Vec::new());
     }
-    let entra = &source.settings().entra;
     let mut transaction = source.database().begin(Limits::READ).await?;
-    let id =
-        ledger::find_source(&mut transaction, &entra.tenant, entra.service_principal_id).await?;
+    let id = ledger::find_source(&mut transaction, source.settings().described()).await?;
     let last = match id {
         Some(id) => changes::last_of_user(&mut transaction, id, user, groups).await?,
         None => Vec::new(),

@@ -2,9 +2,12 @@
 
 use std::io::Write;
 
+use serde_json::json;
+
 use super::arguments::HistoryArguments;
+use super::sources::Heading;
 use super::{Exit, Format, output, sync};
-use crate::config::Loaded;
+use crate::config::Settings;
 use crate::db::{Database, Limits};
 use crate::ledger::runs::Run;
 use crate::ledger::{self, runs};
@@ -14,24 +17,26 @@ use crate::plan::printable;
 pub(super) async fn run(
     command: &HistoryArguments,
     format: Format,
-    loaded: Loaded,
+    settings: Settings,
+    heading: &Heading,
 ) -> anyhow::Result<Exit> {
-    let database = Database::new(&loaded.settings.litellm.database)?;
-    let entra = &loaded.settings.entra;
+    let database = Database::new(&settings.litellm.database)?;
     let mut listed = Vec::new();
     if ledger::exists(&database).await? {
         let mut transaction = database.begin(Limits::READ).await?;
-        let source =
-            ledger::find_source(&mut transaction, &entra.tenant, entra.service_principal_id)
-                .await?;
+        let source = ledger::find_source(&mut transaction, settings.described()).await?;
         if let Some(source) = source {
             listed = runs::list(&mut transaction, source, command.limit.into()).await?;
         }
         transaction.commit().await?;
     }
     match format {
-        Format::Json => output::json(&listed)?,
+        Format::Json => match heading {
+            Heading::None => output::json(&listed)?,
+            Heading::Of(_) => heading.json(json!({ "runs": listed }))?,
+        },
         Format::Text => output::text(|out| {
+            heading.text(out)?;
             if listed.is_empty() {
                 return writeln!(out, "No pass has run yet.");
             }

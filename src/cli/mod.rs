@@ -19,6 +19,7 @@ mod plan;
 mod progress;
 mod run;
 mod show;
+mod sources;
 mod status;
 mod stop;
 mod sync;
@@ -123,15 +124,38 @@ async fn settings(arguments: &Arguments) -> anyhow::Result<Loaded> {
 
 async fn configured(arguments: &Arguments, loaded: Loaded) -> anyhow::Result<Exit> {
     let format = format(arguments);
+    let chosen = sources::chosen(&loaded, &arguments.common())?;
     match &arguments.command {
-        Command::Plan(command) => plan::run(command, format, loaded).await,
-        Command::Explain(command) => explain::run(command, format, loaded).await,
-        Command::Approve(command) => decide::run(command, Decision::Approve, format, loaded).await,
-        Command::Reject(command) => decide::run(command, Decision::Reject, format, loaded).await,
-        Command::Status(_) => status::run(format, loaded).await,
-        Command::History(command) => history::run(command, format, loaded).await,
-        Command::Show(command) => show::run(command, format, loaded).await,
-        Command::Check(command) => check::run(command, format, loaded).await,
+        Command::Plan(command) => {
+            sources::each(chosen, async |one, heading| {
+                plan::run(command, format, one, &heading).await
+            })
+            .await
+        }
+        Command::Explain(command) => explain::run(command, format, chosen).await,
+        Command::Approve(command) => decide::run(command, Decision::Approve, format, chosen).await,
+        Command::Reject(command) => decide::run(command, Decision::Reject, format, chosen).await,
+        Command::Status(_) => {
+            let ended = sources::each(chosen, async |one, heading| {
+                status::run(format, one, &heading).await
+            });
+            let exit = ended.await?;
+            status::tell_of_the_unnamed(&loaded).await;
+            Ok(exit)
+        }
+        Command::History(command) => {
+            sources::each(chosen, async |one, heading| {
+                history::run(command, format, one, &heading).await
+            })
+            .await
+        }
+        Command::Show(command) => show::run(command, format, chosen).await,
+        Command::Check(command) => {
+            sources::each(chosen, async |one, heading| {
+                check::run(command, format, one, &heading).await
+            })
+            .await
+        }
         Command::Config(_) => config::run(format, &loaded),
         Command::Migrate(_) => migrate::run(format, loaded).await,
         // They read their settings themselves, or none.

@@ -3,8 +3,9 @@
 use std::sync::Arc;
 
 use super::arguments::PlanArguments;
+use super::sources::Heading;
 use super::{Exit, Format, output, sync, watch};
-use crate::config::Loaded;
+use crate::config::Settings;
 use crate::model::report::{Mode, Trigger};
 use crate::plan::render;
 use crate::sync::{Progress, Request, Source, failed_plan_json, plan_json};
@@ -13,9 +14,10 @@ use crate::sync::{Progress, Request, Source, failed_plan_json, plan_json};
 pub(super) async fn run(
     command: &PlanArguments,
     format: Format,
-    loaded: Loaded,
+    settings: Settings,
+    heading: &Heading,
 ) -> anyhow::Result<Exit> {
-    let source = Source::new(Arc::new(loaded.settings))?;
+    let source = Source::new(Arc::new(settings))?;
     let request = Request {
         trigger: Trigger::Cli,
         mode: Mode::Full,
@@ -31,14 +33,17 @@ pub(super) async fn run(
         Err(error) => {
             // Programs get their object however it ends.
             if format == Format::Json {
-                output::json(&failed_plan_json(&source, &error))?;
+                heading.json(failed_plan_json(&source, &error))?;
             }
             return Err(error.into());
         }
     };
     match format {
-        Format::Json => output::json(&plan_json(&planned))?,
-        Format::Text => output::text(|out| render::text(&planned.plan, out))?,
+        Format::Json => heading.json(plan_json(&planned))?,
+        Format::Text => output::text(|out| {
+            heading.text(out)?;
+            render::text(&planned.plan, out)
+        })?,
     }
     Ok(if command.check && !planned.plan.is_empty() {
         Exit::Drift

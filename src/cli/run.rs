@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use anyhow::Context;
 
+use super::sources::Misuse;
 use super::{Arguments, Exit};
 use crate::daemon::{self, Hangup, Wakes};
 
@@ -21,13 +22,16 @@ pub(super) async fn run(arguments: &Arguments) -> anyhow::Result<Exit> {
         }
     };
     let common = arguments.common();
+    if common.source.is_some() {
+        return Err(Misuse::of_one("run").into());
+    }
     let reload = move || {
         let loaded = crate::config::load(&super::sources(&common))?;
         for warning in &loaded.settings.warnings {
             tracing::warn!("{warning}");
         }
-        Ok(loaded.settings)
+        Ok(loaded.sources)
     };
-    daemon::run(loaded.settings, Arc::new(reload), wakes).await?;
+    daemon::run(loaded.sources, Arc::new(reload), wakes).await?;
     Ok(Exit::Ok)
 }

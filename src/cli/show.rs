@@ -2,11 +2,12 @@
 
 use std::io::Write;
 
+use anyhow::Context;
 use serde_json::json;
 
 use super::arguments::ShowArguments;
 use super::{Exit, Format, history, output, which_run};
-use crate::config::Loaded;
+use crate::config::Settings;
 use crate::db::{Database, Limits};
 use crate::ledger::changes;
 use crate::plan::printable;
@@ -15,10 +16,11 @@ use crate::plan::printable;
 pub(super) async fn run(
     command: &ShowArguments,
     format: Format,
-    loaded: Loaded,
+    chosen: Vec<Settings>,
 ) -> anyhow::Result<Exit> {
-    let database = Database::new(&loaded.settings.litellm.database)?;
-    let run = which_run::find(&database, &loaded.settings, &command.run).await?;
+    let first = chosen.first().context("the settings have no source")?;
+    let database = Database::new(&first.litellm.database)?;
+    let (_, run) = which_run::find(&database, &chosen, &command.run).await?;
     let mut transaction = database.begin(Limits::READ).await?;
     let changes = changes::of_run(&mut transaction, run.run_id).await?;
     transaction.commit().await?;

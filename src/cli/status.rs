@@ -7,9 +7,10 @@ use std::io::Write;
 use chrono::{DateTime, Utc};
 use serde_json::{Value, json};
 
+use super::sources::Heading;
 use super::words::counted;
 use super::{Exit, Format, history, output};
-use crate::config::Loaded;
+use crate::config::{Loaded, Settings};
 use crate::db::{Database, Limits};
 use crate::ledger::ownership::{self, Extent};
 use crate::ledger::runs::Run;
@@ -18,17 +19,19 @@ use crate::model::quarantine::{Failing, Standing};
 use crate::plan::printable;
 
 /// Prints the state of this source.
-pub(super) async fn run(format: Format, loaded: Loaded) -> anyhow::Result<Exit> {
-    let database = Database::new(&loaded.settings.litellm.database)?;
-    let entra = &loaded.settings.entra;
+pub(super) async fn run(
+    format: Format,
+    settings: Settings,
+    heading: &Heading,
+) -> anyhow::Result<Exit> {
+    let database = Database::new(&settings.litellm.database)?;
+    let entra = &settings.entra;
     let (mut last, mut success, mut holder, mut managed) = (None, None, None, Extent::default());
     let mut open = Vec::new();
     let mut standing = Standing::default();
     if ledger::exists(&database).await? {
         let mut transaction = database.begin(Limits::READ).await?;
-        let source =
-            ledger::find_source(&mut transaction, &entra.tenant, entra.service_principal_id)
-                .await?;
+        let source = ledger::find_source(&mut transaction, settings.described()).await?;
         if let Some(source) = source {
             last = runs::list(&mut transaction, source, 1).await?.pop();
             success = runs::last_success(&mut transaction, source).await?;
@@ -43,7 +46,7 @@ pub(super) async fn run(format: Format, loaded: Loaded) -> anyhow::Result<Exit> 
         .as_ref()
         .and_then(|run: &Run| run.report.as_ref()?.get("held").cloned());
     match format {
-        Format::Json => output::json(&json!({
+        Format::Json => heading.json(json!({
             "source": {
                 "tenant": entra.tenant,
                 "service_principal_id": entra.service_principal_id,
@@ -60,6 +63,7 @@ pub(super) async fn run(format: Format, loaded: Loaded) -> anyhow::Result<Exit> 
             "quarantine": standing.quarantine().map(alert),
         }))?,
         Format::Text => output::text(|out| {
+            heading.text(out)?;
             writeln!(
                 out,
                 "source   tenant {}, service principal {}",
@@ -127,6 +131,31 @@ pub(super) async fn run(format: Format, loaded: Loaded) -> anyhow::Result<Exit> 
         })?,
     }
     Ok(Exit::Ok)
+}
+
+/// Says of what the ledger has and no settings name that it is left alone.
+/// Beside the data, and only if it can be had.
+pub(super) async fn tell_of_the_unnamed(loaded: &Loaded) {
+    let unnamed = async {
+        let database = Database::new(&loaded.settings.litellm.database)?;
+        if !ledger::exists(&database).await? {
+            return Ok(Vec::new());
+        }
+        let mut transaction = database.begin(Limits::READ).await?;
+        let settings: Vec<_> = loaded.sources.iter().map(Settings::described).collect();
+        let unnamed = ledger::unnamed_sources(&mut transaction, &settings).await?;
+        transaction.commit().await?;
+        Ok::<_, ledger::Error>(unnamed)
+    };
+    if let Ok(unnamed) = unnamed.await
+        && !unnamed.is_empty()
+    {
+        eprintln!(
+            "entra-sync: no settings name what the ledger calls {}: it is left alone, with all \
+             that it manages",
+            unnamed.join(", ")
+        );
+    }
 }
 
 /// What fails, for programs.

@@ -12,15 +12,17 @@ use anyhow::{Context, bail};
 use tokio_util::sync::CancellationToken;
 
 use super::arguments::{ScopeArguments, SyncArguments};
+use super::sources::{self, Heading};
 use super::stop::Stop;
 use super::words::{counted, singular};
 use super::{Arguments, Exit, Format, output, watch};
+use crate::config::Settings;
 use crate::model::policy::Scope;
 use crate::model::report::{Kind, Mode, Skipped, Status, Trigger};
 use crate::plan::printable;
 use crate::sync::{Error, Progress, Report, Request, Source};
 
-/// Runs one pass and prints its report.
+/// Runs one pass for each source and prints their reports.
 pub(super) async fn run(
     command: &SyncArguments,
     format: Format,
@@ -31,12 +33,31 @@ pub(super) async fn run(
         loaded = super::settings(arguments) => loaded?,
         () = stop.asked() => bail!("ended on request, before the settings were read"),
     };
-    let patience = loaded.settings.schedule.lease * 2;
-    let source = Source::new(Arc::new(loaded.settings))?;
+    let chosen = sources::chosen(&loaded, &arguments.common())?;
+    sources::each(chosen, async |settings, heading| {
+        one(command, format, settings, &stop, &heading).await
+    })
+    .await
+}
+
+async fn one(
+    command: &SyncArguments,
+    format: Format,
+    settings: Settings,
+    stop: &Stop,
+    heading: &Heading,
+) -> anyhow::Result<Exit> {
+    let patience = settings.schedule.lease * 2;
+    let source = Source::new(Arc::new(settings))?;
+    let scope = scope(&command.scope);
     let request = Request {
         trigger: Trigger::Cli,
-        mode: Mode::Full,
-        scope: scope(&command.scope),
+        // What is asked of some objects is asked of them whole.
+        mode: match command.full || !scope.is_everything() {
+            true => Mode::Full,
+            false => Mode::Incremental,
+        },
+        scope,
     };
     let (progress, watched) = Progress::new();
     let attempt = async || source.pass(&request, &progress, stop.token()).await;
@@ -50,8 +71,11 @@ pub(super) async fn run(
         eprintln!("entra-sync: {error}");
     }
     match format {
-        Format::Json => output::json(&report.json())?,
-        Format::Text => output::text(|out| text(&report, out))?,
+        Format::Json => heading.json(report.json())?,
+        Format::Text => output::text(|out| {
+            heading.text(out)?;
+            text(&report, out)
+        })?,
     }
     Ok(match error {
         Some(error) if error.is_configuration() => Exit::Usage,

@@ -7,7 +7,8 @@ use anyhow::{Context, bail};
 
 use super::arguments::{Arguments, UndoArguments};
 use super::stop::Stop;
-use super::{Exit, Format, decide, output, sync, watch, which_run};
+use super::{Exit, Format, decide, output, sources, sync, watch, which_run};
+use crate::db::Database;
 use crate::sync::{Progress, Source, UndoRequest, Undone, undo_json};
 
 /// Gives back, or only shows what would be, and prints.
@@ -21,11 +22,11 @@ pub(super) async fn run(
         loaded = super::settings(arguments) => loaded?,
         () = stop.asked() => bail!("ended on request, before the settings were read"),
     };
-    let patience = loaded.settings.schedule.lease * 2;
-    let source = Source::new(Arc::new(loaded.settings))?;
-    let of = which_run::find(source.database(), source.settings(), &command.run)
-        .await?
-        .run_id;
+    let chosen = sources::chosen(&loaded, &arguments.common())?;
+    let database = Database::new(&loaded.settings.litellm.database)?;
+    let (settings, run) = which_run::find(&database, &chosen, &command.run).await?;
+    let (of, patience) = (run.run_id, settings.schedule.lease * 2);
+    let source = Source::beside(Arc::new(settings.clone()), database)?;
     if command.dry_run {
         let undo = source.plan_undo(of).await?;
         match format {

@@ -1,7 +1,8 @@
 //! Which run somebody means: by its id, the beginning of it, or `last`.
 
-use anyhow::{Context, bail};
+use anyhow::bail;
 
+use super::sources::Misuse;
 use crate::config::Settings;
 use crate::db::{Database, Limits, Transaction};
 use crate::ledger::runs::Run;
@@ -9,50 +10,66 @@ use crate::ledger::{self, runs};
 use crate::model::ids::SourceId;
 use crate::plan::printable;
 
-/// Finds it among the runs of the source that the settings name.
+/// Finds it among the runs of these sources, with the source whose it is.
 ///
 /// # Errors
 /// When there is none, or more than one.
-pub(super) async fn find(
+pub(super) async fn find<'s>(
     database: &Database,
-    settings: &Settings,
+    chosen: &'s [Settings],
     wanted: &str,
-) -> anyhow::Result<Run> {
-    let entra = &settings.entra;
+) -> anyhow::Result<(&'s Settings, Run)> {
     if !ledger::exists(database).await? {
         bail!("no pass has run on this database yet");
     }
     let mut transaction = database.begin(Limits::READ).await?;
-    let source = ledger::find_source(&mut transaction, &entra.tenant, entra.service_principal_id)
-        .await?
-        .context("no pass has run for this source yet")?;
-    let run = among(&mut transaction, source, settings, wanted).await?;
+    let mut sources = Vec::new();
+    for settings in chosen {
+        let source = ledger::find_source(&mut transaction, settings.described()).await?;
+        sources.extend(source.map(|source| (settings, source)));
+    }
+    let run = match sources.as_slice() {
+        [] if chosen.len() == 1 => bail!("no pass has run for this source yet"),
+        [] => bail!("no pass has run for any of these sources yet"),
+        _ if wanted == "last" && chosen.len() > 1 => {
+            return Err(Misuse::which("`last`", chosen).into());
+        }
+        sources => among(&mut transaction, sources, wanted).await?,
+    };
     transaction.commit().await?;
     Ok(run)
 }
 
-async fn among(
+async fn among<'s>(
     transaction: &mut Transaction,
-    source: SourceId,
-    settings: &Settings,
+    sources: &[(&'s Settings, SourceId)],
     wanted: &str,
-) -> anyhow::Result<Run> {
-    if wanted == "last" {
-        let newest = runs::list(transaction, source, 1).await?;
-        return newest.into_iter().next().context("no pass has run yet");
+) -> anyhow::Result<(&'s Settings, Run)> {
+    let mut found = Vec::new();
+    for (settings, source) in sources {
+        let runs = match wanted {
+            "last" => runs::list(transaction, *source, 1).await?,
+            wanted => runs::find(transaction, *source, wanted).await?,
+        };
+        found.extend(runs.into_iter().map(|run| (*settings, run)));
     }
-    let mut found = runs::find(transaction, source, wanted).await?;
     match (found.pop(), found.is_empty()) {
         (Some(run), true) => Ok(run),
         (Some(_), false) => bail!(
             "several runs begin with {}: give more of the id",
             printable(wanted)
         ),
+        (None, _) if wanted == "last" => bail!("no pass has run yet"),
         (None, _) => bail!(
             "no run begins with {}; `entra-sync history` lists them; what is older than \
              history.keep ({}) is gone, with the copies of what it took",
             printable(wanted),
-            humantime::format_duration(settings.history.keep)
+            kept(sources)
         ),
     }
+}
+
+fn kept(sources: &[(&Settings, SourceId)]) -> String {
+    let keep = sources.first().map(|(settings, _)| settings.history.keep);
+    humantime::format_duration(keep.unwrap_or_default()).to_string()
 }

@@ -4,17 +4,19 @@
 //! environment is an input. A key's value is replaced as a whole, so that
 //! LiteLLM's maps are never mixed from two sources (LiteLLM does the same).
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 use chrono::NaiveDate;
 use serde_json::Value;
 
+use super::entries;
 use super::error::{Problem, Wrong};
 use super::origin::Origin;
 use super::schema::{self, PREFIX, Place, Schema};
 use super::settings::LogFormat;
 use super::{litellm, litellm_environment};
+use crate::model::ids::SourceName;
 
 /// The process environment, or what a test puts in its place.
 pub type Environment = BTreeMap<String, String>;
@@ -71,7 +73,10 @@ pub(super) struct Fallbacks {
 
 /// All sources laid over each other.
 pub(super) struct Gathered {
+    /// By path; what stands in an entry of `sources` has its whole path.
     pub merged: Merged,
+    /// The entries of `sources`, also those that hold nothing.
+    pub entries: BTreeSet<SourceName>,
     pub fallbacks: Fallbacks,
     pub problems: Vec<Problem>,
     pub warnings: Vec<String>,
@@ -84,6 +89,7 @@ pub(super) fn merge(schema: &Schema, sources: &Sources) -> Gathered {
         problems: Vec::new(),
         warnings: Vec::new(),
         merged: Merged::new(),
+        entries: BTreeSet::new(),
         fallbacks: Fallbacks::default(),
     };
     for path in files(sources) {
@@ -102,6 +108,7 @@ pub(super) fn merge(schema: &Schema, sources: &Sources) -> Gathered {
     }
     Gathered {
         merged: gathering.merged,
+        entries: gathering.entries,
         fallbacks: gathering.fallbacks,
         problems: gathering.problems,
         warnings: gathering.warnings,
@@ -131,6 +138,7 @@ struct Gathering<'a> {
     problems: Vec<Problem>,
     warnings: Vec<String>,
     merged: Merged,
+    entries: BTreeSet<SourceName>,
     fallbacks: Fallbacks,
 }
 
@@ -155,6 +163,10 @@ impl Gathering<'_> {
 
     fn tree(&mut self, path: &str, tree: impl Iterator<Item = (String, Value)>, origin: &Origin) {
         for (name, value) in tree {
+            // Before it is joined: a name with a dot would be taken for two.
+            if path == entries::SECTION && !self.is_entry(&name, origin) {
+                continue;
+            }
             let path = schema::join(path, &name);
             match (self.schema.place(&path), value) {
                 (Place::Key, value) => self.give(&path, value, origin.clone()),
@@ -168,6 +180,7 @@ impl Gathering<'_> {
                     Some(path),
                     Wrong::new("is a section", "put its keys below it, indented"),
                 ),
+                (Place::Shared, _) => self.problem(origin.clone(), Some(path), shared()),
                 (Place::Unknown, _) => {
                     let remedy = match self.schema.nearest(&path) {
                         Some(nearest) => format!("did you mean `{nearest}`?"),
@@ -191,25 +204,37 @@ impl Gathering<'_> {
             if text.is_empty() {
                 continue;
             }
-            let key = rest.to_lowercase().replace("__", ".");
+            let key = entries::path_of_variable(rest.to_lowercase().replace("__", "."));
             let origin = Origin::Environment(name.clone());
-            if matches!(self.schema.place(&key), Place::Key) {
-                self.give(&key, Value::String(text.clone()), origin);
+            if let Some((entry, _)) = entries::split(&key)
+                && !self.is_entry(entry, &origin)
+            {
                 continue;
+            }
+            match self.schema.place(&key) {
+                Place::Key => {
+                    self.give(&key, Value::String(text.clone()), origin);
+                    continue;
+                }
+                Place::Shared => {
+                    self.problem(origin, Some(key), shared());
+                    continue;
+                }
+                Place::Section | Place::Unknown => {}
             }
             let map = [
                 "litellm.default_team_params",
                 "litellm.default_internal_user_params",
             ]
             .into_iter()
-            .find(|map| key.starts_with(&format!("{map}.")));
+            .find(|map| entries::bare(&key).starts_with(&format!("{map}.")));
             let remedy = match (map, self.schema.nearest(&key)) {
                 (Some(map), _) => format!(
                     "give the whole map as a JSON object in {}",
-                    schema::environment_name(map)
+                    schema::environment_name(&key.replace(entries::bare(&key), map))
                 ),
                 (None, Some(nearest)) => {
-                    format!("did you mean {}?", schema::environment_name(nearest))
+                    format!("did you mean {}?", schema::environment_name(&nearest))
                 }
                 (None, None) => "unset it; `entra-sync config --defaults` lists every key".into(),
             };
@@ -325,6 +350,21 @@ impl Gathering<'_> {
         }
     }
 
+    /// Notes an entry of `sources`; its name may be none.
+    fn is_entry(&mut self, name: &str, origin: &Origin) -> bool {
+        match entries::name(name) {
+            Ok(name) => {
+                self.entries.insert(name);
+                true
+            }
+            Err(wrong) => {
+                let path = schema::join(entries::SECTION, name);
+                self.problem(origin.clone(), Some(path), wrong);
+                false
+            }
+        }
+    }
+
     fn problem(&mut self, origin: Origin, key: Option<String>, wrong: Wrong) {
         self.problems.push(Problem {
             origin: Some(origin),
@@ -333,6 +373,13 @@ impl Gathering<'_> {
             remedy: wrong.remedy,
         });
     }
+}
+
+fn shared() -> Wrong {
+    Wrong::new(
+        "is the same for all sources",
+        "give it at the top level, outside of `sources`",
+    )
 }
 
 /// Lets [`Gathering::tree`] call itself without a type that grows with depth.

@@ -7,6 +7,7 @@
 
 mod database;
 mod endpoint;
+mod entries;
 mod error;
 mod layers;
 pub mod litellm;
@@ -30,13 +31,16 @@ pub use schema::DEFAULTS;
 pub use secret::{Secret, SecretFileError};
 pub use sections::cron;
 pub use settings::*;
-pub use timetable::Timetable;
+pub use timetable::{Line, Timetable};
 
 /// Settings and where each of them came from.
 #[derive(Debug, Clone)]
 pub struct Loaded {
-    /// Everything, validated.
+    /// The one source; of several the first, which stands for what they share,
+    /// with everybody's warnings.
     pub settings: Settings,
+    /// Every source, in the order of their names; never empty.
+    pub sources: Vec<Settings>,
     /// Every key as it took effect, in alphabetical order, without secrets.
     pub origins: Vec<Effective>,
 }
@@ -56,14 +60,62 @@ pub fn load(sources: &Sources) -> Result<Loaded, Error> {
         }])
     })?;
     let gathered = layers::merge(&schema, sources);
-    let mut reader = reader::Reader::new(&gathered);
-    let settings = sections::settings(&mut reader, &gathered.fallbacks, sources.today);
-    match settings {
-        Ok(settings) if reader.problems.is_empty() => Ok(Loaded {
-            settings,
-            origins: shown::effective(&gathered.merged),
-        }),
-        _ => Err(Error::new(reader.problems)),
+    let mut read = AllRead::default();
+    if gathered.entries.is_empty() {
+        read.add(reader::Reader::new(&gathered), &gathered, sources);
+    }
+    for name in &gathered.entries {
+        let values = entries::overlay(&gathered.merged, name);
+        let mut reader = reader::Reader::of_entry(&gathered, name, &values);
+        if let Some(doubt) = entries::doubt(&gathered.merged, name) {
+            reader.warn(doubt);
+        }
+        read.add(reader, &gathered, sources);
+    }
+    let twice = entries::twice(&read.sources, &gathered.merged);
+    read.problems.extend(twice);
+    let (Some(first), true) = (read.sources.first(), read.problems.is_empty()) else {
+        return Err(Error::new(read.problems));
+    };
+    Ok(Loaded {
+        settings: Settings {
+            warnings: read.warnings,
+            ..first.clone()
+        },
+        sources: read.sources,
+        origins: shown::effective(&gathered.merged),
+    })
+}
+
+/// What reading every source came to. What is wrong with a value that several
+/// share is said once.
+#[derive(Default)]
+struct AllRead {
+    sources: Vec<Settings>,
+    problems: Vec<Problem>,
+    warnings: Vec<String>,
+}
+
+impl AllRead {
+    fn add(
+        &mut self,
+        mut reader: reader::Reader<'_>,
+        gathered: &layers::Gathered,
+        sources: &Sources,
+    ) {
+        let read = sections::settings(&mut reader, &gathered.fallbacks, sources.today);
+        for problem in reader.problems {
+            if !self.problems.contains(&problem) {
+                self.problems.push(problem);
+            }
+        }
+        let Ok(settings) = read else { return };
+        for warning in &settings.warnings {
+            if !self.warnings.contains(warning) {
+                self.warnings.push(warning.clone());
+            }
+        }
+        self.sources.push(settings);
     }
 }
 

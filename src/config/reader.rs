@@ -10,6 +10,7 @@ use std::path::Path;
 use secrecy::SecretString;
 use serde_json::Value;
 
+use super::entries;
 use super::error::{Problem, Wrong};
 use super::layers::{Entry, Gathered, Merged};
 use super::litellm::ParamError;
@@ -18,6 +19,7 @@ use super::origin::Origin;
 use super::schema;
 use super::secret::Secret;
 use super::values;
+use crate::model::ids::SourceName;
 
 /// The problem has been recorded; there is no value.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -28,6 +30,8 @@ pub(super) type Read<T> = Result<T, Reported>;
 
 pub(super) struct Reader<'a> {
     merged: &'a Merged,
+    /// The entry of `sources` that is read, and what it holds among all.
+    entry: Option<(&'a SourceName, &'a Merged)>,
     pub(super) problems: Vec<Problem>,
     pub(super) warnings: Vec<String>,
     pub(super) seen: BTreeSet<&'static str>,
@@ -37,10 +41,39 @@ impl<'a> Reader<'a> {
     pub(super) fn new(gathered: &'a Gathered) -> Self {
         Self {
             merged: &gathered.merged,
+            entry: None,
             problems: gathered.problems.clone(),
             warnings: gathered.warnings.clone(),
             seen: BTreeSet::new(),
         }
+    }
+
+    /// The same for one entry of `sources`, from its values over the common ones.
+    pub(super) fn of_entry(
+        gathered: &'a Gathered,
+        name: &'a SourceName,
+        values: &'a Merged,
+    ) -> Self {
+        Self {
+            merged: values,
+            entry: Some((name, &gathered.merged)),
+            ..Self::new(gathered)
+        }
+    }
+
+    /// Whose settings are read.
+    pub(super) fn source(&self) -> SourceName {
+        self.entry
+            .map_or_else(SourceName::sole, |(name, _)| name.clone())
+    }
+
+    /// A key as it stands where its value was given.
+    pub(super) fn named(&self, key: &str) -> String {
+        let own = self.entry.and_then(|(name, all)| {
+            let path = entries::path(name, key);
+            all.contains_key(&path).then_some(path)
+        });
+        own.unwrap_or_else(|| key.to_owned())
     }
 
     fn entry(&mut self, key: &'static str) -> Option<&'a Entry> {
@@ -111,11 +144,15 @@ impl<'a> Reader<'a> {
         match (self.entry(key), self.entry(file_key)) {
             (Some(value), Some(file)) => {
                 let wrong = Wrong::new(
-                    format!("contradicts `{file_key}` ({}): both are given", file.origin),
+                    format!(
+                        "contradicts `{}` ({}): both are given",
+                        self.named(file_key),
+                        file.origin
+                    ),
                     "keep one of them",
                 );
                 let origin = value.origin.clone();
-                Err(self.report(Some(origin), Some(key), wrong))
+                Err(self.report(Some(origin), Some(&self.named(key)), wrong))
             }
             (Some(entry), None) => match &entry.value {
                 Value::String(text) if !text.trim().is_empty() => {
@@ -151,13 +188,19 @@ impl<'a> Reader<'a> {
 
     /// A required key is not there.
     pub(super) fn missing(&mut self, key: &'static str) -> Reported {
-        let ours = schema::environment_name(key);
-        let name = match litellm_environment::name_of(key) {
+        let is_default = self.origin(key) == Some(&Origin::Default);
+        let place = match self.entry {
+            // What all sources share is missing in none of them.
+            Some((name, _)) if is_default && entries::is_own(key) => entries::path(name, key),
+            _ => self.named(key),
+        };
+        let ours = schema::environment_name(&place);
+        let name = match litellm_environment::name_of(&place) {
             Some(theirs) => format!("{theirs} or {ours}"),
             None => ours,
         };
         let file = if schema::is_secret(key) {
-            format!(", or name a file in `{key}_file`")
+            format!(", or name a file in `{place}_file`")
         } else {
             String::new()
         };
@@ -168,15 +211,15 @@ impl<'a> Reader<'a> {
         let what = origin.map_or("is not set", |_| "is set to null");
         let wrong = Wrong::new(
             what,
-            format!("set {name}, or `{key}` in a --config file{file}"),
+            format!("set {name}, or `{place}` in a --config file{file}"),
         );
-        self.report(origin.cloned(), Some(key), wrong)
+        self.report(origin.cloned(), Some(&place), wrong)
     }
 
     /// The value of a key cannot be used.
     pub(super) fn wrong(&mut self, key: &'static str, wrong: Wrong) -> Reported {
         let origin = self.origin(key).cloned();
-        self.report(origin, Some(key), wrong)
+        self.report(origin, Some(&self.named(key)), wrong)
     }
 
     /// A secret cannot be used; blames the key that gave it.
@@ -202,6 +245,10 @@ impl<'a> Reader<'a> {
             error.param
         } else {
             format!("litellm.{}", error.param)
+        };
+        let path = match self.named(key).strip_suffix(key) {
+            Some(entry) => format!("{entry}{path}"),
+            None => path,
         };
         self.report(origin, Some(&path), Wrong::new(error.reason, error.remedy))
     }

@@ -9,6 +9,7 @@ use std::path::Path;
 use config::{FileFormat, Source};
 use serde_json::Value;
 
+use super::entries;
 use super::error::Wrong;
 
 /// The commented defaults, as `entra-sync config --defaults` prints them.
@@ -29,11 +30,12 @@ const SECRETS: [&str; 6] = [
 
 /// Whether the value of a key is never shown.
 pub(super) fn is_secret(key: &str) -> bool {
-    SECRETS.contains(&key)
+    SECRETS.contains(&entries::bare(key))
 }
 
 /// The environment name of a key: `entra.tenant` is `ENTRA_SYNC__ENTRA__TENANT`.
 pub(super) fn environment_name(key: &str) -> String {
+    let key = entries::in_variables(key);
     format!("{PREFIX}{}", key.to_uppercase().replace('.', "__"))
 }
 
@@ -50,6 +52,8 @@ pub(super) enum Place {
     Key,
     /// Holds keys.
     Section,
+    /// A key or section in an entry of `sources` that all sources share.
+    Shared,
     /// Not ours.
     Unknown,
 }
@@ -86,6 +90,19 @@ impl Schema {
 
     /// What a path stands for.
     pub(super) fn place(&self, path: &str) -> Place {
+        match entries::split(path) {
+            None => self.common(path),
+            Some((_, "")) => Place::Section,
+            Some((_, key)) => match self.common(key) {
+                // There are no sources within sources.
+                _ if key == entries::SECTION || entries::split(key).is_some() => Place::Unknown,
+                Place::Key | Place::Section if !entries::is_own(key) => Place::Shared,
+                place => place,
+            },
+        }
+    }
+
+    fn common(&self, path: &str) -> Place {
         if self.keys.contains_key(path) {
             Place::Key
         } else if self.sections.contains(path) {
@@ -97,7 +114,16 @@ impl Schema {
 
     /// The key that somebody most likely meant: the same name in another
     /// section, else the nearest spelling, if it is near at all.
-    pub(super) fn nearest(&self, path: &str) -> Option<&str> {
+    pub(super) fn nearest(&self, path: &str) -> Option<String> {
+        let key = entries::bare(path);
+        let nearest = self.nearest_key(key)?;
+        match path.strip_suffix(key) {
+            Some(entry) if entries::is_own(nearest) => Some(format!("{entry}{nearest}")),
+            _ => Some(nearest.to_owned()),
+        }
+    }
+
+    fn nearest_key(&self, path: &str) -> Option<&str> {
         let last = |path: &str| path.rsplit('.').next().unwrap_or(path).to_owned();
         let candidates = || self.keys.keys().chain(&self.sections);
         candidates()
@@ -200,10 +226,17 @@ mod tests {
     #[test]
     fn a_misspelt_key_finds_the_one_that_was_meant() {
         let schema = Schema::embedded().unwrap();
-        assert_eq!(schema.nearest("entra.tenent"), Some("entra.tenant"));
-        assert_eq!(schema.nearest("litellm.tenant"), Some("entra.tenant"));
-        assert_eq!(schema.nearest("shedule"), Some("schedule"));
-        assert_eq!(schema.nearest("entra.something_else_entirely"), None);
+        let nearest = |path| schema.nearest(path);
+        let is = |key: &str| Some(key.to_owned());
+        assert_eq!(nearest("entra.tenent"), is("entra.tenant"));
+        assert_eq!(nearest("litellm.tenant"), is("entra.tenant"));
+        assert_eq!(nearest("shedule"), is("schedule"));
+        assert_eq!(nearest("entra.something_else_entirely"), None);
+        assert_eq!(
+            nearest("sources.a.entra.tenent"),
+            is("sources.a.entra.tenant")
+        );
+        assert_eq!(nearest("sources.a.server.lisen"), is("server.listen"));
     }
 
     #[test]

@@ -14,15 +14,18 @@ pub use super::database::{DatabaseTarget, DatabaseTls, Pooler};
 use super::endpoint::Cloud;
 use super::secret::Secret;
 
-use crate::model::ids::ServicePrincipalId;
+use crate::model::ids::{ServicePrincipalId, SourceName};
 pub use crate::model::policy::{
     DeprovisionSettings, GonePersonPolicy, GuardSettings, MembershipPolicy, UnassignedGroupPolicy,
 };
 use crate::model::policy::{GroupFilter, Policy};
+use crate::model::source::Described;
 
-/// Everything, validated.
+/// Everything about one source, validated.
 #[derive(Debug, Clone)]
 pub struct Settings {
+    /// Which source this is: an entry of `sources`, or the only one.
+    pub source: SourceName,
     /// Where and how the directory is read.
     pub entra: EntraSettings,
     /// LiteLLM's database and what is written there.
@@ -43,6 +46,18 @@ pub struct Settings {
     pub telemetry: TelemetrySettings,
     /// What is allowed but worth a line at start, without secrets.
     pub warnings: Vec<String>,
+}
+
+impl Settings {
+    /// The source as the ledger asks for it.
+    #[must_use]
+    pub fn described(&self) -> Described<'_> {
+        Described {
+            name: &self.source,
+            tenant: &self.entra.tenant,
+            service_principal: self.entra.service_principal_id,
+        }
+    }
 }
 
 /// `entra.*`.
@@ -89,6 +104,15 @@ pub enum ResourceUnits {
     Auto,
     /// So many in ten seconds.
     Fixed(u32),
+}
+
+impl EntraSettings {
+    /// Whether both mean the same Enterprise Application of the same tenant.
+    #[must_use]
+    pub fn is_of(&self, other: &Self) -> bool {
+        self.service_principal_id == other.service_principal_id
+            && self.tenant.eq_ignore_ascii_case(&other.tenant)
+    }
 }
 
 /// `entra.membership`.

@@ -6,10 +6,10 @@
 
 use serde_json::Value;
 
-use super::database;
 use super::layers::Merged;
 use super::origin::{Effective, Shown};
 use super::schema;
+use super::{database, entries};
 
 /// Every key as it took effect, safe to print.
 pub(super) fn effective(merged: &Merged) -> Vec<Effective> {
@@ -17,7 +17,7 @@ pub(super) fn effective(merged: &Merged) -> Vec<Effective> {
         .iter()
         .map(|(key, entry)| Effective {
             key: key.clone(),
-            shown: shown(key, &entry.value),
+            shown: shown(entries::bare(key), &entry.value),
             origin: entry.origin.clone(),
         })
         .collect()

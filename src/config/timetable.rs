@@ -10,10 +10,20 @@ use croner::Cron;
 use super::sections::cron;
 use super::settings::ScheduleSettings;
 
+/// One of the two lines.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Line {
+    /// `schedule.cron`.
+    Changes,
+    /// `schedule.full_cron`.
+    Everything,
+}
+
 /// Both lines, parsed.
 #[derive(Debug)]
 pub struct Timetable {
-    lines: [Cron; 2],
+    changes: Cron,
+    everything: Cron,
     zone: Tz,
 }
 
@@ -24,20 +34,30 @@ impl Timetable {
     /// What is wrong with one of them; never after the settings were loaded.
     pub fn of(settings: &ScheduleSettings) -> Result<Self, String> {
         Ok(Self {
-            lines: [cron(&settings.cron)?, cron(&settings.full_cron)?],
+            changes: cron(&settings.cron)?,
+            everything: cron(&settings.full_cron)?,
             zone: settings.timezone,
         })
+    }
+
+    /// The earliest time of one line after this.
+    #[must_use]
+    pub fn next_of(&self, line: Line, now: DateTime<Utc>) -> Option<DateTime<Utc>> {
+        let cron = match line {
+            Line::Changes => &self.changes,
+            Line::Everything => &self.everything,
+        };
+        let local = now.with_timezone(&self.zone);
+        let next = cron.find_next_occurrence(&local, false).ok()?;
+        Some(next.with_timezone(&Utc)).filter(|time| *time > now)
     }
 
     /// The earliest time of any line after this.
     #[must_use]
     pub fn next_after(&self, now: DateTime<Utc>) -> Option<DateTime<Utc>> {
-        let local = now.with_timezone(&self.zone);
-        self.lines
-            .iter()
-            .filter_map(|line| line.find_next_occurrence(&local, false).ok())
-            .map(|time| time.with_timezone(&Utc))
-            .filter(|time| *time > now)
+        [Line::Changes, Line::Everything]
+            .into_iter()
+            .filter_map(|line| self.next_of(line, now))
             .min()
     }
 }

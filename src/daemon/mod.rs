@@ -1,177 +1,265 @@
-//! When passes run: the schedule, signals, and one pass at a time.
+//! When passes run: schedules, signals, and the replicas that share the work.
 //!
-//! Invariant: a wake carries no data; whatever asks, the same pass runs. One
-//! runs, at most one waits. Asked to end, the daemon asks the pass to, and
-//! does nothing else any more.
+//! Invariant: a wake carries no data; whatever asks, the same pass runs. Of one
+//! source one runs and at most one waits, of different sources several run at
+//! once. Asked to end, the daemon asks the passes to, and does nothing else any
+//! more. One source that cannot go on keeps no other from its passes.
 //! Must not: know what a pass does.
 
+mod assignment;
+mod roster;
 mod schedule;
+mod telling;
 mod ticker;
 mod wakes;
+mod worker;
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use chrono::{TimeDelta, Utc};
+use tokio::sync::{Semaphore, mpsc};
+use tokio::task::{JoinError, JoinSet};
 use tokio_util::sync::CancellationToken;
+use tracing::Instrument;
 
-use crate::config::{OnStart, Settings};
-use crate::model::policy::Scope;
-use crate::model::quarantine::Failing;
-use crate::model::report::{Kind, Mode, Status, Trigger};
-use crate::sync::{Error, Progress, Report, Request, Source};
-use schedule::{Schedule, moment};
+use crate::config::Settings;
+use crate::db::Database;
+use crate::model::ids::SourceName;
+use crate::sync::Error;
+use roster::Roster;
 use wakes::Wake;
+use worker::{Course, Order, Worker};
 
 pub use wakes::{Hangup, Wakes};
 
-/// When an instance that found the lease taken looks again.
-const LEASE_PAUSE: TimeDelta = TimeDelta::seconds(5);
+/// Passes that run at once, for each processor: they wait for Graph and for the
+/// database most of the time.
+const PASSES_PER_CORE: usize = 2;
 
 /// Gives new settings when the daemon is asked to read them again. May block.
-pub type Reload = Arc<dyn Fn() -> anyhow::Result<Settings> + Send + Sync>;
+pub type Reload = Arc<dyn Fn() -> anyhow::Result<Vec<Settings>> + Send + Sync>;
 
 /// Runs until it is asked to end.
 ///
 /// # Errors
-/// When the ticker cannot be set up, or the first settings cannot be used. A
-/// pass that fails is logged and tried again.
-pub async fn run(settings: Settings, reload: Reload, mut wakes: Wakes) -> anyhow::Result<()> {
+/// When the ticker cannot be set up, or the first settings cannot be used for
+/// any source. A pass that fails is logged and tried again.
+pub async fn run(settings: Vec<Settings>, reload: Reload, mut wakes: Wakes) -> anyhow::Result<()> {
     let ticker = ticker::start(wakes.sender()).await?;
-    let mut daemon = Daemon::new(settings, reload)?;
-    tracing::info!(schedule.next = %daemon.schedule.describe(), "entra-sync is up");
+    let team = Team::of(settings)?;
+    let roster = tokio::select! {
+        roster = Roster::join(&team.settings, team.database.clone()) => roster,
+        () = wakes.stopped() => {
+            ticker.stop().await;
+            tracing::info!("entra-sync ends");
+            return Ok(());
+        }
+    };
+    let mut daemon = Daemon {
+        workers: BTreeMap::new(),
+        tasks: JoinSet::new(),
+        roster,
+        slots: team.slots(),
+        reload,
+        form: team.form(),
+    };
+    tracing::info!(schedule.next = %team.next(), "entra-sync is up");
+    daemon.start(team);
     let ended = daemon.until_stopped(&mut wakes).await;
+    daemon.end().await;
     ticker.stop().await;
     tracing::info!("entra-sync ends");
     Ok(ended?)
 }
 
-struct Daemon {
-    source: Source,
-    schedule: Schedule,
-    reload: Reload,
-    /// The one pass that waits.
-    waiting: Option<Trigger>,
-    /// Whether a pass has shown that the settings fit the ledger.
-    proven: bool,
-    /// Digest of the removals that the last pass held.
-    held: Option<String>,
+/// Everything that is made from settings, before anything of it is put to work:
+/// what cannot be used changes nothing.
+struct Team {
+    settings: Vec<Settings>,
+    database: Database,
+    courses: Vec<(SourceName, Course)>,
 }
 
-/// What to do after waking.
-enum Next {
-    Go,
-    End,
-    /// These settings will never do: somebody has to change them.
-    GiveUp(Error),
+/// Whether log lines have to say which source they are about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Form {
+    OneSource,
+    Several,
 }
 
-impl Daemon {
-    fn new(settings: Settings, reload: Reload) -> anyhow::Result<Self> {
-        let schedule = Schedule::new(&settings.schedule, Utc::now())?;
-        let waiting = match settings.schedule.on_start {
-            OnStart::Pass => Some(Trigger::Start),
-            OnStart::Wait => None,
+impl Team {
+    /// All sources are in one LiteLLM: they share its connections.
+    fn of(settings: Vec<Settings>) -> anyhow::Result<Self> {
+        let Some(first) = settings.first() else {
+            anyhow::bail!("the settings have no source");
         };
+        let database = Database::new(&first.litellm.database)?;
+        let courses = settings
+            .iter()
+            .map(|one| {
+                let course = Course::new(one.clone(), database.for_another())?;
+                Ok((one.source.clone(), course))
+            })
+            .collect::<anyhow::Result<_>>()?;
         Ok(Self {
-            source: Source::new(Arc::new(settings))?,
-            schedule,
-            reload,
-            waiting,
-            proven: false,
-            held: None,
+            settings,
+            database,
+            courses,
         })
     }
 
+    /// One connection is left for leases and the heartbeat.
+    fn slots(&self) -> Arc<Semaphore> {
+        let cores = std::thread::available_parallelism().map_or(1, usize::from);
+        let connections = self.settings.first().map_or(1, |first| {
+            first.litellm.database.pool_size.saturating_sub(1)
+        });
+        Arc::new(Semaphore::new(
+            (cores * PASSES_PER_CORE).min(connections).max(1),
+        ))
+    }
+
+    fn form(&self) -> Form {
+        match self.settings.as_slice() {
+            [one] if one.source.is_sole() => Form::OneSource,
+            _ => Form::Several,
+        }
+    }
+
+    /// The next time of any schedule, for a log line.
+    fn next(&self) -> String {
+        let times = self.courses.iter().map(|(_, course)| &course.schedule);
+        let next = times.filter_map(schedule::Schedule::next).min();
+        next.map_or_else(|| "never".to_owned(), schedule::moment)
+    }
+}
+
+struct Daemon {
+    workers: BTreeMap<SourceName, Handle>,
+    tasks: JoinSet<(SourceName, Result<(), Error>)>,
+    roster: Roster,
+    slots: Arc<Semaphore>,
+    reload: Reload,
+    form: Form,
+}
+
+/// A worker, as the daemon speaks to it.
+struct Handle {
+    orders: mpsc::Sender<Order>,
+    stop: CancellationToken,
+}
+
+impl Handle {
+    /// A worker reads its orders within seconds; signals that it could not take
+    /// by then would ask for the same pass again.
+    fn tell(&self, order: Order) {
+        if let Err(mpsc::error::TrySendError::Full(Order::Pass | Order::Settings(_))) =
+            self.orders.try_send(order)
+        {
+            tracing::warn!("a source is too busy to be told anything; ask again");
+        }
+    }
+}
+
+impl Daemon {
+    /// Puts these sources to work, as they are new or as they are now.
+    fn start(&mut self, team: Team) {
+        for (name, course) in team.courses {
+            match self.workers.get(&name) {
+                Some(worker) => worker.tell(Order::Settings(Box::new(course))),
+                None => self.hire(name, course),
+            }
+        }
+    }
+
+    fn hire(&mut self, name: SourceName, course: Course) {
+        let (orders, told) = mpsc::channel(64);
+        let stop = CancellationToken::new();
+        let worker = Worker::new(
+            course,
+            self.roster.eyes(),
+            Arc::clone(&self.slots),
+            stop.clone(),
+        );
+        let span = match self.form {
+            Form::OneSource => tracing::Span::none(),
+            Form::Several => tracing::info_span!("source", name = name.as_str()),
+        };
+        self.workers.insert(name.clone(), Handle { orders, stop });
+        self.tasks
+            .spawn(async move { (name, worker.run(told).await) }.instrument(span));
+    }
+
     async fn until_stopped(&mut self, wakes: &mut Wakes) -> Result<(), Error> {
-        if self.waiting.is_none() {
-            // Nobody asks for a pass, so a quarantine of before goes on.
-            self.may_pass().await;
-        }
         loop {
-            let next = match self.waiting.take() {
-                Some(trigger) => self.pass(trigger, wakes).await,
-                None => {
-                    let wake = wakes.next().await;
-                    self.woken(wake, wakes).await
-                }
-            };
-            match next {
-                Next::Go => {}
-                Next::End => return Ok(()),
-                Next::GiveUp(error) => return Err(error),
-            }
-        }
-    }
-
-    async fn woken(&mut self, wake: Wake, wakes: &Wakes) -> Next {
-        match wake {
-            Wake::Stop => return Next::End,
-            Wake::Tick => {
-                if self.schedule.is_due(Utc::now()) {
-                    if self.may_pass().await {
-                        self.waiting.get_or_insert(Trigger::Schedule);
+            tokio::select! {
+                wake = wakes.next() => match wake {
+                    Wake::Stop => return Ok(()),
+                    Wake::Tick => self.tell_all(|| Order::Tick),
+                    Wake::Pass => self.tell_all(|| Order::Pass),
+                    Wake::Reload => {
+                        // The files may be on a disk that does not answer.
+                        tokio::select! {
+                            () = self.read_settings_again() => {}
+                            () = wakes.stopped() => return Ok(()),
+                        }
                     }
-                } else if self.source.has_a_new_secret().await {
-                    tracing::info!("the secret changed in its file and is tried");
-                    self.waiting.get_or_insert(Trigger::Reload);
-                }
-            }
-            Wake::Pass => {
-                self.waiting.get_or_insert(Trigger::Signal);
-            }
-            Wake::Reload => {
-                // The files may be on a disk that does not answer.
-                tokio::select! {
-                    () = self.read_settings_again() => {}
-                    () = wakes.stopped() => return Next::End,
-                }
+                },
+                Some(ended) = self.tasks.join_next() => self.ended(ended)?,
             }
         }
-        Next::Go
     }
 
-    /// Whether a time of the schedule may be kept. In quarantine it is let go
-    /// by; who asks by name (a signal, a start, new settings) is not asked this.
-    async fn may_pass(&mut self) -> bool {
-        let before = self.source.quarantine();
-        let quarantine = self.source.quarantine_of_all().await;
-        let now = Utc::now();
-        match quarantine {
-            Some(failing) if failing.rests(now) => {
-                self.schedule.is_past(now);
-                self.schedule.retry_at(failing.next_at);
-                tracing::debug!(
-                    quarantine.kind = failing.trouble.as_str(),
-                    failures = failing.failures,
-                    next_attempt = moment(failing.next_at),
-                    "the schedule waits"
-                );
-                false
-            }
-            after => {
-                if before.is_some() && after.is_none() {
-                    tracing::info!(
-                        "another process got a pass through; the schedule is kept again"
-                    );
-                }
-                true
-            }
+    fn tell_all(&self, order: impl Fn() -> Order) {
+        for worker in self.workers.values() {
+            worker.tell(order());
         }
+    }
+
+    /// A worker that gave up is not missed while others go on; the last one ends
+    /// the daemon.
+    fn ended(
+        &mut self,
+        ended: Result<(SourceName, Result<(), Error>), JoinError>,
+    ) -> Result<(), Error> {
+        let (name, Err(error)) = unbroken(ended) else {
+            // No settings name it any more.
+            return Ok(());
+        };
+        self.workers.retain(|_, worker| !worker.orders.is_closed());
+        if self.workers.is_empty() {
+            return Err(error);
+        }
+        tracing::error!(
+            source = %name,
+            error.kind = error.kind(),
+            error.message = %error,
+            "this source is left alone until SIGHUP; the others go on"
+        );
+        Ok(())
     }
 
     async fn read_settings_again(&mut self) {
         let reload = Arc::clone(&self.reload);
         let read = tokio::task::spawn_blocking(move || reload()).await;
-        match read.map_err(Into::into).flatten().and_then(|settings| {
-            let schedule = Schedule::new(&settings.schedule, Utc::now())?;
-            crate::telemetry::start(&settings.telemetry);
-            Ok((Source::new(Arc::new(settings))?, schedule))
-        }) {
-            Ok((source, schedule)) => {
-                self.source = source.following(&self.source);
-                self.schedule = schedule;
-                self.waiting = Some(Trigger::Reload);
-                tracing::info!(schedule.next = %self.schedule.describe(), "settings read again");
+        let team = read.map_err(Into::into).flatten().and_then(Team::of);
+        match team {
+            Ok(team) => {
+                if let Some(first) = team.settings.first() {
+                    crate::telemetry::start(&first.telemetry);
+                }
+                tracing::info!(schedule.next = %team.next(), "settings read again");
+                self.form = team.form();
+                self.roster.say(&team.settings, team.database.clone());
+                let gone = |name: &SourceName| team.courses.iter().all(|(one, _)| one != name);
+                self.workers.retain(|name, worker| {
+                    let stays = !gone(name);
+                    if !stays {
+                        worker.stop.cancel();
+                    }
+                    stays
+                });
+                self.start(team);
             }
             Err(error) => tracing::error!(
                 error.message = format!("{error:#}"),
@@ -180,152 +268,26 @@ impl Daemon {
         }
     }
 
-    /// Runs one pass, listening meanwhile: what comes in waits for its end.
-    async fn pass(&mut self, trigger: Trigger, wakes: &mut Wakes) -> Next {
-        let request = Request {
-            trigger,
-            mode: Mode::Full,
-            scope: Scope::default(),
-        };
-        let stop = CancellationToken::new();
-        let progress = Progress::unobserved();
-        let mut later = Vec::new();
-        let ended = {
-            let pass = self.source.pass(&request, &progress, &stop);
-            tokio::pin!(pass);
-            loop {
-                tokio::select! {
-                    ended = &mut pass => break Some(ended),
-                    wake = wakes.next() => match wake {
-                        Wake::Stop => {
-                            stop.cancel();
-                            pass.await;
-                            break None;
-                        }
-                        // A pass that is due while one runs has just been had.
-                        Wake::Tick => {}
-                        wake => later.push(wake),
-                    },
-                }
-            }
-        };
-        let (report, error) = match ended {
-            None => return Next::End,
-            Some((_, Some(error))) if error.is_configuration() && !self.proven => {
-                return Next::GiveUp(error);
-            }
-            Some(ended) => ended,
-        };
-        self.passed(&report, error.as_ref());
-        for wake in later {
-            if matches!(self.woken(wake, wakes).await, Next::End) {
-                return Next::End;
-            }
+    /// Ends all passes, then lets the others take over.
+    async fn end(mut self) {
+        for worker in self.workers.values() {
+            worker.stop.cancel();
         }
-        Next::Go
-    }
-
-    fn passed(&mut self, report: &Report, error: Option<&Error>) {
-        let now = Utc::now();
-        self.schedule.is_past(now);
-        log(report, error);
-        self.tell_of_held(report);
-        let Some(error) = error else {
-            self.proven = true;
-            return;
-        };
-        match self.source.quarantine() {
-            Some(failing) if error.trouble() == Some(failing.trouble) => {
-                self.schedule.retry_at(failing.next_at);
-                say_when(&failing);
-            }
-            // The lease is with another instance; its life is short.
-            _ => self.schedule.retry_at(now + LEASE_PAUSE),
+        while let Some(ended) = self.tasks.join_next().await {
+            let _ = unbroken(ended);
         }
+        self.roster.leave().await;
     }
 }
 
-impl Daemon {
-    /// One line when a set of removals is held that was not held before, and one
-    /// when none is any more.
-    fn tell_of_held(&mut self, report: &Report) {
-        let run = report.run_id;
-        match (&report.held, &self.held) {
-            (Some(set), known) if known.as_ref() != Some(&set.digest) => {
-                tracing::error!(
-                    target: "alert",
-                    {
-                        run.id = %run,
-                        held.removals = set.removals,
-                        held.digest = set.digest,
-                        held.reason = set.reason,
-                    },
-                    "removals are held: `entra-sync plan` lists them, `approve` or `reject` decides"
-                );
-                self.held = Some(set.digest.clone());
-            }
-            (None, Some(digest)) if report.status != Status::Failed => {
-                tracing::info!(
-                    target: "alert",
-                    { run.id = %run, held.digest = digest },
-                    "no removals are held any more"
-                );
-                self.held = None;
-            }
-            _ => {}
-        }
-    }
-}
-
-/// When the source is asked again, and why not sooner or later.
-fn say_when(failing: &Failing) {
-    tracing::warn!(
-        quarantine.kind = failing.trouble.as_str(),
-        failures = failing.failures,
-        retry_seconds = (failing.next_at - failing.last_at).num_seconds(),
-        "next attempt at {} because {} has failed {}",
-        moment(failing.next_at),
-        failing.trouble.deed(),
-        failing.times()
-    );
-}
-
-/// One line for one pass; one more for each object that gave trouble.
-fn log(report: &Report, error: Option<&Error>) {
-    let run = report.run_id;
-    // What ended the whole pass is said below, once.
-    for failed in report
-        .errors
-        .iter()
-        .filter(|failed| failed.kind != Kind::Source)
-    {
-        tracing::warn!(
-            run.id = %run,
-            object.kind = failed.kind.as_str(),
-            object.id = %failed.id,
-            error.message = %failed.message,
-            "an object gave trouble"
-        );
-    }
-    let duration_ms = report.finished_at.map_or(0, |finished| {
-        (finished - report.started_at).num_milliseconds()
-    });
-    let changes = report.changes.total();
-    let (trigger, status) = (report.trigger.as_str(), report.status.as_str());
-    match error {
-        Some(error) if error.is_lease_held() => {
-            tracing::info!(run.id = %run, trigger, error.message = %error, "another instance works");
-        }
-        Some(error) => tracing::error!(
-            run.id = %run, trigger, status, duration_ms, changes,
-            error.kind = error.kind(), error.message = %error, "pass failed"
-        ),
-        None if report.status == Status::Unchanged => {
-            tracing::info!(run.id = %run, trigger, status, duration_ms, "pass ended");
-        }
-        None => tracing::info!(
-            run.id = %run, trigger, status, duration_ms, changes,
-            skipped = report.skipped.len(), errors = report.errors.len(), "pass ended"
-        ),
+/// A worker that panicked ends the daemon as a panic would.
+fn unbroken<T>(ended: Result<T, JoinError>) -> T {
+    match ended {
+        Ok(ended) => ended,
+        Err(error) => match error.try_into_panic() {
+            Ok(panic) => std::panic::resume_unwind(panic),
+            // Nobody aborts a worker.
+            Err(error) => panic!("{error}"),
+        },
     }
 }

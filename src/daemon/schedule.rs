@@ -1,8 +1,9 @@
 //! What is due: the schedule's times, jitter, and times of our own after
 //! failures.
 //!
-//! Invariant: a time that was missed while a pass ran or the machine slept is
-//! made up for once, not once for every miss.
+//! Invariant: a time that was missed while a pass ran, the machine slept or
+//! another replica had the source is made up for once, not once for every miss.
+//! A full reading that is due is not had by a pass that read less.
 
 use std::time::Duration;
 
@@ -10,15 +11,48 @@ use anyhow::Context;
 use chrono::{DateTime, Utc};
 use uuid::Uuid;
 
-use crate::config::{ScheduleSettings, Timetable};
+use crate::config::{Line, ScheduleSettings, Timetable};
+use crate::model::report::Mode;
 
-/// When the next pass is due.
+/// When which pass is due.
 #[derive(Debug)]
 pub(super) struct Schedule {
     times: Timetable,
-    jitter: Duration,
-    due: Option<DateTime<Utc>>,
+    /// How long after its time a pass is due: a part of the jitter, the same for
+    /// both lines, so that where they meet one pass serves both.
+    delay: Duration,
+    changes: Option<DateTime<Utc>>,
+    everything: Option<DateTime<Utc>>,
+    drift_every: Duration,
+    drift: Option<DateTime<Utc>>,
     retry: Option<DateTime<Utc>>,
+    owed: Option<Due>,
+}
+
+/// A pass that is due.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Due {
+    /// Since when: a pass like it that began at this time or later is this one.
+    pub(super) since: DateTime<Utc>,
+    /// Which.
+    pub(super) mode: Mode,
+}
+
+/// What goes first when several are due.
+const fn rank(mode: Mode) -> u8 {
+    match mode {
+        Mode::Drift => 0,
+        Mode::Incremental => 1,
+        Mode::Full => 2,
+    }
+}
+
+/// Whether a pass of one kind is one of the other as well.
+const fn serves(done: Mode, due: Mode) -> bool {
+    matches!(
+        (done, due),
+        (Mode::Full, _) | (Mode::Incremental, Mode::Incremental) | (Mode::Drift, Mode::Drift)
+    )
 }
 
 impl Schedule {
@@ -27,45 +61,129 @@ impl Schedule {
             .map_err(anyhow::Error::msg)
             .context("reading the schedule")?;
         let mut schedule = Self {
+            changes: times.next_of(Line::Changes, now),
+            everything: times.next_of(Line::Everything, now),
             times,
-            jitter: settings.jitter,
-            due: None,
+            delay: random_part_of(settings.jitter),
+            drift_every: settings.drift_every,
+            drift: None,
             retry: None,
+            owed: None,
         };
-        schedule.due = schedule.next_after(now);
+        schedule.compared(now);
         Ok(schedule)
     }
 
-    /// The earliest time after this, delayed by the jitter.
-    fn next_after(&self, now: DateTime<Utc>) -> Option<DateTime<Utc>> {
-        Some(self.times.next_after(now)? + random_part_of(self.jitter))
+    /// All rows were compared just now, or begin to be looked after.
+    pub(super) fn compared(&mut self, now: DateTime<Utc>) {
+        self.drift = now.checked_add_signed(
+            chrono::TimeDelta::from_std(self.drift_every).unwrap_or(chrono::TimeDelta::MAX),
+        );
     }
 
-    pub(super) fn is_due(&self, now: DateTime<Utc>) -> bool {
-        let passed = |time: Option<DateTime<Utc>>| time.is_some_and(|time| time <= now);
-        passed(self.due) || passed(self.retry)
+    /// The pass that is due now; of several the one that does most. What it does
+    /// not serve stays due.
+    pub(super) fn due(&self, now: DateTime<Utc>) -> Option<Due> {
+        let of = |time: Option<DateTime<Utc>>, delay: Duration, mode| {
+            let since = time.filter(|time| *time + delay <= now)?;
+            Some(Due { since, mode })
+        };
+        let retry = self.retry.filter(|time| *time <= now).map(|since| {
+            self.owed.unwrap_or(Due {
+                since,
+                mode: Mode::Incremental,
+            })
+        });
+        [
+            of(self.drift, Duration::ZERO, Mode::Drift),
+            retry,
+            of(self.changes, self.delay, Mode::Incremental),
+            of(self.everything, self.delay, Mode::Full),
+        ]
+        .into_iter()
+        .flatten()
+        .max_by_key(|due| rank(due.mode))
     }
 
-    /// A pass has just ended, or a time is let go by: the next is counted from
-    /// now.
-    pub(super) fn is_past(&mut self, now: DateTime<Utc>) {
+    /// A pass like this has just ended: the next is counted from now.
+    pub(super) fn is_past(&mut self, now: DateTime<Utc>, done: Mode) {
         self.retry = None;
-        if self.due.is_none_or(|due| due <= now) {
-            self.due = self.next_after(now);
+        if self.owed.is_some_and(|owed| serves(done, owed.mode)) {
+            self.owed = None;
+        }
+        let passed =
+            |time: Option<DateTime<Utc>>, delay| time.is_none_or(|time| time + delay <= now);
+        if serves(done, Mode::Incremental) && passed(self.changes, self.delay) {
+            self.changes = self.times.next_of(Line::Changes, now);
+        }
+        if serves(done, Mode::Full) && passed(self.everything, self.delay) {
+            self.everything = self.times.next_of(Line::Everything, now);
+        }
+        if serves(done, Mode::Drift) {
+            self.compared(now);
         }
     }
 
-    /// Asks at this time too, whatever the lines say.
-    pub(super) fn retry_at(&mut self, time: DateTime<Utc>) {
+    /// Another replica made this one already; what else is due stays so.
+    pub(super) fn is_made(&mut self, now: DateTime<Utc>, due: Due) {
+        match due.mode {
+            Mode::Drift => self.compared(now),
+            Mode::Incremental if self.changes == Some(due.since) => {
+                self.changes = self.times.next_of(Line::Changes, now);
+            }
+            Mode::Full if self.everything == Some(due.since) => {
+                self.everything = self.times.next_of(Line::Everything, now);
+            }
+            Mode::Incremental | Mode::Full => {
+                self.retry = None;
+                self.owed = None;
+            }
+        }
+    }
+
+    /// This pass is still to be had, at this time, whatever the lines say.
+    pub(super) fn retry_at(&mut self, time: DateTime<Utc>, due: Due) {
         self.retry = Some(time);
+        self.owed = match self.owed {
+            Some(owed) if rank(owed.mode) > rank(due.mode) => Some(owed),
+            _ => Some(due),
+        };
     }
 
-    /// The next time, for a log line.
-    pub(super) fn describe(&self) -> String {
-        match self.due {
-            Some(due) => moment(due),
-            None => "never".to_owned(),
+    /// What is due now is let go by until this time.
+    pub(super) fn put_off(&mut self, now: DateTime<Utc>, until: DateTime<Utc>) {
+        let due = self.due(now).map_or(Mode::Incremental, |due| due.mode);
+        self.is_past(now, due);
+        let due = Due {
+            since: now,
+            mode: due,
+        };
+        self.retry_at(until, due);
+    }
+
+    /// Another replica looks after the source. The last time that goes by
+    /// meanwhile stays due, for whoever takes it over.
+    pub(super) fn let_by(&mut self, now: DateTime<Utc>) {
+        (self.retry, self.owed) = (None, None);
+        self.compared(now);
+        for line in [Line::Changes, Line::Everything] {
+            let slot = match line {
+                Line::Changes => &mut self.changes,
+                Line::Everything => &mut self.everything,
+            };
+            while let Some(time) = *slot
+                && let Some(next) = self.times.next_of(line, time)
+                && next + self.delay <= now
+            {
+                *slot = Some(next);
+            }
         }
+    }
+
+    /// The next time of a line.
+    pub(super) fn next(&self) -> Option<DateTime<Utc>> {
+        let times = [self.changes, self.everything].into_iter().flatten();
+        Some(times.min()? + self.delay)
     }
 }
 
@@ -84,125 +202,4 @@ fn random_part_of(jitter: Duration) -> Duration {
 }
 
 #[cfg(test)]
-mod tests {
-    use chrono_tz::Tz;
-    use std::collections::BTreeSet;
-
-    use super::*;
-    use crate::config::OnStart;
-
-    fn settings(cron: &str, timezone: Tz) -> ScheduleSettings {
-        ScheduleSettings {
-            cron: cron.to_owned(),
-            full_cron: cron.to_owned(),
-            drift_every: Duration::from_secs(3600),
-            timezone,
-            jitter: Duration::ZERO,
-            on_start: OnStart::Wait,
-            lease: Duration::from_secs(15),
-        }
-    }
-
-    fn utc(text: &str) -> DateTime<Utc> {
-        text.parse().unwrap()
-    }
-
-    #[test]
-    fn a_pass_is_due_at_its_time_and_once() {
-        let mut schedule = Schedule::new(
-            &settings("*/15 * * * *", Tz::UTC),
-            utc("2026-11-21T10:01:00Z"),
-        )
-        .unwrap();
-        assert!(!schedule.is_due(utc("2026-11-21T10:14:59Z")));
-        assert!(schedule.is_due(utc("2026-11-21T10:15:00Z")));
-        schedule.is_past(utc("2026-11-21T10:15:20Z"));
-        assert!(!schedule.is_due(utc("2026-11-21T10:29:59Z")));
-        assert!(schedule.is_due(utc("2026-11-21T10:30:00Z")));
-    }
-
-    #[test]
-    fn times_missed_while_asleep_are_made_up_for_once() {
-        let mut schedule = Schedule::new(
-            &settings("*/15 * * * *", Tz::UTC),
-            utc("2026-11-21T10:01:00Z"),
-        )
-        .unwrap();
-        assert!(schedule.is_due(utc("2026-11-21T17:00:00Z")));
-        schedule.is_past(utc("2026-11-21T17:01:00Z"));
-        assert!(!schedule.is_due(utc("2026-11-21T17:14:00Z")));
-    }
-
-    #[test]
-    fn the_zone_is_followed_over_a_clock_change() {
-        // Berlin leaves summer time on 2026-10-25: 03:00 is 01:00Z before and
-        // 02:00Z after.
-        let berlin = settings("0 3 * * *", Tz::Europe__Berlin);
-        let mut schedule = Schedule::new(&berlin, utc("2026-10-23T12:00:00Z")).unwrap();
-        assert_eq!(schedule.due, Some(utc("2026-10-24T01:00:00Z")));
-        schedule.is_past(utc("2026-10-24T12:00:00Z"));
-        assert_eq!(schedule.due, Some(utc("2026-10-25T02:00:00Z")));
-    }
-
-    #[test]
-    fn a_retry_comes_before_the_next_time() {
-        let mut schedule =
-            Schedule::new(&settings("0 3 * * *", Tz::UTC), utc("2026-11-21T10:00:00Z")).unwrap();
-        schedule.retry_at(utc("2026-11-21T10:00:10Z"));
-        assert!(!schedule.is_due(utc("2026-11-21T10:00:09Z")));
-        assert!(schedule.is_due(utc("2026-11-21T10:00:10Z")));
-        schedule.is_past(utc("2026-11-21T10:00:12Z"));
-        assert!(!schedule.is_due(utc("2026-11-21T10:01:00Z")));
-    }
-
-    #[test]
-    fn jitter_delays_by_less_than_itself_and_not_always_the_same() {
-        let now = utc("2026-11-21T10:01:00Z");
-        let (first, end) = (utc("2026-11-21T10:15:00Z"), utc("2026-11-21T10:16:00Z"));
-        let mut times = BTreeSet::new();
-        for _ in 0..200 {
-            let mut settings = settings("*/15 * * * *", Tz::UTC);
-            settings.jitter = Duration::from_secs(60);
-            let schedule = Schedule::new(&settings, now).unwrap();
-            let due = schedule.due.unwrap();
-            assert!((first..end).contains(&due), "{due}");
-            assert!(!schedule.is_due(first - Duration::from_millis(1)));
-            assert!(schedule.is_due(due));
-            times.insert(due);
-        }
-        let (least, most) = (times.first().unwrap(), times.last().unwrap());
-        assert!(*most - *least > chrono::Duration::seconds(30), "{times:?}");
-    }
-
-    #[test]
-    fn jitter_never_brings_a_time_back_that_has_been_had() {
-        let mut settings = settings("*/15 * * * *", Tz::UTC);
-        settings.jitter = Duration::from_secs(60);
-        let mut schedule = Schedule::new(&settings, utc("2026-11-21T10:01:00Z")).unwrap();
-        let due = schedule.due.unwrap();
-        schedule.is_past(due);
-        let next = schedule.due.unwrap();
-        let line = utc("2026-11-21T10:30:00Z");
-        assert!(
-            (line..line + Duration::from_secs(60)).contains(&next),
-            "{next}"
-        );
-    }
-
-    #[test]
-    fn both_lines_ask_for_passes() {
-        let mut settings = settings("0 3 * * *", Tz::UTC);
-        settings.full_cron = "30 12 * * SAT".to_owned();
-        let mut schedule = Schedule::new(&settings, utc("2026-11-20T10:00:00Z")).unwrap();
-        // 2026-11-21 is a Saturday.
-        for due in [
-            "2026-11-21T03:00:00Z",
-            "2026-11-21T12:30:00Z",
-            "2026-11-22T03:00:00Z",
-            "2026-11-23T03:00:00Z",
-        ] {
-            assert_eq!(schedule.due, Some(utc(due)));
-            schedule.is_past(utc(due));
-        }
-    }
-}
+mod tests;

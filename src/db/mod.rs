@@ -115,6 +115,17 @@ impl Database {
         }
     }
 
+    /// The same connections for somebody else, who is told of a new secret
+    /// apart.
+    #[must_use]
+    pub fn for_another(&self) -> Self {
+        let seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
+        Self {
+            seen: Arc::new(Mutex::new(seen.clone())),
+            ..self.clone()
+        }
+    }
+
     /// User, hosts and database, for people.
     #[must_use]
     pub fn place(&self) -> &str {

@@ -47,12 +47,15 @@ pub enum Error {
     /// The ledger belongs to another tenant or Enterprise Application.
     #[error(
         "this database's ledger belongs to tenant {stored_tenant}, service principal \
-         {stored_service_principal}, but the settings name tenant {tenant}, service principal \
+         {stored_service_principal}{}, but the settings name tenant {tenant}, service principal \
          {service_principal} (entra.tenant, entra.service_principal_id); set them back, or, if \
          the same groups really moved there, update the row of entra_sync.source as \
-         docs/OPERATING.md describes; nothing was changed"
+         docs/OPERATING.md describes; nothing was changed",
+        called(name)
     )]
     SourceMismatch {
+        /// What both call the source.
+        name: String,
         /// Tenant in the ledger.
         stored_tenant: String,
         /// Service principal in the ledger.
@@ -92,6 +95,14 @@ pub enum Error {
         /// The value.
         value: String,
     },
+}
+
+/// Which of several sources it is about.
+fn called(name: &str) -> String {
+    match name {
+        "default" => String::new(),
+        name => format!(" (source {name})"),
+    }
 }
 
 impl Error {

@@ -16,6 +16,7 @@ pub mod lease;
 mod migrate;
 pub mod ownership;
 pub mod recent;
+pub mod replicas;
 pub mod runs;
 mod source;
 mod standing;
@@ -24,5 +25,5 @@ pub mod waiting;
 
 pub use error::{Error, Result};
 pub use migrate::{Migrated, exists, migrate};
-pub use source::{find_source, resolve_source};
+pub use source::{Resolved, find_source, resolve_source, unnamed_sources};
 pub use standing::{Standing, standing};

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 use diesel::sql_types::{
-    BigInt, Double, Integer, Jsonb, Nullable, Text, Timestamptz, Uuid as SqlUuid,
+    BigInt, Bool, Double, Integer, Jsonb, Nullable, Text, Timestamptz, Uuid as SqlUuid,
 };
 use diesel::{OptionalExtension, QueryableByName, sql_query};
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
@@ -202,6 +202,39 @@ pub async fn last_success(
     .optional()
     .doing("looking for the last successful run")?;
     Ok(row.map(Run::from))
+}
+
+/// Whether a daemon made a pass to its end that began at this time or later and
+/// was no less than this. What somebody ran by hand may have been about some
+/// objects only.
+///
+/// # Errors
+/// When the database fails.
+pub async fn is_made(
+    connection: &mut AsyncPgConnection,
+    source: SourceId,
+    since: DateTime<Utc>,
+    mode: Mode,
+) -> Result<bool> {
+    #[derive(QueryableByName)]
+    struct Made {
+        #[diesel(sql_type = Bool)]
+        made: bool,
+    }
+    let found: Made = sql_query(
+        "SELECT EXISTS (SELECT FROM entra_sync.run \
+         WHERE source_id = $1 AND started_at >= $2 AND status IS NOT NULL AND trigger <> $3 \
+           AND (mode = $4 OR $4 <> $5)) AS made",
+    )
+    .bind::<Integer, _>(source.get())
+    .bind::<Timestamptz, _>(since)
+    .bind::<Text, _>(Trigger::Cli.as_str())
+    .bind::<Text, _>(Mode::Full.as_str())
+    .bind::<Text, _>(mode.as_str())
+    .get_result(connection)
+    .await
+    .doing("looking for passes of other instances")?;
+    Ok(found.made)
 }
 
 /// Deletes runs that began longer ago than this by the database's clock, with

@@ -1,83 +1,153 @@
-//! Which tenant and Enterprise Application this ledger is about.
+//! Which tenants and Enterprise Applications this ledger is about.
 //!
 //! Invariant: a ledger row is only ever read for the source it was written
-//! for. Settings that point elsewhere are an error, never a reason to remove.
+//! for. Who a source is, its tenant and application say; its name is what
+//! people call it and may change. Settings that give a name to another tenant
+//! or application are an error, never a reason to remove; a source that no
+//! settings name is left alone.
 
-use diesel::sql_types::{Integer, Text, Uuid as SqlUuid};
-use diesel::{OptionalExtension, QueryableByName, sql_query};
+use diesel::sql_types::{Array, Integer, Text, Uuid as SqlUuid};
+use diesel::{QueryableByName, sql_query};
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
 
 use super::error::{Error, Result};
 use crate::db::QueryContext;
-use crate::model::ids::{ServicePrincipalId, SourceId};
+use crate::model::ids::SourceId;
+use crate::model::source::Described;
 
-/// The name of the one source that the settings describe today.
-const NAME: &str = "default";
+/// A source as the ledger found it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Resolved {
+    /// Its number.
+    pub source: SourceId,
+    /// What it was called before it got the name of these settings, just now.
+    pub renamed_from: Option<String>,
+}
 
 #[derive(QueryableByName)]
 struct Row {
     #[diesel(sql_type = Integer)]
     source_id: i32,
     #[diesel(sql_type = Text)]
+    name: String,
+    #[diesel(sql_type = Text)]
     tenant: String,
     #[diesel(sql_type = SqlUuid)]
     service_principal_id: uuid::Uuid,
 }
 
-/// The source that the settings describe, if a pass has recorded it already.
+/// The source that the settings describe, if a pass has recorded it already,
+/// whatever it was called then.
 ///
 /// # Errors
-/// [`Error::SourceMismatch`] when the ledger was written for another one.
+/// [`Error::SourceMismatch`] when the ledger was written for another one of
+/// this name.
 pub async fn find_source(
     connection: &mut AsyncPgConnection,
-    tenant: &str,
-    service_principal: ServicePrincipalId,
+    wanted: Described<'_>,
 ) -> Result<Option<SourceId>> {
-    let row: Option<Row> = sql_query(
-        "SELECT source_id, tenant, service_principal_id FROM entra_sync.source WHERE name = $1",
+    let row = find(connection, wanted).await?;
+    Ok(row.map(|row| SourceId::new(row.source_id)))
+}
+
+async fn find(connection: &mut AsyncPgConnection, wanted: Described<'_>) -> Result<Option<Row>> {
+    let rows: Vec<Row> = sql_query(
+        "SELECT source_id, name, tenant, service_principal_id FROM entra_sync.source \
+         WHERE name = $1 OR service_principal_id = $2",
     )
-    .bind::<Text, _>(NAME)
-    .get_result(connection)
+    .bind::<Text, _>(wanted.name.as_str())
+    .bind::<SqlUuid, _>(wanted.service_principal.as_uuid())
+    .load(connection)
     .await
-    .optional()
-    .doing("reading the ledger's source")?;
-    let Some(row) = row else { return Ok(None) };
-    let same = row.tenant.eq_ignore_ascii_case(tenant)
-        && row.service_principal_id == service_principal.as_uuid();
-    if same {
-        return Ok(Some(SourceId::new(row.source_id)));
+    .doing("reading the ledger's sources")?;
+    let mut same = None;
+    for row in rows {
+        let is_same = row.tenant.eq_ignore_ascii_case(wanted.tenant)
+            && row.service_principal_id == wanted.service_principal.as_uuid();
+        if is_same {
+            same = Some(row);
+        } else if row.name == wanted.name.as_str() {
+            return Err(Error::SourceMismatch {
+                name: row.name,
+                stored_tenant: row.tenant,
+                stored_service_principal: row.service_principal_id.to_string(),
+                tenant: wanted.tenant.to_owned(),
+                service_principal: wanted.service_principal.to_string(),
+            });
+        }
     }
-    Err(Error::SourceMismatch {
-        stored_tenant: row.tenant,
-        stored_service_principal: row.service_principal_id.to_string(),
-        tenant: tenant.to_owned(),
-        service_principal: service_principal.to_string(),
+    Ok(same)
+}
+
+/// The same, recording the source when the ledger has none yet, and its name
+/// when it was called otherwise: so nothing that it manages is lost.
+///
+/// # Errors
+/// [`Error::SourceMismatch`] when the ledger was written for another one of
+/// this name.
+pub async fn resolve_source(
+    connection: &mut AsyncPgConnection,
+    wanted: Described<'_>,
+) -> Result<Resolved> {
+    // A name that another one has is refused before anything is recorded.
+    if find(connection, wanted).await?.is_none() {
+        sql_query(
+            "INSERT INTO entra_sync.source (name, tenant, service_principal_id) \
+             VALUES ($1, $2, $3) ON CONFLICT DO NOTHING",
+        )
+        .bind::<Text, _>(wanted.name.as_str())
+        .bind::<Text, _>(wanted.tenant)
+        .bind::<SqlUuid, _>(wanted.service_principal.as_uuid())
+        .execute(connection)
+        .await
+        .doing("recording the ledger's source")?;
+    }
+    // Another instance may have recorded it at the same time.
+    let Some(row) = find(connection, wanted).await? else {
+        return Err(Error::NotMigrated(
+            "the source just recorded cannot be read back".into(),
+        ));
+    };
+    let source = SourceId::new(row.source_id);
+    if row.name == wanted.name.as_str() {
+        return Ok(Resolved {
+            source,
+            renamed_from: None,
+        });
+    }
+    sql_query("UPDATE entra_sync.source SET name = $2 WHERE source_id = $1")
+        .bind::<Integer, _>(row.source_id)
+        .bind::<Text, _>(wanted.name.as_str())
+        .execute(connection)
+        .await
+        .doing("recording the source's new name")?;
+    Ok(Resolved {
+        source,
+        renamed_from: Some(row.name),
     })
 }
 
-/// The same, recording the source when the ledger has none yet.
+/// The names of sources that the ledger has and these settings do not.
 ///
 /// # Errors
-/// [`Error::SourceMismatch`] when the ledger was written for another one.
-pub async fn resolve_source(
+/// When the database fails.
+pub async fn unnamed_sources(
     connection: &mut AsyncPgConnection,
-    tenant: &str,
-    service_principal: ServicePrincipalId,
-) -> Result<SourceId> {
-    sql_query(
-        "INSERT INTO entra_sync.source (name, tenant, service_principal_id) VALUES ($1, $2, $3) \
-         ON CONFLICT (name) DO NOTHING",
+    settings: &[Described<'_>],
+) -> Result<Vec<String>> {
+    let tenants = settings.iter().map(|one| one.tenant.to_lowercase());
+    let applications = settings.iter().map(|one| one.service_principal.as_uuid());
+    let rows: Vec<Row> = sql_query(
+        "SELECT source_id, name, tenant, service_principal_id FROM entra_sync.source s \
+         WHERE NOT EXISTS (SELECT FROM unnest($1::text[], $2::uuid[]) AS k (tenant, application) \
+                           WHERE k.tenant = lower(s.tenant) \
+                             AND k.application = s.service_principal_id) \
+         ORDER BY name",
     )
-    .bind::<Text, _>(NAME)
-    .bind::<Text, _>(tenant)
-    .bind::<SqlUuid, _>(service_principal.as_uuid())
-    .execute(connection)
+    .bind::<Array<Text>, _>(tenants.collect::<Vec<_>>())
+    .bind::<Array<SqlUuid>, _>(applications.collect::<Vec<_>>())
+    .load(connection)
     .await
-    .doing("recording the ledger's source")?;
-    match find_source(connection, tenant, service_principal).await? {
-        Some(source) => Ok(source),
-        None => Err(Error::NotMigrated(
-            "the source just recorded cannot be read back".into(),
-        )),
-    }
+    .doing("reading the ledger's sources")?;
+    Ok(rows.into_iter().map(|row| row.name).collect())
 }

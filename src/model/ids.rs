@@ -201,6 +201,51 @@ impl fmt::Display for SourceId {
     }
 }
 
+/// What people call a source: in the settings, in the ledger, on the command
+/// line. Who it is, tenant and Enterprise Application say.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[serde(transparent)]
+pub struct SourceName(Arc<str>);
+
+impl SourceName {
+    /// The name of the one source of settings that give none.
+    const SOLE: &'static str = "default";
+
+    /// Reads a name: lower case letters, digits and dashes, 63 at most.
+    #[must_use]
+    pub fn of(text: &str) -> Option<Self> {
+        let plain = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit();
+        let fits = text.len() <= 63
+            && text.starts_with(plain)
+            && text.chars().all(|c| plain(c) || c == '-');
+        fits.then(|| Self(text.into()))
+    }
+
+    /// The one source of settings that name none.
+    #[must_use]
+    pub fn sole() -> Self {
+        Self(Self::SOLE.into())
+    }
+
+    /// Whether it is that one.
+    #[must_use]
+    pub fn is_sole(&self) -> bool {
+        &*self.0 == Self::SOLE
+    }
+
+    /// The name as text.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for SourceName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(&self.0)
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -3,7 +3,7 @@
 //! Invariant: ownership is kept here, never inferred from LiteLLM's rows; a
 //! thing that is not in the ledger is a person's and is left alone.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 use serde::{Deserialize, Serialize};
 
@@ -34,6 +34,30 @@ pub struct Owned {
     /// sorted. A person is new in one pass only; what that pass could not
     /// finish is remembered here.
     pub due_default_teams: BTreeMap<TeamId, Vec<PersonId>>,
+    /// What of all this other sources manage too; `None` when there are none.
+    pub held_elsewhere: Option<Elsewhere>,
+}
+
+/// What other sources of the same ledger manage, of what this one does.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Elsewhere {
+    /// Members of a group's team, by their rows.
+    pub team_members: HashSet<(GroupId, UserId)>,
+    /// Members of a group's organization, likewise.
+    pub organization_members: HashSet<(GroupId, UserId)>,
+    /// Teams of groups.
+    pub teams: BTreeSet<GroupId>,
+    /// Rows that stand for somebody there, or did.
+    pub users: HashMap<UserId, Stay>,
+}
+
+/// What other sources want to become of a row that they manage too.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Stay {
+    /// One of them at least wants the person to have access.
+    Wanted,
+    /// Each would take the access away.
+    Unwanted,
 }
 
 /// How much is managed: what removals are weighed against, without what it is.

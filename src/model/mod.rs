@@ -17,4 +17,5 @@ pub mod policy;
 pub mod quarantine;
 pub mod report;
 pub mod role;
+pub mod source;
 pub mod target;

@@ -162,14 +162,28 @@ pub enum Trigger {
 }
 
 /// How the directory was read.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Mode {
     /// Every group and member.
     Full,
     /// Only what changed.
     Incremental,
-    /// Nothing: what is known is compared with LiteLLM. Reported as incremental.
+    /// Nothing is read again in full, and every row is compared with what was
+    /// read before. In reports it is an incremental pass.
+    #[serde(rename = "incremental")]
     Drift,
+}
+
+impl Mode {
+    /// The word in reports and in the ledger.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Full => "full",
+            Self::Incremental | Self::Drift => "incremental",
+        }
+    }
 }
 
 /// How a pass ended.
@@ -216,22 +230,6 @@ words!(Trigger {
     Api => "api",
     Notification => "notification",
 });
-impl Serialize for Mode {
-    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.serialize_str(self.as_str())
-    }
-}
-
-impl Mode {
-    /// The word in reports and in the ledger.
-    #[must_use]
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Full => "full",
-            Self::Incremental | Self::Drift => "incremental",
-        }
-    }
-}
 words!(Status {
     Succeeded => "succeeded",
     Partial => "partial",

@@ -4,6 +4,7 @@
 //! whose reading is complete, and only when a second look (see
 //! [`crate::model::evidence`]) agrees. Doubt keeps what is there.
 
+mod elsewhere;
 mod ended;
 mod gone;
 mod groups;
@@ -66,6 +67,9 @@ pub struct Deprovision {
     pub leftovers: Vec<Leftover>,
     /// Words of operators that are over.
     pub over: Over,
+    /// Whom this source would deactivate, for the other sources of the ledger;
+    /// `None` without others, and when not everything was looked at.
+    pub unwanted: Option<Vec<PersonId>>,
 }
 
 /// A removal within its grace time.
@@ -95,8 +99,9 @@ pub struct Forgotten {
     /// Roles that the row does not hold any more, with what it was: whoever
     /// gives it again is somebody else.
     pub roles: Vec<(Member, Role)>,
-    /// Teams of groups that are not assigned and that somebody deleted, sorted.
-    /// Whatever gets such an id later is not of our making.
+    /// Teams of groups that are not assigned and that somebody deleted, sorted:
+    /// whatever gets such an id later is not of our making. And those that would
+    /// be blocked or deleted, had not another source them too.
     pub teams: Vec<GroupId>,
 }
 
@@ -155,13 +160,15 @@ pub(super) fn decide(
         (&mut candidates, &mut doubts, &mut plan.skipped),
     );
     rivals::spare(world, removals, bound, &mut candidates, &mut forgotten);
+    let unwanted = elsewhere::spare(world, &mut candidates, &mut forgotten);
     candidates.sort();
     // Two people of the ledger may have been the same row.
     candidates.dedup_by_key(|removal| removal.key());
     doubts.sort();
     doubts.dedup();
     forgotten.blocks = groups::ended_blocks(world);
-    forgotten.teams = unassigned::gone_teams(world);
+    forgotten.teams.extend(unassigned::gone_teams(world));
+    forgotten.teams.sort_unstable();
     forgotten.team_members.sort_unstable();
     forgotten.team_members.dedup();
     forgotten.organization_members.sort_unstable();
@@ -197,6 +204,7 @@ pub(super) fn decide(
         forgotten,
         leftovers,
         over: Over::default(),
+        unwanted,
     };
     let unreadable = plan.unreadable.iter().map(|object| object.id.clone());
     plan.deprovision.over = decided::over(world, removals, desired, &plan.deprovision, unreadable);

@@ -34,11 +34,8 @@ impl Source {
         progress.enter(Phase::Opening);
         let capabilities = self.probe().await?;
         let source = if ledger::exists(&self.database).await? {
-            let entra = &self.settings.entra;
             let mut transaction = self.database.begin(Limits::READ).await?;
-            let found =
-                ledger::find_source(&mut transaction, &entra.tenant, entra.service_principal_id)
-                    .await?;
+            let found = ledger::find_source(&mut transaction, self.settings.described()).await?;
             transaction.commit().await?;
             found
         } else {

@@ -111,6 +111,9 @@ impl Source {
             // What it looked at is still open.
             (false, false) => {}
         }
+        if let Some(people) = &deprovision.unwanted {
+            ownership::note_unwanted(&mut transaction, lease.source, people).await?;
+        }
         transaction.commit().await?;
         Ok(())
     }

@@ -52,6 +52,18 @@ impl Error {
         )
     }
 
+    /// For how many seconds more another instance may do so unless it says
+    /// otherwise.
+    #[must_use]
+    pub const fn lease_remaining(&self) -> Option<i64> {
+        match self {
+            Self::Ledger(ledger::Error::LeaseHeld {
+                remaining_seconds, ..
+            }) => Some(*remaining_seconds),
+            _ => None,
+        }
+    }
+
     /// Whether writing may be tried again in a new transaction.
     #[must_use]
     pub(super) fn is_retryable(&self) -> bool {

@@ -10,6 +10,7 @@
 //! Must not: know who asked, beyond writing it down.
 
 mod deciding;
+mod elsewhere;
 mod ending;
 mod error;
 mod following;
@@ -46,6 +47,7 @@ use ending::Rest;
 use following::{Compare, Learned};
 use report::Size;
 
+pub use elsewhere::Made;
 pub use error::{Error, Result};
 pub use narrowing::Narrowing;
 pub use progress::{Moment, Phase, Progress, Watch, Written};
@@ -110,8 +112,17 @@ impl Source {
     /// # Errors
     /// When this machine's TLS or proxy settings are unusable.
     pub fn new(settings: Arc<Settings>) -> Result<Self> {
+        let database = Database::new(&settings.litellm.database)?;
+        Self::beside(settings, database)
+    }
+
+    /// The same with connections that other sources use as well.
+    ///
+    /// # Errors
+    /// When this machine's TLS or proxy settings are unusable.
+    pub fn beside(settings: Arc<Settings>, database: Database) -> Result<Self> {
         Ok(Self {
-            database: Database::new(&settings.litellm.database)?,
+            database,
             reader: entra::Reader::new(&settings.entra)?,
             holder: holder(),
             memory: quarantine::Memory::default(),
@@ -191,7 +202,7 @@ impl Source {
         let life = self.settings.schedule.lease;
         let lease = lease::acquire(&self.database, source, &self.holder, life).await?;
         let started = report.started_at;
-        self.note_start(lease, run, request.trigger, request.mode, started)
+        self.note_start(lease, run, request.trigger, report.mode, started)
             .await?;
 
         let halt = stop.child_token();
@@ -330,12 +341,16 @@ impl Source {
         let capabilities = self.probe().await?;
         ledger::migrate(&self.database).await?;
         let mut transaction = self.database.begin(Limits::WRITE).await?;
-        let entra = &self.settings.entra;
-        let source =
-            ledger::resolve_source(&mut transaction, &entra.tenant, entra.service_principal_id)
-                .await?;
+        let resolved = ledger::resolve_source(&mut transaction, self.settings.described()).await?;
         transaction.commit().await?;
-        Ok((source, capabilities))
+        if let Some(before) = resolved.renamed_from {
+            tracing::info!(
+                source = %self.settings.source,
+                before,
+                "the ledger's source has the name of the settings now; all that it manages is kept"
+            );
+        }
+        Ok((resolved.source, capabilities))
     }
 
     /// Does the work while the lease is kept. A lost lease ends it where a request
@@ -403,7 +418,8 @@ async fn overdue(stop: &CancellationToken, grace: Duration) {
 }
 
 /// Host and process, as `status` shows the holder of the lease.
-fn holder() -> String {
+#[must_use]
+pub fn holder() -> String {
     let host = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
     let host = match host.trim() {
         "" => "unknown host",

@@ -154,11 +154,8 @@ impl Source {
         if !may {
             return Ok(None);
         }
-        let entra = &self.settings.entra;
         let mut transaction = self.database.begin(Limits::WRITE).await?;
-        let source =
-            ledger::find_source(&mut transaction, &entra.tenant, entra.service_principal_id)
-                .await?;
+        let source = ledger::find_source(&mut transaction, self.settings.described()).await?;
         let Some(source) = source else {
             return Ok(None);
         };
@@ -196,11 +193,8 @@ impl Source {
         if !ledger::exists(&self.database).await? {
             return Ok(Standing::default());
         }
-        let entra = &self.settings.entra;
         let mut transaction = self.database.begin(Limits::READ).await?;
-        let source =
-            ledger::find_source(&mut transaction, &entra.tenant, entra.service_principal_id)
-                .await?;
+        let source = ledger::find_source(&mut transaction, self.settings.described()).await?;
         let kept = match source {
             Some(source) => alerts::load(&mut transaction, source).await?,
             None => Standing::default(),

@@ -48,7 +48,8 @@ impl Report {
         Self {
             run_id: run,
             trigger: request.trigger,
-            mode: request.mode,
+            // Whatever was asked for, this version reads everything.
+            mode: Mode::Full,
             status: Status::Failed,
             started_at: now,
             finished_at: None,

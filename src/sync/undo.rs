@@ -90,11 +90,8 @@ impl Source {
     /// Whatever would make undoing fail before it writes.
     pub async fn plan_undo(&self, of: RunId) -> Result<Undo> {
         let capabilities = self.probe().await?;
-        let entra = &self.settings.entra;
         let mut transaction = self.database.begin(Limits::READ).await?;
-        let source =
-            ledger::find_source(&mut transaction, &entra.tenant, entra.service_principal_id)
-                .await?;
+        let source = ledger::find_source(&mut transaction, self.settings.described()).await?;
         transaction.commit().await?;
         match source {
             Some(source) => self.decide_undo(source, of, &capabilities).await,

@@ -15,6 +15,7 @@ mod build;
 mod convergence;
 mod crashes;
 mod departures;
+mod elsewhere;
 mod following;
 mod guarding;
 mod identities;

@@ -191,12 +191,9 @@ async fn own_schema(database: &Database, settings: &Settings) -> Vec<Finding> {
 
 async fn source(database: &Database, settings: &Settings) -> Finding {
     const NAME: &str = "source";
-    let entra = &settings.entra;
     let looked = async {
         let mut transaction = database.begin(Limits::READ).await?;
-        let source =
-            ledger::find_source(&mut transaction, &entra.tenant, entra.service_principal_id)
-                .await?;
+        let source = ledger::find_source(&mut transaction, settings.described()).await?;
         transaction.rollback().await?;
         Ok::<_, ledger::Error>(source)
     };

@@ -11,8 +11,9 @@ use std::io::Write;
 use serde_json::json;
 
 use super::arguments::CheckArguments;
+use super::sources::Heading;
 use super::{Exit, Format, output};
-use crate::config::{self, Loaded, Settings};
+use crate::config::{self, Settings};
 use crate::db::Database;
 use crate::entra::{self, Outcome};
 use finding::{Finding, Verdict};
@@ -21,9 +22,10 @@ use finding::{Finding, Verdict};
 pub(super) async fn run(
     command: &CheckArguments,
     format: Format,
-    loaded: Loaded,
+    settings: Settings,
+    heading: &Heading,
 ) -> anyhow::Result<Exit> {
-    let settings = &loaded.settings;
+    let settings = &settings;
     let mut findings = configuration(settings);
     let (reader, database) = prepare(settings, &mut findings);
     if !command.offline {
@@ -36,7 +38,8 @@ pub(super) async fn run(
         findings.extend(entra);
         findings.extend(litellm);
     }
-    print(format, &findings)?;
+    heading.print(format)?;
+    print(format, &findings, heading)?;
     let failed = findings.iter().any(|one| one.result == Verdict::Fail);
     Ok(if failed { Exit::Failed } else { Exit::Ok })
 }
@@ -55,14 +58,14 @@ pub(super) fn refused(format: Format, error: &config::Error) -> anyhow::Result<E
                 Finding::fail("configuration", what, &problem.remedy)
             })
             .collect();
-        print(format, &findings)?;
+        print(format, &findings, &Heading::None)?;
     }
     Ok(Exit::Usage)
 }
 
-fn print(format: Format, findings: &[Finding]) -> anyhow::Result<()> {
+fn print(format: Format, findings: &[Finding], heading: &Heading) -> anyhow::Result<()> {
     match format {
-        Format::Json => output::json(&json!({
+        Format::Json => heading.json(json!({
             "ok": findings.iter().all(|one| one.result != Verdict::Fail),
             "checks": findings,
         })),

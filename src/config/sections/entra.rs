@@ -247,7 +247,7 @@ fn endpoints(reader: &mut Reader<'_>, tenant: Option<&str>) -> Read<Endpoints> {
             let ours = endpoint::host_on_default_port(&url).and_then(Cloud::of_graph_host);
             if ours.is_none() {
                 reader.warn(foreign(
-                    "entra.graph_endpoint",
+                    &reader.named("entra.graph_endpoint"),
                     "the token and every request",
                     &url,
                     locality,
@@ -266,7 +266,7 @@ fn endpoints(reader: &mut Reader<'_>, tenant: Option<&str>) -> Read<Endpoints> {
             let ours = endpoint::host_on_default_port(&url).is_some_and(Cloud::is_login_host);
             if !ours {
                 reader.warn(foreign(
-                    "entra.token_endpoint",
+                    &reader.named("entra.token_endpoint"),
                     "the client secret",
                     &url,
                     locality,

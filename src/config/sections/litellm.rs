@@ -117,10 +117,11 @@ fn organizations(reader: &mut Reader<'_>) -> Read<Organizations> {
     });
     let (create, models) = (create?, models?);
     if (create, models) == (Switch::On, OrganizationTeamModels::AllOrgModels) {
-        reader.warn(
-            "`litellm.organization_team_models` is all-org-models: LiteLLM 1.79 to 1.109 refuses \
-             every model to a team that holds it",
-        );
+        reader.warn(format!(
+            "`{}` is all-org-models: LiteLLM 1.79 to 1.109 refuses every model to a team that \
+             holds it",
+            reader.named("litellm.organization_team_models")
+        ));
     }
     Ok(create.choose(Organizations::On(models), Organizations::Off))
 }
@@ -195,8 +196,9 @@ fn email_domains(reader: &mut Reader<'_>) -> Read<Option<BTreeSet<String>>> {
     for domain in &domains {
         if domain.trim() != domain || domain.to_lowercase() != *domain {
             reader.warn(format!(
-                "`litellm.allowed_email_domains` holds `{domain}`, which no e-mail equals: LiteLLM \
+                "`{}` holds `{domain}`, which no e-mail equals: LiteLLM \
                  compares in lower case and keeps blanks; write `{}`",
+                reader.named("litellm.allowed_email_domains"),
                 domain.trim().to_lowercase()
             ));
         }

@@ -17,11 +17,10 @@ use super::reader::{Read, Reader};
 use super::settings::Settings;
 
 /// Keys and sections whose values are checked and then steer nothing yet.
-const WITHOUT_EFFECT: [&str; 6] = [
+const WITHOUT_EFFECT: [&str; 5] = [
     "litellm.redis_url",
     "litellm.redis_url_file",
     "notify",
-    "schedule.drift_every",
     "server",
     "telemetry.otlp_endpoint",
 ];
@@ -53,6 +52,7 @@ pub(super) fn settings(
         ));
     }
     Ok(Settings {
+        source: reader.source(),
         entra,
         litellm,
         schedule: schedule?,

@@ -94,8 +94,9 @@ fn line(reader: &mut Reader<'_>, key: &'static str) -> Read<String> {
             .any(|field| matches!(**field, "*" | "?"))
     {
         reader.warn(format!(
-            "`{key}` restricts day of month and day of week: it fires only on days that match both \
-             (crontab: either)"
+            "`{}` restricts day of month and day of week: it fires only on days that match both \
+             (crontab: either)",
+            reader.named(key)
         ));
     }
     Ok(line)

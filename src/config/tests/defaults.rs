@@ -137,8 +137,18 @@ fn the_page_for_operators_names_every_key_and_its_examples_load() {
         assert!(page.contains(&format!("| `{name}`")), "{name}");
         assert!(page.contains(&format!("`{key}`")), "{key}");
     }
-    let mut examples = page.split("```yaml\n").skip(1);
-    let file = examples.next().unwrap().split("```").next().unwrap();
+    let mut examples = page
+        .split("```yaml\n")
+        .skip(1)
+        .map(|rest| rest.split("```").next().unwrap());
+    let room = Room::empty()
+        .write("contoso", "value")
+        .write("fabrikam-eu", "value")
+        .write("database-url", "postgresql://u:p@localhost/litellm");
+    let here = room.path("").display().to_string();
+    let several = examples.next().unwrap().replace("/run/secrets/", &here);
+    assert_eq!(room.file("config.yaml", &several).loaded().sources.len(), 2);
+    let file = examples.next().unwrap();
     let room = Room::empty()
         .write("client-secret", "value")
         .write("database-url", "postgresql://u:p@localhost/litellm")

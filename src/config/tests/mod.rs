@@ -2,6 +2,7 @@
 
 mod contradictions;
 mod defaults;
+mod entries;
 mod messages;
 mod no_effect;
 mod secrets;

@@ -14,10 +14,7 @@ fn told(room: &Room) -> Vec<String> {
 #[test]
 fn a_setting_that_steers_nothing_yet_is_named_with_whoever_gave_it() {
     let room = Room::complete()
-        .file(
-            "settings.yaml",
-            "schedule: {drift_every: 2h}\nserver:\n  token: 0123456789abcdef0\n",
-        )
+        .file("settings.yaml", "server:\n  token: 0123456789abcdef0\n")
         .with(
             "ENTRA_SYNC__LITELLM__REDIS_URL",
             "redis://:hush@redis:6379/0",
@@ -37,7 +34,6 @@ fn a_setting_that_steers_nothing_yet_is_named_with_whoever_gave_it() {
         [
             format!("`litellm.redis_url` (environment ENTRA_SYNC__LITELLM__REDIS_URL) {rest}"),
             format!("`notify.webhook_url` (environment ENTRA_SYNC__NOTIFY__WEBHOOK_URL) {rest}"),
-            format!("`schedule.drift_every` ({file}) {rest}"),
             format!("`server.token` ({file}) {rest}"),
             format!(
                 "`telemetry.otlp_endpoint` (environment ENTRA_SYNC__TELEMETRY__OTLP_ENDPOINT) {rest}"
@@ -67,11 +63,7 @@ fn every_key_of_the_reference_is_named_exactly_when_it_steers_nothing() {
             other => other.to_string(),
         };
         let told = told(&Room::complete().with(&environment_name(key), &text));
-        let idle = [
-            "litellm.redis_url",
-            "schedule.drift_every",
-            "telemetry.otlp_endpoint",
-        ];
+        let idle = ["litellm.redis_url", "telemetry.otlp_endpoint"];
         let expected =
             idle.contains(&key) || key.starts_with("server.") || key.starts_with("notify.");
         assert_eq!(told.len(), usize::from(expected), "{key}: {told:?}");

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::scene::Scene;
 use crate::entra::line::Questions;
 use crate::entra::meter::Meter;
+use crate::entra::queue::Priority;
 use crate::entra::{Error, Heard, Progress, WholeReading};
 use crate::model::directory::{Account, Attributes};
 use crate::model::ids::{GroupId, PersonId};
@@ -206,7 +207,7 @@ async fn an_unchanged_large_tenant_costs_forty_five_requests() {
     .await;
     let progress = Progress::unobserved();
     let meter = Meter::new(&progress);
-    let questions = Questions::new(&scene.reader.line, &meter);
+    let questions = Questions::new(&scene.reader.line, &meter, Priority::Prompt);
     let groups = (0..2000).map(|group| group_id(&format!("g{group}")));
     let mut links = questions.links_from_now(&groups.collect()).await.unwrap();
     assert_eq!(links.groups.len(), 40);

@@ -82,10 +82,7 @@ async fn readers_of_one_application_use_one_bucket() {
     read(&one).await.unwrap();
     let (progress, watched) = Progress::new();
     let begun = Instant::now();
-    let scope = Scope {
-        groups: (0..10).map(group_id).collect(),
-        people: BTreeSet::new(),
-    };
+    let scope = Scope::asked((0..10).map(group_id).collect(), BTreeSet::new());
     other.read(&scope, &progress).await.unwrap();
     println!("{:?} for {:?}", begun.elapsed(), *watched.borrow());
     assert!(watched.borrow().held_back > 0);
@@ -117,10 +114,7 @@ async fn graph_is_told_what_may_be_shed_first() {
     assert_eq!(told(0), word("Low"));
 
     let seen = stub.seen().len();
-    let scope = Scope {
-        people: BTreeSet::from([person_id(1)]),
-        ..Scope::default()
-    };
+    let scope = Scope::asked(BTreeSet::new(), [person_id(1)].into());
     reader.read(&scope, &Progress::unobserved()).await.unwrap();
     assert_eq!(told(seen), word("Normal"), "somebody waits for it");
 

@@ -8,6 +8,7 @@ use diesel_async::{AsyncPgConnection, RunQueryDsl};
 use futures::TryStreamExt;
 use uuid::Uuid;
 
+use super::elsewhere;
 use crate::db::QueryContext;
 use crate::ledger::error::{Error, Result};
 use crate::ledger::taken;
@@ -182,6 +183,7 @@ pub async fn load(connection: &mut AsyncPgConnection, source: SourceId) -> Resul
         earlier: earlier(connection, source).await?,
         due_default_teams: due_default_teams(connection, source).await?,
         taken_members: taken::members(connection, source).await?,
+        held_elsewhere: elsewhere::load(connection, source).await?,
     })
 }
 

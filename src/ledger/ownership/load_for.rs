@@ -13,6 +13,7 @@ use diesel::{QueryableByName, sql_query};
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
 use uuid::Uuid;
 
+use super::elsewhere;
 use super::load::{DueRow, USERS, UserRow, organizations, sort, teams};
 use crate::db::QueryContext;
 use crate::ledger::error::Result;
@@ -66,6 +67,7 @@ pub async fn load_for(
         team_members: by_group(team_members, &rows.people),
         organization_members: by_group(organization_members, &rows.people),
         taken_members,
+        held_elsewhere: elsewhere::load(connection, source).await?,
         people: rows.people,
         earlier: rows.earlier,
     })

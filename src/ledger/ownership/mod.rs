@@ -5,6 +5,7 @@
 
 mod count;
 mod due;
+mod elsewhere;
 mod load;
 mod load_for;
 mod mark;
@@ -12,6 +13,10 @@ mod record;
 
 pub use count::{Extent, counts, extent};
 pub use due::{await_default_teams, settle_default_teams};
+pub use elsewhere::{
+    note_unwanted, organization_members_held_elsewhere, team_members_held_elsewhere,
+    users_wanted_elsewhere,
+};
 pub use load::load;
 pub use load_for::{holders, load_for, ours_among};
 pub use mark::{

@@ -48,7 +48,14 @@ pub(super) fn decide(
     let managed = world.owned.team_members.get(&group).map_or(0, Vec::len);
     // People whom somebody added by hand lose a team that goes as well.
     let members = managed.max(row.roster.len()) as u64 + row.strangers;
+    let elsewhere = world.owned.held_elsewhere.as_ref();
+    let is_shared = elsewhere.is_some_and(|held| held.teams.contains(&group));
     let policy = match (removals.deprovision.unassigned_group, owned.origin) {
+        // Another source goes on with it, and decides what becomes of it.
+        (UnassignedGroupPolicy::Block | UnassignedGroupPolicy::Delete, _) if is_shared => {
+            forgotten.teams.push(group);
+            UnassignedGroupPolicy::Detach
+        }
         // An adopted team was somebody's before it was ours.
         (UnassignedGroupPolicy::Block | UnassignedGroupPolicy::Delete, Origin::Adopted) => {
             UnassignedGroupPolicy::Detach

@@ -6,8 +6,9 @@ use entra_sync::config::{self, Environment, Overrides, Settings, Sources};
 use entra_sync::db::{Database, Limits, Transaction};
 use entra_sync::ledger;
 use entra_sync::litellm::{self, Audit, Capabilities, Writing};
-use entra_sync::model::ids::{ServicePrincipalId, SourceId};
+use entra_sync::model::ids::{ServicePrincipalId, SourceId, SourceName};
 use entra_sync::model::policy::Policy;
+use entra_sync::model::source::Described;
 
 use super::TestDatabase;
 
@@ -86,9 +87,15 @@ impl Hands {
         migrated.unwrap_or_else(|error| panic!("{error}"));
         let application = ServicePrincipalId::new(uuid::Uuid::from_u128(1));
         let mut transaction = self.begin().await;
-        let source = ledger::resolve_source(&mut transaction, "contoso", application).await;
+        let name = SourceName::of("sample").expect("a name");
+        let described = Described {
+            name: &name,
+            tenant: "contoso",
+            service_principal: application,
+        };
+        let resolved = ledger::resolve_source(&mut transaction, described).await;
         transaction.commit().await.expect("the source is recorded");
-        source.unwrap_or_else(|error| panic!("{error}"))
+        resolved.unwrap_or_else(|error| panic!("{error}")).source
     }
 
     /// What passes are to do with these settings.

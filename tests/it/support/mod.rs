@@ -2,6 +2,7 @@
 //! as LiteLLM would have written them, and waiting without sleeping.
 
 pub mod binary;
+pub mod crowd;
 pub mod database;
 pub mod deeds;
 pub mod dice;

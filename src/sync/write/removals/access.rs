@@ -121,6 +121,13 @@ impl Writable for Ended<'_> {
         let mut tally = Tally::default();
         let members: Vec<(&Member, Why)> = items.iter().filter_map(Ended::parts).collect();
         let users: Vec<&UserId> = members.iter().map(|(member, _)| &member.user).collect();
+        // Another source may have begun to manage the row since the plan.
+        let source = desk.lease.source;
+        let wanted = ownership::users_wanted_elsewhere(transaction, source, &users).await?;
+        let users: Vec<&UserId> = users
+            .into_iter()
+            .filter(|user| !wanted.contains(*user))
+            .collect();
         // Somebody may have been made an administrator since the snapshot.
         let administrators = match items.first().map(Ended::administrators) {
             Some(Ours::Yes) => Administrators::Ours,

@@ -3,6 +3,8 @@
 //! Invariant: a membership ends in all its copies and in the ledger at once,
 //! and a whole copy of it is kept.
 
+use std::collections::HashSet;
+
 use serde_json::{Value, json};
 
 use super::{Task, count, refuse};
@@ -58,6 +60,13 @@ impl<'a> Leaving<'a> {
             all.tasks.push(task);
         }
         leaving
+    }
+
+    /// Without those whom another source has begun to manage meanwhile: this one
+    /// only forgets them.
+    fn but_for(&self, held: &HashSet<UserId>) -> Vec<&'a UserId> {
+        let users = self.users.iter().copied();
+        users.filter(|user| !held.contains(*user)).collect()
     }
 
     /// Keeps the copy of each membership that went, by its user, and says so.
@@ -120,8 +129,12 @@ impl Writable for Leaver<'_> {
         };
         let team = TeamId::of(leaving.group);
         lock_team(transaction, &team).await?;
-        let removal = members::remove(transaction, desk.writing, &team, &leaving.users).await?;
         let source = desk.lease.source;
+        let (group, users) = (leaving.group, &leaving.users);
+        let held =
+            ownership::team_members_held_elsewhere(transaction, source, group, users).await?;
+        let leavers = leaving.but_for(&held);
+        let removal = members::remove(transaction, desk.writing, &team, &leavers).await?;
         // Ours no more in every case: gone, gone before, or an administrator's
         // by somebody's hand since.
         let owned = ownership::forget_team_members(transaction, source, &leaving.members).await?;
@@ -158,9 +171,13 @@ impl Writable for OrganizationLeaver<'_> {
             return Ok(tally);
         };
         let organization = OrganizationId::of(leaving.group);
-        let removed =
-            organizations::remove_members(transaction, &organization, &leaving.users).await?;
         let source = desk.lease.source;
+        let (group, users) = (leaving.group, &leaving.users);
+        let held =
+            ownership::organization_members_held_elsewhere(transaction, source, group, users)
+                .await?;
+        let leavers = leaving.but_for(&held);
+        let removed = organizations::remove_members(transaction, &organization, &leavers).await?;
         let owned =
             ownership::forget_organization_members(transaction, source, &leaving.members).await?;
         let mut gone = Vec::new();

@@ -1,0 +1,368 @@
+//! One source of the daemon: when its passes run, one at a time.
+//!
+//! Invariant: whatever asks, the same pass runs. One runs, at most one waits.
+//! Asked to end, it asks the pass to, and does nothing else any more. A source
+//! that another replica looks after is let be; what was due then is made up for
+//! by whoever has it next.
+//! Must not: know what a pass does.
+
+use std::sync::Arc;
+
+use chrono::{TimeDelta, Utc};
+use tokio::sync::{Semaphore, mpsc};
+use tokio_util::sync::CancellationToken;
+
+use super::roster::{Eyes, Share};
+use super::schedule::{Due, Schedule, moment};
+use super::telling::{HeldSet, log, say_when};
+use crate::config::{OnStart, Settings};
+use crate::db::Database;
+use crate::model::policy::Scope;
+use crate::model::report::{Mode, Trigger};
+use crate::sync::{Error, Made, Progress, Report, Request, Source};
+
+/// When an instance that found the lease taken looks again, at the latest.
+const LEASE_PAUSE: TimeDelta = TimeDelta::seconds(5);
+
+/// What a worker is told.
+pub(super) enum Order {
+    /// A second has gone by, or others came or went: is anything due?
+    Tick,
+    /// A pass now.
+    Pass,
+    /// New settings, then a pass.
+    Settings(Box<Course>),
+    /// End.
+    Stop,
+}
+
+/// A source and when it is due, made from settings.
+pub(super) struct Course {
+    pub(super) source: Source,
+    pub(super) schedule: Schedule,
+}
+
+impl Course {
+    pub(super) fn new(settings: Settings, database: Database) -> anyhow::Result<Self> {
+        let schedule = Schedule::new(&settings.schedule, Utc::now())?;
+        let source = Source::beside(Arc::new(settings), database)?;
+        Ok(Self { source, schedule })
+    }
+}
+
+/// A pass that is asked for.
+#[derive(Debug, Clone, Copy)]
+struct Wanted {
+    trigger: Trigger,
+    due: Due,
+}
+
+impl Wanted {
+    /// Asked for by name, now.
+    fn by(trigger: Trigger) -> Self {
+        Self {
+            trigger,
+            due: Due {
+                since: Utc::now(),
+                mode: Mode::Incremental,
+            },
+        }
+    }
+}
+
+pub(super) struct Worker {
+    source: Source,
+    schedule: Schedule,
+    eyes: Eyes,
+    /// Whose the source was when this was last looked at.
+    share: Share,
+    /// How many passes may run at once in this process.
+    slots: Arc<Semaphore>,
+    stop: CancellationToken,
+    /// The one pass that waits.
+    waiting: Option<Wanted>,
+    /// A pass that was this replica's wish and is another's to make. One that
+    /// has died leaves it to us, and its row outlives it for a while.
+    left: Option<Wanted>,
+    /// Whether a pass has shown that the settings fit the ledger.
+    proven: bool,
+    held: HeldSet,
+}
+
+/// What to do after waking.
+enum Next {
+    Go,
+    End,
+    /// These settings will never do: somebody has to change them.
+    GiveUp(Error),
+}
+
+/// How a pass came out.
+enum Ended {
+    Stopped,
+    /// It waited for its turn, and meanwhile another replica got the source.
+    LeftToOthers,
+    Passed(Box<Report>, Option<Error>),
+}
+
+impl Worker {
+    pub(super) fn new(
+        course: Course,
+        eyes: Eyes,
+        slots: Arc<Semaphore>,
+        stop: CancellationToken,
+    ) -> Self {
+        let waiting = match course.source.settings().schedule.on_start {
+            OnStart::Pass => Some(Wanted::by(Trigger::Start)),
+            OnStart::Wait => None,
+        };
+        let mut worker = Self {
+            source: course.source,
+            schedule: course.schedule,
+            eyes,
+            share: Share::Alone,
+            slots,
+            stop,
+            waiting,
+            left: None,
+            proven: false,
+            held: HeldSet::default(),
+        };
+        worker.share = worker.look();
+        if worker.share == Share::Theirs {
+            worker.left = worker.waiting.take();
+        }
+        worker
+    }
+
+    /// Whose the source is now.
+    fn look(&self) -> Share {
+        self.eyes.share(&self.source.settings().described().key())
+    }
+
+    /// Runs until it is asked to end.
+    ///
+    /// # Errors
+    /// When the settings cannot be used with this ledger.
+    pub(super) async fn run(mut self, mut orders: mpsc::Receiver<Order>) -> Result<(), Error> {
+        if self.waiting.is_none() && self.share != Share::Theirs {
+            // Nobody asks for a pass, so a quarantine of before goes on.
+            self.may_pass().await;
+        }
+        loop {
+            let next = match self.waiting.take() {
+                Some(wanted) => self.pass(wanted, &mut orders).await,
+                None => {
+                    let order = self.next(&mut orders).await;
+                    self.told(order).await
+                }
+            };
+            match next {
+                Next::Go => {}
+                Next::End => return Ok(()),
+                Next::GiveUp(error) => return Err(error),
+            }
+        }
+    }
+
+    async fn next(&mut self, orders: &mut mpsc::Receiver<Order>) -> Order {
+        tokio::select! {
+            biased;
+            () = self.stop.cancelled() => Order::Stop,
+            order = orders.recv() => order.unwrap_or(Order::Stop),
+            () = self.eyes.changed() => Order::Tick,
+        }
+    }
+
+    async fn told(&mut self, order: Order) -> Next {
+        match order {
+            Order::Stop => return Next::End,
+            Order::Tick => self.tick().await,
+            Order::Pass => {
+                if self.look() != Share::Theirs {
+                    self.waiting.get_or_insert(Wanted::by(Trigger::Signal));
+                }
+            }
+            Order::Settings(course) => {
+                self.source = course.source.following(&self.source);
+                self.schedule = course.schedule;
+                self.share = self.look();
+                self.left = None;
+                if self.share != Share::Theirs {
+                    self.waiting = Some(Wanted::by(Trigger::Reload));
+                }
+            }
+        }
+        Next::Go
+    }
+
+    async fn tick(&mut self) {
+        let now = Utc::now();
+        let share = self.look();
+        if (share == Share::Theirs) != (self.share == Share::Theirs) {
+            let id = self.source.settings().entra.service_principal_id;
+            match share {
+                Share::Theirs => {
+                    tracing::info!(source.id = %id, "another replica has this source now")
+                }
+                _ => tracing::info!(source.id = %id, "this replica has this source now"),
+            }
+        }
+        let before = std::mem::replace(&mut self.share, share);
+        if share == Share::Theirs {
+            self.schedule.let_by(now);
+            return;
+        }
+        if let Some(left) = self.left.take()
+            && self.source.made_since(left.due.since, left.due.mode).await == Made::NotYet
+        {
+            self.waiting.get_or_insert(left);
+            return;
+        }
+        let Some(due) = self.schedule.due(now) else {
+            if self.source.has_a_new_secret().await {
+                tracing::info!("the secret changed in its file and is tried");
+                self.waiting.get_or_insert(Wanted::by(Trigger::Reload));
+            }
+            return;
+        };
+        // Nobody else makes passes of a source that is one replica's alone and
+        // was before.
+        let others = share == Share::Ours || before == Share::Theirs;
+        if !self.may_pass().await {
+            return;
+        }
+        if others && self.source.made_since(due.since, due.mode).await == Made::Already {
+            self.schedule.is_made(now, due);
+            return;
+        }
+        self.waiting.get_or_insert(Wanted {
+            trigger: Trigger::Schedule,
+            due,
+        });
+    }
+
+    /// Whether a time of the schedule may be kept. In quarantine it is let go
+    /// by; who asks by name (a signal, a start, new settings) is not asked this.
+    async fn may_pass(&mut self) -> bool {
+        let before = self.source.quarantine();
+        let quarantine = self.source.quarantine_of_all().await;
+        let now = Utc::now();
+        match quarantine {
+            Some(failing) if failing.rests(now) => {
+                self.schedule.put_off(now, failing.next_at);
+                tracing::debug!(
+                    quarantine.kind = failing.trouble.as_str(),
+                    failures = failing.failures,
+                    next_attempt = moment(failing.next_at),
+                    "the schedule waits"
+                );
+                false
+            }
+            after => {
+                if before.is_some() && after.is_none() {
+                    tracing::info!(
+                        "another process got a pass through; the schedule is kept again"
+                    );
+                }
+                true
+            }
+        }
+    }
+
+    /// Runs one pass, listening meanwhile: what comes in waits for its end.
+    async fn pass(&mut self, wanted: Wanted, orders: &mut mpsc::Receiver<Order>) -> Next {
+        let mut later = Vec::new();
+        let ended = {
+            let pass = self.turn(wanted);
+            tokio::pin!(pass);
+            loop {
+                tokio::select! {
+                    ended = &mut pass => break ended,
+                    // The pass sees a request to end by itself; whoever gave it
+                    // says nothing more.
+                    order = orders.recv(), if !self.stop.is_cancelled() => match order {
+                        None | Some(Order::Stop) => self.stop.cancel(),
+                        // A pass that is due while one runs has just been had.
+                        Some(Order::Tick) => {}
+                        Some(order) => later.push(order),
+                    },
+                }
+            }
+        };
+        match ended {
+            Ended::Stopped => return Next::End,
+            Ended::LeftToOthers => self.left = Some(wanted),
+            Ended::Passed(_, Some(error)) if error.is_configuration() && !self.proven => {
+                return Next::GiveUp(error);
+            }
+            Ended::Passed(report, error) => self.passed(wanted, &report, error.as_ref()),
+        }
+        for order in later {
+            if matches!(self.told(order).await, Next::End) {
+                return Next::End;
+            }
+        }
+        Next::Go
+    }
+
+    /// Waits until this process may run one more pass, and runs it.
+    async fn turn(&self, wanted: Wanted) -> Ended {
+        let slot = tokio::select! {
+            biased;
+            () = self.stop.cancelled() => return Ended::Stopped,
+            slot = self.slots.acquire() => slot,
+        };
+        // Never closed.
+        let _slot = slot.ok();
+        if self.look() == Share::Theirs {
+            return Ended::LeftToOthers;
+        }
+        let request = Request {
+            trigger: wanted.trigger,
+            mode: wanted.due.mode,
+            scope: Scope::default(),
+        };
+        let progress = Progress::unobserved();
+        let (report, error) = self.source.pass(&request, &progress, &self.stop).await;
+        if self.stop.is_cancelled() {
+            return Ended::Stopped;
+        }
+        Ended::Passed(Box::new(report), error)
+    }
+
+    fn passed(&mut self, wanted: Wanted, report: &Report, error: Option<&Error>) {
+        let now = Utc::now();
+        let mode = wanted.due.mode;
+        log(report, error);
+        self.held.tell(report);
+        let Some(error) = error else {
+            self.proven = true;
+            // It may have done more than it was asked for.
+            let done = match report.mode {
+                Mode::Full => Mode::Full,
+                Mode::Incremental | Mode::Drift => mode,
+            };
+            self.schedule.is_past(now, done);
+            return;
+        };
+        self.schedule.is_past(now, mode);
+        match self.source.quarantine() {
+            Some(failing) if error.trouble() == Some(failing.trouble) => {
+                let due = Due { since: now, mode };
+                self.schedule.retry_at(failing.next_at, due);
+                say_when(&failing);
+            }
+            // The lease is with another instance; its life is short.
+            _ => self.schedule.retry_at(now + pause(error), wanted.due),
+        }
+    }
+}
+
+/// Until when a lease that is taken can be had, or its holder looks again.
+fn pause(error: &Error) -> TimeDelta {
+    let remaining = error.lease_remaining().map(TimeDelta::seconds);
+    remaining.map_or(LEASE_PAUSE, |remaining| {
+        remaining.clamp(TimeDelta::seconds(1), LEASE_PAUSE)
+    })
+}

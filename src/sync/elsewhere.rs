@@ -1,0 +1,53 @@
+//! What other processes have done for this source meanwhile.
+//!
+//! Must not: keep anybody from a pass. Whatever cannot be asked counts as not
+//! done; the lease keeps two from writing at once.
+
+use std::time::Duration;
+
+use chrono::{DateTime, Utc};
+
+use super::{Result, Source};
+use crate::db::Limits;
+use crate::ledger::{self, runs};
+use crate::model::report::Mode;
+
+/// A database that does not say within this is not waited for.
+const PATIENCE: Duration = Duration::from_secs(2);
+
+/// Whether the pass that was due at some time has been made.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Made {
+    /// A daemon made it, to its end.
+    Already,
+    /// Nobody has, as far as is known.
+    NotYet,
+}
+
+impl Source {
+    /// Whether a daemon has made a pass like this since it was due.
+    pub async fn made_since(&self, due: DateTime<Utc>, mode: Mode) -> Made {
+        match tokio::time::timeout(PATIENCE, self.ask_for_passes(due, mode)).await {
+            Ok(Ok(made)) => made,
+            Ok(Err(error)) => {
+                tracing::debug!(error.message = %error, "the ledger was not asked about passes");
+                Made::NotYet
+            }
+            Err(_) => Made::NotYet,
+        }
+    }
+
+    async fn ask_for_passes(&self, due: DateTime<Utc>, mode: Mode) -> Result<Made> {
+        if !ledger::exists(&self.database).await? {
+            return Ok(Made::NotYet);
+        }
+        let mut transaction = self.database.begin(Limits::READ).await?;
+        let source = ledger::find_source(&mut transaction, self.settings.described()).await?;
+        let made = match source {
+            Some(source) => runs::is_made(&mut transaction, source, due, mode).await?,
+            None => false,
+        };
+        transaction.commit().await?;
+        Ok(if made { Made::Already } else { Made::NotYet })
+    }
+}

@@ -1,0 +1,173 @@
+//! Two sources that manage the same things: what one no longer wants, and the
+//! other does, stays.
+
+use entra_sync::simulator::{AccountEnabled, Tenant};
+use serde_json::Value;
+
+use crate::support::binary::{Ended, entra_sync};
+use crate::support::crowd::{Crowd, name};
+use crate::support::database::connect;
+use crate::support::look::{group, person};
+
+/// Two applications of one tenant: both are assigned `shared`, with the same
+/// people in it.
+async fn both() -> Crowd {
+    Crowd::of(2, |_, tenant| furnish(tenant)).await
+}
+
+fn furnish(tenant: &mut Tenant) {
+    tenant
+        .group("shared")
+        .members(["ada", "bob"])
+        .assigned_by_default();
+    for key in ["one", "two", "three"] {
+        tenant.group(key).member("cleo").assigned_by_default();
+    }
+}
+
+async fn sync(crowd: &Crowd, number: usize) -> Ended {
+    let name = name(number);
+    let arguments = ["sync", "--source", &name, "--format", "json"];
+    entra_sync(&crowd.environment, &arguments).await
+}
+
+async fn members(crowd: &Crowd, key: &str) -> Vec<String> {
+    let rows = crowd.database.rows("LiteLLM_TeamMembership").await;
+    let of_group = rows.iter().filter(|row| row["team_id"] == group(key));
+    let mut users: Vec<String> = of_group
+        .filter_map(|row| row["user_id"].as_str().map(str::to_owned))
+        .collect();
+    users.sort();
+    users
+}
+
+async fn user(crowd: &Crowd, key: &str) -> Value {
+    let rows = crowd.database.rows("LiteLLM_UserTable").await;
+    let mut rows = rows.into_iter();
+    rows.find(|row| row["user_id"] == person(key))
+        .expect("a row")
+}
+
+fn everybody() -> Vec<String> {
+    let mut all = vec![person("ada"), person("bob")];
+    all.sort();
+    all
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_membership_goes_with_the_last_source_that_wants_it() {
+    let crowd = both().await;
+    sync(&crowd, 0).await.exits_with(0);
+    sync(&crowd, 1).await.exits_with(0);
+    let leave = |number: usize| {
+        crowd.tenants[number].tenant(|tenant| {
+            tenant.group("shared").without_member("bob");
+        });
+    };
+    leave(0);
+    let first = sync(&crowd, 0).await.exits_with(0).json();
+    assert_eq!(
+        first["changes"]["team_memberships"]["removed"], 0,
+        "{first}"
+    );
+    assert_eq!(members(&crowd, "shared").await, everybody());
+    // It is forgotten here, once, and nothing more is said of it.
+    let again = sync(&crowd, 0).await.exits_with(0).json();
+    assert_eq!(again["status"], "unchanged", "{again}");
+    let client = connect(&crowd.database.url_as("postgres")).await;
+    let owned = client
+        .query(
+            "SELECT name FROM entra_sync.owned_team_member JOIN entra_sync.source USING (source_id) \
+             WHERE user_id = $1",
+            &[&person("bob")],
+        )
+        .await
+        .expect("rows");
+    let owners: Vec<String> = owned.iter().map(|row| row.get(0)).collect();
+    assert_eq!(owners, ["tenant-1"]);
+    leave(1);
+    let last = sync(&crowd, 1).await.exits_with(0).json();
+    assert_eq!(last["changes"]["team_memberships"]["removed"], 1, "{last}");
+    assert_eq!(members(&crowd, "shared").await, [person("ada")]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn access_goes_once_every_source_wants_it_gone() {
+    let crowd = both().await;
+    sync(&crowd, 0).await.exits_with(0);
+    sync(&crowd, 1).await.exits_with(0);
+    let active = |row: &Value| row["metadata"]["scim_active"] != false;
+    crowd.tenants[0].tenant(|tenant| {
+        tenant.user("bob").disabled();
+    });
+    let first = sync(&crowd, 0).await.exits_with(0).json();
+    assert_eq!(first["changes"]["users"]["deactivated"], 0, "{first}");
+    assert!(active(&user(&crowd, "bob").await));
+    crowd.tenants[1].tenant(|tenant| {
+        tenant.user("bob").disabled();
+    });
+    let second = sync(&crowd, 1).await.exits_with(0).json();
+    assert_eq!(second["changes"]["users"]["deactivated"], 1, "{second}");
+    assert!(!active(&user(&crowd, "bob").await));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_word_that_is_taken_back_counts_no_more() {
+    let crowd = both().await;
+    sync(&crowd, 0).await.exits_with(0);
+    sync(&crowd, 1).await.exits_with(0);
+    let disable = |number: usize| {
+        crowd.tenants[number].tenant(|tenant| {
+            tenant.user("bob").disabled();
+        });
+    };
+    disable(0);
+    sync(&crowd, 0).await.exits_with(0);
+    crowd.tenants[0].tenant(|tenant| {
+        tenant.user("bob").account(AccountEnabled::Enabled);
+    });
+    sync(&crowd, 0).await.exits_with(0);
+    disable(1);
+    let second = sync(&crowd, 1).await.exits_with(0).json();
+    assert_eq!(second["changes"]["users"]["deactivated"], 0, "{second}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_role_is_not_lowered_while_another_source_manages_the_user() {
+    let crowd = Crowd::of(2, |number, tenant| {
+        furnish(tenant);
+        if number == 0 {
+            tenant.user("ada").assigned("proxy_admin");
+        }
+    })
+    .await;
+    sync(&crowd, 0).await.exits_with(0);
+    sync(&crowd, 1).await.exits_with(0);
+    assert_eq!(user(&crowd, "ada").await["user_role"], "proxy_admin");
+    crowd.tenants[0].tenant(|tenant| {
+        tenant.user("ada").unassigned("proxy_admin");
+    });
+    sync(&crowd, 0).await.exits_with(0);
+    assert_eq!(user(&crowd, "ada").await["user_role"], "proxy_admin");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_team_that_another_source_has_too_is_not_deleted() {
+    let mut crowd = both().await;
+    crowd.set("ENTRA_SYNC__DEPROVISION__UNASSIGNED_GROUP", "delete");
+    sync(&crowd, 0).await.exits_with(0);
+    sync(&crowd, 1).await.exits_with(0);
+    crowd.tenants[0].tenant(|tenant| {
+        tenant.group("shared").unassigned_entirely();
+        tenant.group("one").unassigned_entirely();
+    });
+    let first = sync(&crowd, 0).await.exits_with(0).json();
+    assert_eq!(first["changes"]["teams"]["deleted"], 0, "{first}");
+    assert_eq!(
+        first["changes"]["team_memberships"]["removed"], 0,
+        "{first}"
+    );
+    assert_eq!(members(&crowd, "shared").await, everybody());
+    let again = sync(&crowd, 0).await.exits_with(0).json();
+    assert_eq!(again["status"], "unchanged", "{again}");
+}

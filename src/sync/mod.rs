@@ -231,6 +231,7 @@ impl Source {
             run,
         );
         let (tally, ended) = writer.apply(&planned.plan, progress, stop).await;
+        tally.tell_of_locks();
         report.written(tally, Utc::now());
         ended?;
         self.settle(lease, run, request, &planned.plan).await

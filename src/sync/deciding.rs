@@ -69,6 +69,8 @@ impl Source {
         let mut transaction = self.database.begin(Limits::READ).await?;
         let target = snapshot::read(&mut transaction, capabilities, &interest).await?;
         transaction.commit().await?;
+        // It names everybody once more, and deciding needs room.
+        drop(interest);
         let world = World {
             directory: &directory,
             target: &target,

@@ -38,6 +38,7 @@ mod guard_decisions;
 mod hired_again;
 mod incomplete_readings;
 mod interruptions;
+mod large_teams;
 mod litellm_locks;
 mod litellm_schema;
 mod many_members;

@@ -6,13 +6,16 @@ mod remove;
 pub(super) mod restore;
 pub(super) mod roster;
 
+use std::collections::{HashMap, HashSet};
+use std::time::Instant;
+
 use diesel::sql_types::{Array, Bool, Double, Nullable, Text, Timestamp};
 use diesel::{QueryableByName, sql_query};
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
 
 use super::audit::{self, Audit};
 use super::error::{Error, Result};
-use super::users;
+use super::users::{self, Locked};
 use super::writing::{ACTOR, Insert, Writing};
 use crate::db::QueryContext;
 use crate::model::ids::{TeamId, UserId};
@@ -43,6 +46,8 @@ pub struct Ensured {
     /// Teams that somebody works on just now: nothing was written for their
     /// members. Asked for alone, such a team is waited for.
     pub busy: Vec<String>,
+    /// When the teams' locks were had: from then on others may wait.
+    pub locked_at: Option<Instant>,
 }
 
 /// On what terms members join.
@@ -128,6 +133,7 @@ pub async fn ensure(
         }
         None => try_lock_teams(connection, &teams).await?,
     };
+    let locked_at = Some(Instant::now());
     teams.retain(|team| !busy.iter().any(|busy| busy == team));
     let present_teams = existing_teams(connection, &teams).await?;
     let free = |pair: &&Pair<'_>| !busy.iter().any(|busy| busy == pair.team.as_str());
@@ -138,25 +144,29 @@ pub async fn ensure(
         .collect();
     wanted.sort_unstable();
     wanted.dedup();
-    let present_users = users::lock(connection, &wanted).await?;
+    let present_users = users::lock_rows(connection, &wanted).await?;
+    let rows: HashMap<&str, &Locked> = present_users
+        .iter()
+        .map(|row| (row.user_id.as_str(), row))
+        .collect();
 
     let mut ensured = Ensured {
-        without_row: absent(&wanted, &present_users),
-        without_team: absent(&teams, &present_teams),
+        without_row: absent(&wanted, |user| rows.contains_key(user)),
+        without_team: absent(&teams, |team| present_teams.contains(team)),
         joined: Vec::new(),
         busy: Vec::new(),
+        locked_at,
     };
-    let (teams, users): (Vec<&str>, Vec<&str>) = pairs
-        .iter()
-        .filter(free)
-        .map(|pair| (pair.team.as_str(), pair.user.as_str()))
-        .filter(|(team, user)| {
-            (ensured.without_team.is_empty() || present_teams.iter().any(|there| there == team))
-                && (ensured.without_row.is_empty()
-                    || present_users.iter().any(|there| there == user))
-        })
-        .unzip();
-    let pairs = Columns { teams, users };
+    let mut columns = Columns::default();
+    for pair in pairs.iter().filter(free) {
+        let there = present_teams.contains(pair.team.as_str());
+        if let (true, Some(row)) = (there, rows.get(pair.user.as_str())) {
+            columns.teams.push(pair.team.as_str());
+            columns.users.push(&row.user_id);
+            columns.emails.push(row.user_email.as_deref());
+        }
+    }
+    let pairs = columns;
     if !pairs.users.is_empty() {
         append_to_users(connection, writing, &pairs).await?;
         insert_memberships(connection, writing, &pairs, terms).await?;
@@ -170,25 +180,23 @@ pub async fn ensure(
     Ok(ensured)
 }
 
-/// Pairs, column by column, for `unnest`.
+/// Pairs, column by column, for `unnest`, with what the locked rows say.
+#[derive(Default)]
 struct Columns<'a> {
     teams: Vec<&'a str>,
     users: Vec<&'a str>,
+    emails: Vec<Option<&'a str>>,
 }
 
-fn absent(wanted: &[&str], present: &[String]) -> Vec<String> {
-    if wanted.len() == present.len() {
-        return Vec::new();
-    }
-    let there: std::collections::HashSet<&str> = present.iter().map(String::as_str).collect();
-    wanted
-        .iter()
-        .filter(|id| !there.contains(*id))
-        .map(|id| (*id).to_owned())
-        .collect()
+fn absent(wanted: &[&str], is_there: impl Fn(&str) -> bool) -> Vec<String> {
+    let absent = wanted.iter().filter(|id| !is_there(id));
+    absent.map(|id| (*id).to_owned()).collect()
 }
 
-async fn existing_teams(connection: &mut AsyncPgConnection, teams: &[&str]) -> Result<Vec<String>> {
+async fn existing_teams(
+    connection: &mut AsyncPgConnection,
+    teams: &[&str],
+) -> Result<HashSet<String>> {
     #[derive(QueryableByName)]
     struct Row {
         #[diesel(sql_type = Text)]
@@ -287,10 +295,11 @@ async fn insert_memberships(
 }
 
 /// Appends on the server, under the locks, to what the columns hold now: a
-/// roster of a hundred thousand need not travel. `'{}'` (the column's default)
-/// counts as an empty list; `||` would make an invalid entry of it. A string
-/// that holds the list, which LiteLLM's readers take, becomes the list. What is
-/// no roster fails, so that nothing is lost of it.
+/// roster of a hundred thousand need not travel, and only those of its entries
+/// are kept that are asked about. `'{}'` (the column's default) counts as an
+/// empty list; `||` would make an invalid entry of it. A string that holds the
+/// list, which LiteLLM's readers take, becomes the list. What is no roster
+/// fails, so that nothing is lost of it.
 async fn append_to_rosters(
     connection: &mut AsyncPgConnection,
     writing: Writing<'_>,
@@ -326,11 +335,11 @@ async fn append_to_rosters(
             FROM \"LiteLLM_TeamTable\" t WHERE t.team_id = ANY($1)), \
          present AS MATERIALIZED ( \
             SELECT r.team_id, e ->> 'user_id' AS user_id \
-            FROM rosters r, jsonb_array_elements(r.list) AS e), \
+            FROM rosters r, jsonb_array_elements(r.list) AS e \
+            WHERE e ->> 'user_id' = ANY($2)), \
          fresh AS MATERIALIZED ( \
-            SELECT p.team_id, u.user_id, u.user_email \
-            FROM unnest($1::text[], $2::text[]) AS p (team_id, user_id) \
-            JOIN \"LiteLLM_UserTable\" u ON u.user_id = p.user_id \
+            SELECT p.team_id, p.user_id, p.user_email \
+            FROM unnest($1::text[], $2::text[], $5::text[]) AS p (team_id, user_id, user_email) \
             WHERE NOT EXISTS (SELECT FROM present \
                               WHERE present.team_id = p.team_id AND present.user_id = p.user_id)), \
          entries AS MATERIALIZED ( \
@@ -349,6 +358,7 @@ async fn append_to_rosters(
         TeamRole::User => "user",
         TeamRole::Admin => "admin",
     })
+    .bind::<Array<Nullable<Text>>, _>(&pairs.emails)
     .load(connection)
     .await
     .doing("writing rosters")?;

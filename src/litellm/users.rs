@@ -242,28 +242,41 @@ fn change(update: &UserUpdate<'_>) -> serde_json::Value {
     change
 }
 
+/// A user row that this transaction has locked.
+#[derive(Debug, QueryableByName)]
+pub(super) struct Locked {
+    #[diesel(sql_type = Text)]
+    pub(super) user_id: String,
+    #[diesel(sql_type = Nullable<Text>)]
+    pub(super) user_email: Option<String>,
+}
+
 /// Locks user rows in the one order that LiteLLM's own writers use, so that
 /// nobody waits in a circle (litellm-contract 5). Returns those that exist.
 ///
 /// NO KEY UPDATE keeps off LiteLLM's own FOR UPDATE and every UPDATE just as
 /// well, but lets foreign keys be checked: an organization membership or an
 /// invitation of the same user need not wait.
-pub(super) async fn lock(
+pub(super) async fn lock_rows(
     connection: &mut AsyncPgConnection,
     users: &[&str],
-) -> Result<Vec<String>> {
-    #[derive(QueryableByName)]
-    struct Locked {
-        #[diesel(sql_type = Text)]
-        user_id: String,
-    }
-    let locked: Vec<Locked> = sql_query(
-        "SELECT user_id FROM \"LiteLLM_UserTable\" WHERE user_id = ANY($1) \
+) -> Result<Vec<Locked>> {
+    let locked = sql_query(
+        "SELECT user_id, user_email FROM \"LiteLLM_UserTable\" WHERE user_id = ANY($1) \
          ORDER BY user_id COLLATE \"C\" FOR NO KEY UPDATE",
     )
     .bind::<Array<Text>, _>(users)
     .load(connection)
     .await
     .doing("locking user rows")?;
+    Ok(locked)
+}
+
+/// The same, for who needs no more than their ids.
+pub(super) async fn lock(
+    connection: &mut AsyncPgConnection,
+    users: &[&str],
+) -> Result<Vec<String>> {
+    let locked = lock_rows(connection, users).await?;
     Ok(locked.into_iter().map(|row| row.user_id).collect())
 }

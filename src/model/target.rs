@@ -99,6 +99,15 @@ pub struct TeamRow {
     pub block: Block,
 }
 
+impl TeamRow {
+    /// How many entries `members_with_roles` holds, whoever they are.
+    #[must_use]
+    pub fn entries(&self) -> usize {
+        let strangers = usize::try_from(self.strangers).unwrap_or(usize::MAX);
+        self.roster.len().saturating_add(strangers)
+    }
+}
+
 /// Whether LiteLLM refuses a team's requests.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum Block {

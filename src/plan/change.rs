@@ -228,6 +228,8 @@ pub struct RosterChange {
     pub repair: Vec<Member>,
     /// Those of `add` whom we had added before and somebody took out.
     pub restored: Vec<UserId>,
+    /// How many entries the roster holds, whoever they are: it is written whole.
+    pub roster: usize,
 }
 
 /// Members of one organization to add.

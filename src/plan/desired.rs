@@ -47,6 +47,8 @@ pub fn desired<'a>(world: World<'a>, plan: &mut Plan) -> Desired<'a> {
     }
     people.sort_unstable();
     people.dedup();
+    // It had room for every membership.
+    people.shrink_to_fit();
     let unread_people = &world.directory.unread_people;
     for person in world.scope.asked_people() {
         if people.binary_search(person).is_err() && !unread_people.contains_key(person) {

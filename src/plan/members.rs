@@ -80,6 +80,7 @@ fn team(
         add: Vec::new(),
         repair: Vec::new(),
         restored: Vec::new(),
+        roster: row.map_or(0, TeamRow::entries),
     };
     let mut adopted = Vec::new();
     for member in members {

@@ -86,6 +86,7 @@ impl Source {
         let mut transaction = self.database.begin(Limits::READ).await?;
         let target = snapshot::read(&mut transaction, capabilities, &interest).await?;
         transaction.commit().await?;
+        // It names everybody once more, and deciding needs room.
         drop(interest);
         let judged = Judged {
             directory: &directory,

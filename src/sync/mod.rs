@@ -269,6 +269,7 @@ impl Source {
             run,
         );
         let (tally, ended) = writer.apply(&planned.plan, progress, stop).await;
+        tally.tell_of_locks();
         report.written(tally, Utc::now());
         ended?;
         let rest = Rest {

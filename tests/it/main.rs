@@ -42,6 +42,7 @@ mod incomplete_readings;
 mod incremental;
 mod interruptions;
 mod kept_directory;
+mod large_teams;
 mod litellm_locks;
 mod litellm_schema;
 mod many_members;

@@ -233,12 +233,15 @@ async fn keep_earlier(
     const COLUMNS: &str = "source_id, person_id, user_id, origin, alias_written, alias, \
          email_written, email, role, role_assigned, subject, deactivated_by_us";
     let users: Vec<&str> = now.iter().map(|user| user.user.as_str()).collect();
+    // Person by person, by the key: a first pass fills the table faster than
+    // PostgreSQL counts it, and the planner would read the whole for each batch.
     let statements = [
         format!(
             "INSERT INTO entra_sync.earlier_user ({COLUMNS}) \
-             SELECT {COLUMNS} FROM entra_sync.owned_user \
-                JOIN unnest($2::uuid[], $3::text[]) AS now (person_id, now_id) USING (person_id) \
-             WHERE source_id = $1 AND user_id <> now_id \
+             SELECT {COLUMNS} FROM unnest($2::uuid[], $3::text[]) AS now (now_person, now_id) \
+                CROSS JOIN LATERAL (SELECT * FROM entra_sync.owned_user \
+                    WHERE source_id = $1 AND person_id = now_person OFFSET 0) was \
+             WHERE user_id <> now_id \
              ON CONFLICT (source_id, person_id, user_id) DO UPDATE SET \
                 role = excluded.role, role_assigned = excluded.role_assigned, \
                 subject = excluded.subject, deactivated_by_us = excluded.deactivated_by_us"

@@ -102,6 +102,7 @@ pub async fn restore(
     let pairs = Columns {
         teams: vec![team.as_str(); present.len()],
         users: present.iter().map(String::as_str).collect(),
+        ..Columns::default()
     };
     insert_memberships(connection, writing, &pairs, Terms::MEMBER).await?;
     let taken_keys: Vec<&TakenKey> = back.iter().flat_map(|member| &member.keys).collect();

@@ -1,23 +1,25 @@
-//! Members of teams and organizations, many memberships in a transaction.
+//! Members of teams, many memberships in a transaction.
 
 use std::collections::HashSet;
 
 use super::Tally;
+use super::lanes::{Field, steps};
+use super::organization_members;
+use super::pace::{Load, Pace};
 use super::step::{Desk, Writable, refuse_once};
 use crate::db::Transaction;
 use crate::ledger::changes::{self, MemberChange};
 use crate::ledger::ownership::{self, Membership};
 use crate::litellm::members::{Pair, Terms, ensure};
-use crate::litellm::organizations;
-use crate::model::ids::{GroupId, OrganizationId, TeamId, UserId};
+use crate::model::ids::{GroupId, TeamId, UserId};
 use crate::model::ledger::Origin;
 use crate::model::report::Kind;
 use crate::plan::{Member, Plan, RosterChange, TAKEN_OUT};
 use crate::sync::error::{Error, Result};
 
-/// Memberships that one transaction adds. LiteLLM's own joins wait behind the
-/// teams' locks for 2 s at most and then fail silently, so a transaction must
-/// stay far below that, also where it rewrites a very long roster.
+/// Memberships that one transaction adds at most, rosters that it rewrites
+/// counted in. LiteLLM's own joins wait behind the teams' locks for 2 s at most
+/// and then fail silently, so a transaction must stay far below that.
 const BATCH: usize = 2_500;
 
 /// Teams and organizations do not wait for each other: two connections, where
@@ -26,7 +28,7 @@ pub(super) async fn write(desk: Desk<'_>, plan: &Plan, tally: &mut Tally) -> Res
     let (mut teams, mut organizations) = (tally.absences(), tally.absences());
     let (in_teams, in_organizations) = futures::join!(
         team_members(desk, plan, &mut teams),
-        organization_members(desk, plan, &mut organizations),
+        organization_members::write(desk, plan, &mut organizations),
     );
     tally.absorb(teams);
     tally.absorb(organizations);
@@ -34,55 +36,137 @@ pub(super) async fn write(desk: Desk<'_>, plan: &Plan, tally: &mut Tally) -> Res
 }
 
 async fn team_members(desk: Desk<'_>, plan: &Plan, tally: &mut Tally) -> Result<()> {
-    let teams: Vec<(TeamId, &RosterChange)> = plan
+    let changes: Vec<&RosterChange> = plan
         .rosters
         .iter()
         .filter(|change| !tally.without_team.contains(&change.group))
-        .map(|change| (TeamId::of(change.group), change))
         .collect();
-    let mut batch: Vec<TeamMember<'_>> = Vec::new();
-    // A million memberships are not listed at once: a batch is written as soon
-    // as it is full.
-    for (team, change) in &teams {
-        let add = change
-            .add
-            .iter()
-            .map(|member| (member, Why::of(member, &change.restored)));
-        let repair = change.repair.iter().map(|member| (member, Why::Mended));
-        for (member, why) in add.chain(repair) {
-            if tally.without_row.contains(&member.user) {
-                continue;
-            }
-            batch.push(TeamMember {
-                team,
-                group: Some(change.group),
-                member,
-                why,
-                terms: Terms::MEMBER,
-            });
-            if batch.len() == BATCH {
-                run(desk, &batch, tally).await?;
-                batch.clear();
-            }
-        }
+    let teams: Vec<Team<'_>> = changes.iter().map(|change| Team::of(change)).collect();
+    let mut paces = [Pace::of(BATCH), Pace::of(BATCH)];
+    for step in steps(&changes) {
+        let [one, other] = &mut paces;
+        let [first, second] = step;
+        let mut tallies = (tally.absences(), tally.absences());
+        let ended = futures::join!(
+            lane(desk, &teams, first, one, &mut tallies.0),
+            lane(desk, &teams, second, other, &mut tallies.1),
+        );
+        tally.absorb(tallies.0);
+        tally.absorb(tallies.1);
+        ended.0.and(ended.1)?;
     }
-    run(desk, &batch, tally).await?;
     default_teams(desk, plan, tally).await
 }
 
-/// Writes a batch; teams that somebody else worked on come once more, each
-/// alone and with patience.
-async fn run(desk: Desk<'_>, batch: &[TeamMember<'_>], tally: &mut Tally) -> Result<()> {
-    desk.run(batch, BATCH, tally).await?;
-    for team in std::mem::take(&mut tally.busy_teams) {
-        let members: Vec<TeamMember<'_>> = batch
-            .iter()
-            .filter(|member| member.team.as_str() == team)
-            .copied()
-            .collect();
-        desk.run(&members, BATCH, tally).await?;
+/// A team whose members change.
+struct Team<'a> {
+    id: TeamId,
+    change: &'a RosterChange,
+}
+
+impl<'a> Team<'a> {
+    fn of(change: &'a RosterChange) -> Self {
+        Self {
+            id: TeamId::of(change.group),
+            change,
+        }
     }
-    Ok(())
+}
+
+/// Writes the memberships of one field, a transaction after the other. A
+/// million of them are not listed at once: a batch is written as soon as it is
+/// full.
+async fn lane(
+    desk: Desk<'_>,
+    teams: &[Team<'_>],
+    field: Option<Field>,
+    pace: &mut Pace,
+    tally: &mut Tally,
+) -> Result<()> {
+    let Some(field) = field else {
+        return Ok(());
+    };
+    let mut batch = Batch::default();
+    for team in teams.get(field.teams.clone()).unwrap_or_default() {
+        let change = team.change;
+        let (add, repair) = (field.part(&change.add), field.part(&change.repair));
+        // As if all the others were there already: some of them are.
+        let mut roster = change.roster + change.add.len() - add.len();
+        let joining = add
+            .iter()
+            .map(|member| (member, Why::of(member, &change.restored)));
+        let mended = repair.iter().map(|member| (member, Why::Mended));
+        let members: Vec<_> = joining
+            .chain(mended)
+            .filter(|(member, _)| !tally.without_row.contains(&member.user))
+            .collect();
+        let mut rest = members.as_slice();
+        while !rest.is_empty() {
+            if batch.load.is_full_for(roster, pace) {
+                batch.write(desk, pace, tally).await?;
+            }
+            let taken = batch.take(team, roster, rest, pace);
+            rest = rest.get(taken..).unwrap_or_default();
+            roster += taken;
+        }
+    }
+    batch.write(desk, pace, tally).await
+}
+
+/// What the next transaction writes.
+#[derive(Default)]
+struct Batch<'a> {
+    members: Vec<TeamMember<'a>>,
+    load: Load,
+}
+
+impl<'a> Batch<'a> {
+    /// Takes as many members of this team as there is room for. Returns how many.
+    fn take(
+        &mut self,
+        team: &'a Team<'a>,
+        roster: usize,
+        members: &[(&'a Member, Why)],
+        pace: &Pace,
+    ) -> usize {
+        self.load.add_roster(roster);
+        let before = self.members.len();
+        for (member, why) in members {
+            self.load.add_member();
+            self.members.push(TeamMember {
+                team: &team.id,
+                group: Some(team.change.group),
+                member,
+                why: *why,
+                terms: Terms::MEMBER,
+            });
+            if self.load.is_full(pace) {
+                break;
+            }
+        }
+        self.members.len() - before
+    }
+
+    /// Writes the transaction and begins the next; teams that somebody else
+    /// worked on come once more, each alone and with patience.
+    async fn write(&mut self, desk: Desk<'_>, pace: &mut Pace, tally: &mut Tally) -> Result<()> {
+        let batch = std::mem::take(self);
+        if batch.members.is_empty() {
+            return Ok(());
+        }
+        let weight = batch.load.weight();
+        desk.run_batch(&batch.members, weight, pace, tally).await?;
+        for team in std::mem::take(&mut tally.busy_teams) {
+            let members: Vec<TeamMember<'_>> = batch
+                .members
+                .iter()
+                .filter(|member| member.team.as_str() == team)
+                .copied()
+                .collect();
+            desk.run(&members, BATCH, tally).await?;
+        }
+        Ok(())
+    }
 }
 
 async fn default_teams(desk: Desk<'_>, plan: &Plan, tally: &mut Tally) -> Result<()> {
@@ -112,36 +196,9 @@ async fn default_teams(desk: Desk<'_>, plan: &Plan, tally: &mut Tally) -> Result
     Ok(())
 }
 
-async fn organization_members(desk: Desk<'_>, plan: &Plan, tally: &mut Tally) -> Result<()> {
-    let organizations: Vec<_> = plan
-        .organization_members
-        .iter()
-        .filter(|change| !tally.without_organization.contains(&change.group))
-        .map(|change| (OrganizationId::of(change.group), change))
-        .collect();
-    let mut batch: Vec<OrganizationMember<'_>> = Vec::new();
-    for (organization, change) in &organizations {
-        for member in &change.add {
-            if tally.without_row.contains(&member.user) {
-                continue;
-            }
-            batch.push(OrganizationMember {
-                organization,
-                group: change.group,
-                member,
-                why: Why::of(member, &change.restored),
-            });
-            if batch.len() == BATCH {
-                desk.run(&batch, BATCH, tally).await?;
-                batch.clear();
-            }
-        }
-    }
-    desk.run(&batch, BATCH, tally).await
-}
-
+/// Why somebody's membership is written.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Why {
+pub(super) enum Why {
     Joins,
     /// Somebody took them out.
     Returns,
@@ -149,7 +206,7 @@ enum Why {
 }
 
 impl Why {
-    fn of(member: &Member, restored: &[UserId]) -> Self {
+    pub(super) fn of(member: &Member, restored: &[UserId]) -> Self {
         match restored.binary_search(&member.user) {
             Ok(_) => Self::Returns,
             Err(_) => Self::Joins,
@@ -188,6 +245,7 @@ impl Writable for TeamMember<'_> {
             })
             .collect();
         let done = ensure(transaction, desk.writing, &pairs, first.terms).await?;
+        tally.locked_at = done.locked_at;
         for team in &done.without_team {
             let message = "the team was deleted in LiteLLM while this pass ran; the next pass \
                            decides about it anew";
@@ -314,59 +372,4 @@ async fn record(
         members: &members,
     };
     Ok(changes::record_members(transaction, desk.run, change).await?)
-}
-
-struct OrganizationMember<'a> {
-    organization: &'a OrganizationId,
-    group: GroupId,
-    member: &'a Member,
-    why: Why,
-}
-
-impl Writable for OrganizationMember<'_> {
-    async fn write(desk: Desk<'_>, transaction: &mut Transaction, items: &[Self]) -> Result<Tally> {
-        let mut tally = Tally::default();
-        let rows: Vec<(&OrganizationId, &UserId)> = items
-            .iter()
-            .map(|item| (item.organization, &item.member.user))
-            .collect();
-        let added = organizations::add_members(transaction, desk.writing, &rows).await?;
-        let added: HashSet<(&str, &str)> = added
-            .iter()
-            .map(|(parent, user)| (parent.as_str(), user.as_str()))
-            .collect();
-        let new: Vec<&Self> = items
-            .iter()
-            .filter(|item| added.contains(&(item.organization.as_str(), item.member.user.as_str())))
-            .collect();
-        tally.counts.organization_memberships.added += new.len() as u64;
-        let managed: Vec<Membership> = new
-            .iter()
-            .map(|item| (item.group, item.member.clone(), Origin::Created))
-            .collect();
-        ownership::record_organization_members(transaction, desk.lease.source, &managed).await?;
-        let (returned, joined): (Vec<&Self>, Vec<&Self>) =
-            new.iter().partition(|item| item.why == Why::Returns);
-        let reason = "member of the group, create_organizations is on";
-        for (reason, items) in [(reason, joined), (TAKEN_OUT, returned)] {
-            let members: Vec<(&str, &UserId)> = items
-                .iter()
-                .map(|item| (item.organization.as_str(), &item.member.user))
-                .collect();
-            let change = MemberChange {
-                action: "add",
-                kind: Kind::OrganizationMembership,
-                reason,
-                members: &members,
-            };
-            changes::record_members(transaction, desk.run, change).await?;
-        }
-        Ok(tally)
-    }
-
-    fn refuse(&self, error: &Error, tally: &mut Tally) {
-        let id = format!("{}/{}", self.organization, self.member.user);
-        let message = format!("the member could not be added: {error}");
-        tally.error(Kind::OrganizationMembership, id, message);
-    }
 }

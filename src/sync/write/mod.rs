@@ -6,9 +6,12 @@
 //! depends on an object that failed is left for the next pass.
 
 mod adoptions;
+mod lanes;
 mod leftovers;
 mod members;
+mod organization_members;
 mod organizations;
+mod pace;
 mod removals;
 mod step;
 mod teams;
@@ -16,6 +19,7 @@ mod undo;
 mod users;
 
 use std::collections::{BTreeSet, HashSet};
+use std::time::{Duration, Instant};
 
 use tokio_util::sync::CancellationToken;
 
@@ -46,6 +50,13 @@ pub(super) struct Tally {
     without_row: HashSet<UserId>,
     /// Teams that somebody else worked on: their members come again.
     busy_teams: BTreeSet<String>,
+    /// When a transaction had the first lock for which others may wait; without
+    /// it, its beginning is taken for that.
+    locked_at: Option<Instant>,
+    /// For how long the slowest transaction kept its locks, at most.
+    pub(super) longest_lock: Duration,
+    /// Transactions that were committed.
+    pub(super) transactions: u64,
 }
 
 impl Tally {
@@ -57,6 +68,8 @@ impl Tally {
         self.without_team.extend(other.without_team);
         self.without_row.extend(other.without_row);
         self.busy_teams.extend(other.busy_teams);
+        self.longest_lock = self.longest_lock.max(other.longest_lock);
+        self.transactions += other.transactions;
     }
 
     /// A new tally that knows what is not there, to be absorbed later.
@@ -67,6 +80,16 @@ impl Tally {
             without_row: self.without_row.clone(),
             ..Self::default()
         }
+    }
+
+    /// Says for how long others may have waited for us.
+    pub(super) fn tell_of_locks(&self) {
+        let longest_ms = u64::try_from(self.longest_lock.as_millis()).unwrap_or(u64::MAX);
+        tracing::debug!(
+            locks.longest_ms = longest_ms,
+            transactions = self.transactions,
+            "writing has ended"
+        );
     }
 
     fn error(&mut self, kind: Kind, id: impl ToString, message: impl Into<String>) {

@@ -4,11 +4,12 @@
 //! Invariant: the pass ends with a durable commit (its run row), so whatever a
 //! report says was done is on disk when it is said.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tokio_util::sync::CancellationToken;
 
 use super::Tally;
+use super::pace::Pace;
 use crate::db::{Database, Limits, Transaction};
 use crate::ledger::lease::{self, Lease};
 use crate::litellm::Writing;
@@ -55,25 +56,40 @@ pub(super) trait Writable: Sized {
 }
 
 impl Desk<'_> {
-    /// Writes all items, so many in a transaction.
+    /// Writes all items, so many in a transaction at most.
     pub(super) async fn run<W: Writable>(
         self,
         items: &[W],
-        batch: usize,
+        most: usize,
         tally: &mut Tally,
     ) -> Result<()> {
-        for items in items.chunks(batch) {
-            self.run_batch(items, tally).await?;
+        let mut pace = Pace::of(most);
+        let mut rest = items;
+        while !rest.is_empty() {
+            let (now, later) = rest.split_at(pace.size().min(rest.len()));
+            self.run_batch(now, now.len(), &mut pace, tally).await?;
+            rest = later;
         }
         Ok(())
     }
 
-    /// Halves a batch that fails until the culprit stands alone.
-    async fn run_batch<W: Writable>(self, items: &[W], tally: &mut Tally) -> Result<()> {
+    /// Writes these in one transaction, which is so much work. Halves a batch
+    /// that fails until the culprit stands alone.
+    pub(super) async fn run_batch<W: Writable>(
+        self,
+        items: &[W],
+        weight: usize,
+        pace: &mut Pace,
+        tally: &mut Tally,
+    ) -> Result<()> {
+        let whole = items.len();
         let mut open = vec![items];
         while let Some(items) = open.pop() {
-            match self.attempt(items).await {
+            match self.attempt(items, tally).await {
                 Ok(done) => {
+                    if items.len() == whole {
+                        pace.took(weight, done.longest_lock);
+                    }
                     tally.absorb(done);
                     self.progress.advance(items.len());
                 }
@@ -100,7 +116,7 @@ impl Desk<'_> {
         Ok(())
     }
 
-    async fn attempt<W: Writable>(self, items: &[W]) -> Result<Tally> {
+    async fn attempt<W: Writable>(self, items: &[W], tally: &mut Tally) -> Result<Tally> {
         let mut attempt = 1;
         loop {
             // Between transactions is where a pass may end.
@@ -108,7 +124,7 @@ impl Desk<'_> {
                 return Err(Error::Stopped);
             }
             let ended = tokio::select! {
-                ended = self.once(items) => ended,
+                ended = self.once(items, tally) => ended,
                 () = overdue(self.stop, TRANSACTION_GRACE) => {
                     tracing::warn!("the transaction in flight takes too long and is rolled back");
                     Err(Error::Stopped)
@@ -131,12 +147,16 @@ impl Desk<'_> {
         }
     }
 
-    async fn once<W: Writable>(self, items: &[W]) -> Result<Tally> {
+    /// What failed is no part of the tally, but it may have kept others waiting.
+    async fn once<W: Writable>(self, items: &[W], tally: &mut Tally) -> Result<Tally> {
         let mut transaction = self.database.begin(Limits::WRITE_OF_MANY).await?;
+        let begun = Instant::now();
         match self.fenced(&mut transaction, items).await {
-            Ok(tally) => {
+            Ok(mut done) => {
                 transaction.commit().await?;
-                Ok(tally)
+                done.longest_lock = done.locked_at.unwrap_or(begun).elapsed();
+                done.transactions = 1;
+                Ok(done)
             }
             Err(error) => {
                 // Its locks must be free before anything is tried again: a
@@ -144,6 +164,11 @@ impl Desk<'_> {
                 // would look as if somebody else worked on it.
                 if let Err(broken) = transaction.rollback().await {
                     tracing::debug!(error.message = %broken, "a failed transaction was left to the server");
+                }
+                // One that waited for a lock of somebody else's has rather been
+                // kept waiting.
+                if !error.is_about_a_lock() {
+                    tally.longest_lock = tally.longest_lock.max(begun.elapsed());
                 }
                 Err(error)
             }

@@ -2,6 +2,7 @@
 //! organization's models.
 
 use std::borrow::Cow;
+use std::time::Instant;
 
 use serde_json::{Value, json};
 
@@ -201,6 +202,7 @@ impl Writable for Updated<'_> {
         let mut tally = Tally::default();
         for item in items {
             lock_team(transaction, &item.team).await?;
+            tally.locked_at.get_or_insert_with(Instant::now);
             let models = item
                 .models
                 .and_then(|models| Some((models.before.as_deref()?, models.after.as_deref()?)));

@@ -1,6 +1,7 @@
 //! Users: inserted as LiteLLM's login would, changed column by column.
 
 use std::collections::HashMap;
+use std::time::Instant;
 
 use serde_json::{Value, json};
 
@@ -94,6 +95,7 @@ impl Writable for New<'_> {
             return Ok(tally);
         };
         let seats = users::free_seats(transaction, desk.policy.seats).await?;
+        tally.locked_at = Some(Instant::now());
         let seats = usize::try_from(seats)
             .unwrap_or(usize::MAX)
             .min(items.len());

@@ -79,6 +79,16 @@ impl Session {
         .await
     }
 
+    /// Waits until this session waits for somebody else's lock.
+    pub async fn waits(&self) {
+        wait_for("the session to wait for a lock", || async {
+            let waits = "SELECT FROM pg_stat_activity WHERE pid = $1 AND wait_event_type = 'Lock'";
+            let row = self.watcher.query_opt(waits, &[&self.pid]).await;
+            row.expect("who waits").map(|_| ())
+        })
+        .await;
+    }
+
     /// Waits until nobody does: whoever waited has given up, for now.
     pub async fn is_left_alone(&self) {
         wait_for("everybody to give up the session's locks", || async {

@@ -238,8 +238,8 @@ async fn keep_earlier(
     let statements = [
         format!(
             "INSERT INTO entra_sync.earlier_user ({COLUMNS}) \
-             SELECT {COLUMNS} FROM unnest($2::uuid[], $3::text[]) AS now (now_person, now_id) \
-                CROSS JOIN LATERAL (SELECT * FROM entra_sync.owned_user \
+             SELECT {COLUMNS} FROM unnest($2::uuid[], $3::text[]) AS now (now_person, now_id), \
+                LATERAL (SELECT * FROM entra_sync.owned_user \
                     WHERE source_id = $1 AND person_id = now_person OFFSET 0) was \
              WHERE user_id <> now_id \
              ON CONFLICT (source_id, person_id, user_id) DO UPDATE SET \

@@ -8,6 +8,8 @@
 //! address that answered is checked as well. What is posted are questions,
 //! never a change. Must not: retry, parse or decide.
 
+mod changes;
+
 use std::fmt::Display;
 use std::sync::Arc;
 
@@ -23,6 +25,8 @@ use reqwest::StatusCode;
 use secrecy::ExposeSecret;
 use url::Url;
 use uuid::Uuid;
+
+pub(super) use changes::{Since, tracked};
 
 use super::error::{Error, LinkFault, NetworkCause};
 use super::link::Endpoint;
@@ -44,9 +48,6 @@ pub(super) const THROTTLE_PRIORITY: &str = "x-ms-throttle-priority";
 /// What tells a person's account from a disabled one. The name is asked for
 /// because where it is withheld, the state is as well.
 const ACCOUNT: &str = "id,userPrincipalName,accountEnabled";
-
-/// What delta queries track of groups.
-const GROUP_CHANGES: &str = "id,displayName,visibility,members";
 
 /// The Graph API of one application.
 #[derive(Clone)]
@@ -189,38 +190,6 @@ impl Client {
             .url()
     }
 
-    /// Changes of these groups, [`BUCKET_SIZE`] at most, and who joined and
-    /// left them. `visibility` is tracked because a group may begin to hide its
-    /// members.
-    ///
-    /// [`BUCKET_SIZE`]: crate::model::links::BUCKET_SIZE
-    pub(super) fn group_changes<'g>(
-        &self,
-        ids: impl IntoIterator<Item = &'g GroupId>,
-        since: Since,
-    ) -> Url {
-        let terms: Vec<String> = ids.into_iter().map(|id| format!("id eq '{id}'")).collect();
-        let url = self
-            .graph
-            .custom(Method::GET, None)
-            .extend_path(&["groups", "delta"])
-            .select(&[GROUP_CHANGES])
-            .filter(&[&terms.join(" or ")])
-            .url();
-        since.said_in(url)
-    }
-
-    /// Changes of everybody in the tenant.
-    pub(super) fn people_changes(&self, since: Since) -> Url {
-        let url = self
-            .graph
-            .custom(Method::GET, None)
-            .extend_path(&["users", "delta"])
-            .select(&[&self.person_properties])
-            .url();
-        since.said_in(url)
-    }
-
     /// People with their attributes, [`IDS_PER_FILTER`] at most.
     pub(super) fn people(&self, ids: &[PersonId]) -> Url {
         self.graph
@@ -315,30 +284,6 @@ impl PageSize {
             Self::Control => "500",
         }
     }
-}
-
-/// From when on changes are asked for.
-#[derive(Debug, Clone, Copy)]
-pub(super) enum Since {
-    /// From now on: nothing is told, only a link given.
-    Now,
-    /// From the beginning: all that is there is told.
-    Ever,
-}
-
-impl Since {
-    fn said_in(self, mut url: Url) -> Url {
-        if let Self::Now = self {
-            url.query_pairs_mut().append_pair("$deltatoken", "latest");
-        }
-        url
-    }
-}
-
-/// What delta queries for groups and for people track: it is baked into their
-/// links.
-pub(super) fn tracked(names: &AttributeNames) -> String {
-    format!("{GROUP_CHANGES};{}", person_properties(names))
 }
 
 fn id_in(ids: &[impl Display]) -> String {

@@ -108,6 +108,8 @@ pub async fn start(
 pub struct Outcome<'a> {
     /// Its last word.
     pub status: Status,
+    /// How it read, which may be otherwise than was asked for.
+    pub mode: Mode,
     /// UTC.
     pub finished_at: DateTime<Utc>,
     /// Over the plan's items.
@@ -129,7 +131,7 @@ pub async fn finish(
 ) -> Result<()> {
     sql_query(
         "UPDATE entra_sync.run SET status = $2, finished_at = $3, plan_digest = $4, report = $5, \
-         error = $6 WHERE run_id = $1",
+         error = $6, mode = $7 WHERE run_id = $1",
     )
     .bind::<SqlUuid, _>(run.as_uuid())
     .bind::<Text, _>(outcome.status.as_str())
@@ -137,6 +139,7 @@ pub async fn finish(
     .bind::<Nullable<Text>, _>(outcome.plan_digest)
     .bind::<Jsonb, _>(outcome.report)
     .bind::<Nullable<Text>, _>(outcome.error)
+    .bind::<Text, _>(outcome.mode.as_str())
     .execute(connection)
     .await
     .doing("recording the end of the run")?;

@@ -9,10 +9,12 @@ use std::collections::BTreeSet;
 use chrono::Utc;
 
 use super::error::Result;
+use super::following::{Compare, Learned};
 use super::progress::{Phase, Progress};
-use super::report::Size;
+use super::report::{Report, Size};
 use super::{Planned, Request, Source};
 use crate::db::Limits;
+use crate::ledger::lease::Lease;
 use crate::ledger::{self, held, ownership};
 use crate::litellm::{Capabilities, snapshot};
 use crate::model::directory::{Directory, ReadingCost};
@@ -44,6 +46,47 @@ impl Source {
         let planned = self.decide(source, request, &capabilities, progress).await;
         progress.enter(Phase::Idle);
         planned
+    }
+
+    /// Reads and decides; `None` when there is nothing to decide.
+    pub(super) async fn prepare(
+        &self,
+        lease: Lease,
+        request: &Request,
+        capabilities: &Capabilities,
+        progress: &Progress,
+        report: &mut Report,
+    ) -> Result<Option<Planned>> {
+        let Learned {
+            mode,
+            mut cost,
+            compare,
+        } = self.learn(lease, request, progress).await?;
+        let source = lease.source;
+        let planned = match compare {
+            Compare::Nothing(size) => {
+                report.read(mode, size, cost);
+                return Ok(None);
+            }
+            Compare::Whole(directory) => {
+                let scope = request.scope.clone();
+                self.decide_over(Some(source), *directory, scope, capabilities, progress)
+                    .await?
+            }
+            Compare::Changed(touched) => {
+                let few = self.decide_about(source, &touched, capabilities, progress);
+                match few.await? {
+                    Some(planned) => planned,
+                    None => {
+                        self.decide_after_all(source, capabilities, progress)
+                            .await?
+                    }
+                }
+            }
+        };
+        cost += planned.second_look;
+        report.read(mode, planned.size, cost);
+        Ok(Some(planned))
     }
 
     async fn decide(

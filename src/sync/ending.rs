@@ -154,6 +154,7 @@ impl Source {
         let error = ended.as_ref().err().map(ToString::to_string);
         let outcome = runs::Outcome {
             status: report.status,
+            mode: report.mode,
             finished_at: report.finished_at.unwrap_or_else(Utc::now),
             plan_digest: report.plan_digest.as_deref(),
             report: &json,

@@ -44,7 +44,6 @@ use crate::model::target::Target;
 use crate::plan::Plan;
 use crate::{entra, sync::write::Writer};
 use ending::Rest;
-use following::{Compare, Learned};
 use report::Size;
 
 pub use elsewhere::Made;
@@ -279,47 +278,6 @@ impl Source {
             failed: !report.errors.is_empty(),
         };
         self.settle(lease, run, rest).await
-    }
-
-    /// Reads and decides; `None` when there is nothing to decide.
-    async fn prepare(
-        &self,
-        lease: Lease,
-        request: &Request,
-        capabilities: &Capabilities,
-        progress: &Progress,
-        report: &mut Report,
-    ) -> Result<Option<Planned>> {
-        let Learned {
-            mode,
-            mut cost,
-            compare,
-        } = self.learn(lease, request, progress).await?;
-        let source = lease.source;
-        let planned = match compare {
-            Compare::Nothing(size) => {
-                report.read(mode, size, cost);
-                return Ok(None);
-            }
-            Compare::Whole(directory) => {
-                let scope = request.scope.clone();
-                self.decide_over(Some(source), *directory, scope, capabilities, progress)
-                    .await?
-            }
-            Compare::Changed(touched) => {
-                let few = self.decide_about(source, &touched, capabilities, progress);
-                match few.await? {
-                    Some(planned) => planned,
-                    None => {
-                        self.decide_after_all(source, capabilities, progress)
-                            .await?
-                    }
-                }
-            }
-        };
-        cost += planned.second_look;
-        report.read(mode, planned.size, cost);
-        Ok(Some(planned))
     }
 
     /// What this LiteLLM's tables look like, and that they hold whatever the

@@ -48,8 +48,7 @@ impl Report {
         Self {
             run_id: run,
             trigger: request.trigger,
-            // Whatever was asked for, this version reads everything.
-            mode: Mode::Full,
+            mode: request.mode,
             status: Status::Failed,
             started_at: now,
             finished_at: None,

@@ -199,13 +199,17 @@ async fn people_are_disabled_deleted_and_restored() {
     let followed = Followed::new(two_groups).await;
     let world = &followed.world;
     let report = followed
-        .after(|tenant| drop(tenant.user("bob").disabled()))
+        .after(|tenant| {
+            tenant.user("bob").disabled();
+        })
         .await;
     assert_eq!(report.changes.users.deactivated, 1, "{}", report.json());
     followed.settled().await;
 
     let report = followed
-        .after(|tenant| drop(tenant.user("ada").soft_deleted()))
+        .after(|tenant| {
+            tenant.user("ada").soft_deleted();
+        })
         .await;
     assert_eq!(report.changes.users.deactivated, 1, "{}", report.json());
     // Entra gives the memberships back with the person.
@@ -214,14 +218,18 @@ async fn people_are_disabled_deleted_and_restored() {
     followed.settled().await;
 
     let report = followed
-        .after(|tenant| drop(tenant.user("ada").restored()))
+        .after(|tenant| {
+            tenant.user("ada").restored();
+        })
         .await;
     assert_eq!(report.changes.users.reactivated, 1, "{}", report.json());
     assert_eq!(world.members("science").await, people(["ada", "bob"]));
     followed.settled().await;
 
     let report = followed
-        .after(|tenant| drop(tenant.user("cem").purged()))
+        .after(|tenant| {
+            tenant.user("cem").purged();
+        })
         .await;
     assert_eq!(report.changes.users.deactivated, 1, "{}", report.json());
     assert_eq!(report.changes.team_memberships.removed, 1);
@@ -239,7 +247,9 @@ async fn somebody_who_left_every_group_is_heard_of_all_the_same() {
         .await;
     followed.settled().await;
     let report = followed
-        .after(|tenant| drop(tenant.user("ada").disabled()))
+        .after(|tenant| {
+            tenant.user("ada").disabled();
+        })
         .await;
     assert_eq!(report.changes.users.deactivated, 1, "{}", report.json());
     followed.settled().await;
@@ -254,12 +264,16 @@ async fn a_deleted_group_is_left_alone_and_comes_back() {
     .await;
     let world = &followed.world;
     let report = followed
-        .after(|tenant| drop(tenant.group("science").soft_deleted()))
+        .after(|tenant| {
+            tenant.group("science").soft_deleted();
+        })
         .await;
     assert_eq!(report.changes.total(), 0, "{}", report.json());
     assert_eq!(world.members("science").await, people(["ada", "bob"]));
     let report = followed
-        .after(|tenant| drop(tenant.group("science").restored()))
+        .after(|tenant| {
+            tenant.group("science").restored();
+        })
         .await;
     assert_eq!(report.changes.total(), 0, "{}", report.json());
     followed.settled().await;
@@ -280,7 +294,9 @@ async fn people_are_assigned_alone_and_no_more() {
     );
     followed.settled().await;
     let report = followed
-        .after(|tenant| drop(tenant.user("eve").unassigned_entirely()))
+        .after(|tenant| {
+            tenant.user("eve").unassigned_entirely();
+        })
         .await;
     assert_eq!(report.changes.users.updated, 1, "{}", report.json());
     followed.settled().await;

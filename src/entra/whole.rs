@@ -83,7 +83,8 @@ impl Reader {
             }
             Err(error) => {
                 let error = questions.of_one_object(error)?;
-                tracing::warn!(
+                // The lists say more plainly what this is about.
+                tracing::info!(
                     error.kind = error.kind(),
                     %error,
                     "changes cannot be followed from this reading on; the next one is whole again"

@@ -6,6 +6,7 @@ use entra_sync::simulator::{group_id, person_id};
 
 use super::{Followed, two_groups};
 use crate::support::World;
+use crate::support::binary::Running;
 use crate::support::look::people;
 
 async fn take_out_by_hand(world: &World, group: &str, who: &str) {
@@ -154,4 +155,29 @@ async fn the_guard_weighs_what_goes_against_everything_that_is_managed() {
     let report = followed.pass(Mode::Incremental).await;
     assert!(report.held.is_none(), "{}", report.json());
     followed.settled().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn sync_goes_on_from_what_is_known_and_full_reads_everything() {
+    let world = World::new(two_groups).await;
+    let sync = async |arguments: &[&str]| {
+        let running = Running::verbatim(world.environment(), arguments);
+        running.ended().await.exits_with(0).json()["mode"].clone()
+    };
+    let json = ["sync", "--format", "json"];
+    // There is nothing to go on from.
+    assert_eq!(sync(&json).await, "full");
+    assert_eq!(sync(&json).await, "incremental");
+    assert_eq!(sync(&["sync", "--format", "json", "--full"]).await, "full");
+    let modes: Vec<String> = world
+        .database
+        .rows("entra_sync.run")
+        .await
+        .iter()
+        .map(|run| run["mode"].as_str().expect("a word").to_owned())
+        .collect();
+    assert_eq!(
+        modes.iter().filter(|mode| *mode == "incremental").count(),
+        1
+    );
 }

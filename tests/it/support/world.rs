@@ -59,8 +59,17 @@ impl World {
     }
 
     /// Sets one environment variable, for example `ENTRA_SYNC__LITELLM__SEATS`.
+    ///
+    /// Scheduled passes read in full, unless a test says when they do.
     pub fn set(&mut self, name: &str, value: impl ToString) -> &mut Self {
-        self.environment.insert(name.to_owned(), value.to_string());
+        let value = value.to_string();
+        if name == "ENTRA_SYNC__SCHEDULE__CRON" {
+            let full = "ENTRA_SYNC__SCHEDULE__FULL_CRON".to_owned();
+            self.environment
+                .entry(full)
+                .or_insert_with(|| value.clone());
+        }
+        self.environment.insert(name.to_owned(), value);
         self
     }
 

@@ -83,12 +83,15 @@ impl Reader {
             }
             Err(error) => {
                 let error = questions.of_one_object(error)?;
-                // The lists say more plainly what this is about.
-                tracing::info!(
-                    error.kind = error.kind(),
-                    %error,
-                    "changes cannot be followed from this reading on; the next one is whole again"
-                );
+                // Of a permission that is missing the lists speak, with its remedy.
+                match &error {
+                    Error::PermissionMissing { .. } => tracing::debug!(%error, "no links"),
+                    error => tracing::warn!(
+                        error.kind = error.kind(),
+                        %error,
+                        "changes cannot be followed from this reading on; the next one is whole again"
+                    ),
+                }
                 Ok(None)
             }
         }

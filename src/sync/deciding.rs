@@ -48,7 +48,8 @@ impl Source {
         planned
     }
 
-    /// Reads and decides; `None` when there is nothing to decide.
+    /// Reads and decides; `None` when there is nothing to decide. Each part is on
+    /// the heap: together they are too large for the stack of a thread.
     pub(super) async fn prepare(
         &self,
         lease: Lease,
@@ -61,7 +62,7 @@ impl Source {
             mode,
             mut cost,
             compare,
-        } = self.learn(lease, request, progress).await?;
+        } = Box::pin(self.learn(lease, request, progress)).await?;
         let source = lease.source;
         let planned = match compare {
             Compare::Nothing(size) => {
@@ -70,16 +71,16 @@ impl Source {
             }
             Compare::Whole(directory) => {
                 let scope = request.scope.clone();
-                self.decide_over(Some(source), *directory, scope, capabilities, progress)
-                    .await?
+                let all = self.decide_over(Some(source), *directory, scope, capabilities, progress);
+                Box::pin(all).await?
             }
             Compare::Changed(touched) => {
                 let few = self.decide_about(source, &touched, capabilities, progress);
-                match few.await? {
+                match Box::pin(few).await? {
                     Some(planned) => planned,
                     None => {
-                        self.decide_after_all(source, capabilities, progress)
-                            .await?
+                        let all = self.decide_after_all(source, capabilities, progress);
+                        Box::pin(all).await?
                     }
                 }
             }
@@ -99,8 +100,7 @@ impl Source {
         progress.enter(Phase::Reading);
         let directory = self.reader.read(&request.scope, progress.reading()).await?;
         let scope = request.scope.clone();
-        self.decide_over(source, directory, scope, capabilities, progress)
-            .await
+        Box::pin(self.decide_over(source, directory, scope, capabilities, progress)).await
     }
 
     /// Decides about everything that a directory covers.

@@ -75,26 +75,26 @@ impl Source {
             }
             (Mode::Incremental | Mode::Drift, Some(head)) => match &head.links {
                 Some(links) if Utc::now() - head.heard_at < LINKS_LIVE => {
-                    match self.follow(lease, head, links, progress).await {
+                    match Box::pin(self.follow(lease, head, links, progress)).await {
                         Err(Error::Entra(error)) if error.wants_full_reading() => {
                             tracing::info!(
                                 error.kind = error.kind(),
                                 %error,
                                 "changes cannot be followed from where they were; reading in full"
                             );
-                            self.read_whole(lease, None, progress).await
+                            Box::pin(self.read_whole(lease, None, progress)).await
                         }
                         followed => followed,
                     }
                 }
-                _ => self.read_whole(lease, None, progress).await,
+                _ => Box::pin(self.read_whole(lease, None, progress)).await,
             },
             (_, head) => {
                 let links = head
                     .as_ref()
                     .filter(|head| Utc::now() - head.heard_at < LINKS_LIVE);
                 let links = links.and_then(|head| head.links.as_ref());
-                self.read_whole(lease, links, progress).await
+                Box::pin(self.read_whole(lease, links, progress)).await
             }
         }
     }

@@ -223,8 +223,8 @@ impl Source {
         match self.known(source).await?.compare {
             Compare::Whole(directory) => {
                 let scope = Scope::Everything;
-                self.decide_over(Some(source), *directory, scope, capabilities, progress)
-                    .await
+                let all = self.decide_over(Some(source), *directory, scope, capabilities, progress);
+                Box::pin(all).await
             }
             Compare::Nothing(_) | Compare::Changed(_) => {
                 Err(crate::ledger::Error::DirectoryUnknown.into())

@@ -8,6 +8,7 @@
 //! Must not: decide anything about LiteLLM's rows.
 
 use std::collections::BTreeSet;
+use std::time::Duration;
 
 use chrono::{TimeDelta, Utc};
 use sha2::{Digest, Sha256};
@@ -29,6 +30,10 @@ use crate::plan::following::{self, Fresh, Told, alike, mentioned, needs};
 
 /// Links live for seven days (graph-contract 5.3); older ones are not relied on.
 const LINKS_LIVE: TimeDelta = TimeDelta::days(6);
+
+/// How often the lease's row is asked for, and after which pause.
+const ATTEMPTS: u32 = 4;
+const PAUSE: Duration = Duration::from_millis(250);
 
 /// What a pass has learned, and how far it has to look.
 pub(super) struct Learned {
@@ -305,10 +310,25 @@ impl Source {
         Ok(())
     }
 
+    /// A transaction that only the holder of the lease can commit. Who holds the
+    /// lease's row for a moment costs another attempt, not the pass.
     async fn begin_fenced(&self, lease: Lease, limits: Limits) -> Result<Transaction> {
-        let mut transaction = self.database.begin(limits).await?;
-        lease::fence(&mut transaction, lease).await?;
-        Ok(transaction)
+        let mut attempts = 1;
+        loop {
+            let mut transaction = self.database.begin(limits).await?;
+            match lease::fence(&mut transaction, lease)
+                .await
+                .map_err(Error::from)
+            {
+                Ok(()) => return Ok(transaction),
+                Err(error) if attempts < ATTEMPTS && error.is_retryable() => {
+                    attempts += 1;
+                    drop(transaction);
+                    tokio::time::sleep(PAUSE).await;
+                }
+                Err(error) => return Err(error),
+            }
+        }
     }
 }
 
@@ -340,7 +360,7 @@ enum Pending {
 async fn pending(
     transaction: &mut Transaction,
     source: SourceId,
-    window: std::time::Duration,
+    window: Duration,
 ) -> Result<Pending> {
     let state = crate::ledger::held::load(transaction, source, window).await?;
     let decisions = &state.decisions;

@@ -121,7 +121,13 @@ enum Look {
 
 /// What a pass asked, by look.
 fn asked(requests: &Requests) -> Vec<(Look, Asked)> {
-    let log: Vec<_> = requests.log.iter().collect();
+    // Links from which changes are told take nothing: `incremental` is about them.
+    let is_link = |path: &str| path.ends_with("/delta");
+    let log: Vec<_> = requests
+        .log
+        .iter()
+        .filter(|one| !is_link(&one.endpoint))
+        .collect();
     let mut turns: BTreeMap<(&str, u32), u64> = BTreeMap::new();
     let mut looked_up: BTreeSet<&String> = BTreeSet::new();
     let mut look = Look::First;

@@ -157,6 +157,8 @@ impl Backup {
                 let random = |id: Uuid| !self.known.contains(&id);
                 if text.parse().is_ok_and(random) {
                     Value::from("an id")
+                } else if text.contains("/delta?") {
+                    Value::from("a link")
                 } else if is_time(&text) {
                     Value::from("a time")
                 } else {

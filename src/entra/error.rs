@@ -321,12 +321,19 @@ impl Error {
     }
 
     /// Whether what was kept to follow changes with is of no use any more: a
-    /// whole reading without it is due, and brings the new.
+    /// whole reading without it is due, and brings the new. People are read
+    /// with the lists where changes of them are refused.
     #[must_use]
     pub const fn wants_full_reading(&self) -> bool {
         matches!(
             self,
-            Self::PlaceLost { .. } | Self::NoDeltaQueries(_) | Self::ForeignKeptLink { .. }
+            Self::PlaceLost { .. }
+                | Self::NoDeltaQueries(_)
+                | Self::ForeignKeptLink { .. }
+                | Self::PermissionMissing {
+                    call: Call::PeopleChanges,
+                    ..
+                }
         )
     }
 

@@ -128,6 +128,20 @@ pub struct Skipped {
     pub reason: String,
 }
 
+impl Skipped {
+    /// [`Skipped::reason`] of people for whom LiteLLM's licence has no seat.
+    pub const NO_SEAT: &str = "no_seat";
+    /// [`Skipped::reason`] of groups whose team the licence does not admit.
+    pub const NO_TEAM_LICENCE: &str = "no_team_licence";
+
+    /// Whether it was left out for want of room, which anybody may make: who
+    /// comes next is seen only where everybody is compared.
+    #[must_use]
+    pub fn waits_for_room(&self) -> bool {
+        [Self::NO_SEAT, Self::NO_TEAM_LICENCE].contains(&self.reason.as_str())
+    }
+}
+
 /// An object that could not be read or written, with cause and remedy.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct ObjectError {

@@ -10,6 +10,7 @@
 mod addresses;
 mod admits;
 mod change;
+mod concerned;
 mod decided;
 mod default_teams;
 mod desired;

@@ -13,7 +13,7 @@ use super::people::as_stored;
 use crate::model::directory::PersonAttributes;
 use crate::model::ids::{PersonId, UserId};
 use crate::model::ledger::RoleFrom;
-use crate::model::report::Kind;
+use crate::model::report::{Kind, Skipped};
 use crate::model::role::Role;
 
 /// Gives the free seats to the newcomers: the higher role first, then by id.
@@ -35,7 +35,8 @@ pub(super) fn seat(
     let room = world.policy.seats.room(world.target.billable_users);
     let room = usize::try_from(room).unwrap_or(usize::MAX);
     for (_, person, _) in ranked.iter().skip(room) {
-        plan.skipped.push(skipped(Kind::User, *person, "no_seat"));
+        plan.skipped
+            .push(skipped(Kind::User, *person, Skipped::NO_SEAT));
     }
     let mut joined = Vec::with_capacity(ranked.len().min(room));
     for (Reverse(role), person, attributes) in ranked.into_iter().take(room) {

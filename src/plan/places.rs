@@ -16,7 +16,7 @@ use crate::model::ledger::{
     LastWritten, Lifted, Origin, Ours, OwnedOrganization, OwnedTeam, Placement,
 };
 use crate::model::policy::{OrganizationTeamModels, Organizations};
-use crate::model::report::{Kind, ObjectError};
+use crate::model::report::{Kind, ObjectError, Skipped};
 use crate::model::target::TeamRow;
 
 /// Decides about every wanted group's organization and team.
@@ -39,7 +39,7 @@ pub(super) fn decide(world: World<'_>, desired: &Desired<'_>, plan: &mut Plan) {
             Some(row) => existing_team(world, plan, *group, wanted, row),
             None if team_room == 0 => {
                 plan.skipped
-                    .push(skipped(Kind::Team, *group, "no_team_licence"));
+                    .push(skipped(Kind::Team, *group, Skipped::NO_TEAM_LICENCE));
             }
             None => {
                 if new_team(world, plan, *group, wanted) {

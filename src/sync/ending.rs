@@ -16,7 +16,9 @@ use crate::ledger::directory::{self, Open};
 use crate::ledger::lease::{self, Lease};
 use crate::ledger::{held, ownership, runs};
 use crate::model::ids::{GroupId, RunId};
+use crate::model::known::Touched;
 use crate::model::policy::Scope;
+use crate::model::report::Skipped;
 use crate::plan::{Plan, Removal};
 
 /// What a pass leaves behind.
@@ -27,8 +29,28 @@ pub(super) struct Rest<'a> {
     pub(super) scope: &'a Scope,
     /// Groups that contradicted themselves.
     pub(super) distrusted: &'a BTreeSet<GroupId>,
-    /// Whether some object could not be read or written.
-    pub(super) failed: bool,
+    /// Whether everything that was to be done has been done.
+    pub(super) success: Success,
+}
+
+/// Whether a pass did all that it was to do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Success {
+    /// It did.
+    Whole,
+    /// Some object could not be read or written, or there was no room for it.
+    Partial,
+}
+
+impl Success {
+    pub(super) fn of(report: &Report) -> Self {
+        let is_short = report.skipped.iter().any(Skipped::waits_for_room);
+        if report.errors.is_empty() && !is_short {
+            Self::Whole
+        } else {
+            Self::Partial
+        }
+    }
 }
 
 impl Source {
@@ -42,7 +64,7 @@ impl Source {
             plan,
             scope,
             distrusted,
-            failed,
+            success,
         }: Rest<'_>,
     ) -> Result<()> {
         let deprovision = &plan.deprovision;
@@ -104,18 +126,35 @@ impl Source {
         ownership::forget_teams(&mut transaction, lease.source, &forgotten.teams).await?;
         let source = lease.source;
         directory::distrust(&mut transaction, source, distrusted).await?;
-        let is_settled = !failed && verdict.held.is_empty() && deprovision.waiting.is_empty();
-        match (is_settled, scope.is_everything()) {
-            (true, _) => directory::settle(&mut transaction, source, Open::Nothing).await?,
-            (false, true) => directory::settle(&mut transaction, source, Open::Everything).await?,
+        let is_quiet = verdict.held.is_empty() && deprovision.waiting.is_empty();
+        match (success, scope.is_everything()) {
+            (Success::Whole, _) if is_quiet => {
+                let open = self.after(plan);
+                directory::settle(&mut transaction, source, open).await?;
+            }
+            (_, true) => directory::settle(&mut transaction, source, Open::Everything).await?,
             // What it looked at is still open.
-            (false, false) => {}
+            (_, false) => {}
         }
         if let Some(people) = &deprovision.unwanted {
             ownership::note_unwanted(&mut transaction, lease.source, people).await?;
         }
         transaction.commit().await?;
         Ok(())
+    }
+
+    /// What a pass that did all this leaves to the next one: to look once more at
+    /// what it changed. A row that has been bound may have more to change, and
+    /// what a login did at the same moment was left to it.
+    fn after(&self, plan: &Plan) -> Open {
+        let touched = plan.concerned();
+        if touched == Touched::default() {
+            Open::Nothing
+        } else if touched.people.len() > self.narrowing.most {
+            Open::Everything
+        } else {
+            Open::These(touched)
+        }
     }
 
     /// Writes the run's end and gives the lease back. What fails here has no

@@ -13,7 +13,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::deciding::Judged;
 use super::error::Result;
 use super::following::Compare;
-use super::progress::Progress;
+use super::progress::{Phase, Progress};
 use super::{Planned, Source};
 use crate::db::Limits;
 use crate::ledger::held;
@@ -24,6 +24,7 @@ use crate::model::ids::{GroupId, PersonId, SourceId, UserId};
 use crate::model::known::{KnownPeople, Outline, Touched};
 use crate::model::ledger::Owned;
 use crate::model::policy::{Changed, Scope};
+use crate::model::report::Skipped;
 use crate::model::target::Target;
 use crate::plan::following::{Narrowed, alike, narrow};
 
@@ -67,6 +68,7 @@ impl Source {
         capabilities: &Capabilities,
         progress: &Progress,
     ) -> Result<Option<Planned>> {
+        progress.enter(Phase::Comparing);
         let mut transaction = self.database.begin(Limits::READ).await?;
         let (outline, seal) = directory::outline(&mut transaction, source).await?;
         let window = self.settings.guard.window;
@@ -103,6 +105,10 @@ impl Source {
             }
             let evidence = Some(decided);
             (plan, decided) = self.judge(judged, &scope, evidence, progress).await;
+        }
+        if plan.skipped.iter().any(Skipped::waits_for_room) {
+            // Who gets the last seat is decided among all who want one.
+            return Ok(None);
         }
         let distrusted = decided.distrusted(&directory, &scope);
         Ok(Some(Planned {

@@ -105,7 +105,7 @@ impl Writable for New<'_> {
             tally.skipped.push(Skipped {
                 kind: Kind::User,
                 id: new.person.to_string(),
-                reason: "no_seat".to_owned(),
+                reason: Skipped::NO_SEAT.to_owned(),
             });
         }
         let rows: Vec<_> = seated

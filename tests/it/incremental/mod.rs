@@ -6,6 +6,7 @@
 mod breaking;
 mod changes;
 mod comparing;
+mod leaving;
 
 use entra_sync::model::policy::Scope;
 use entra_sync::model::report::{Mode, Status};

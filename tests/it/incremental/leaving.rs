@@ -1,0 +1,143 @@
+//! What a pass leaves to the next one: to look once more at what it changed,
+//! and at everybody while somebody waits for room.
+
+use entra_sync::model::report::{Mode, Status};
+use entra_sync::simulator::{Fault, group_id, person_id};
+
+use super::{Followed, two_groups};
+use crate::support::World;
+use crate::support::look::{people, person, skipped};
+use crate::support::seed;
+
+/// Whether everything is open, and how many people and groups are.
+async fn open(world: &World) -> (bool, usize, usize) {
+    let rows = world.database.rows("entra_sync.directory").await;
+    let row = rows.first().expect("what is known");
+    let length = |column: &str| row[column].as_array().expect("a list").len();
+    let everything = row["open_everything"].as_bool().expect("a boolean");
+    (everything, length("open_people"), length("open_groups"))
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_pass_changed_the_next_one_looks_at_once_more() {
+    let followed = Followed::new(two_groups).await;
+    let world = &followed.world;
+    assert_eq!(open(world).await, (false, 0, 0));
+    let report = followed
+        .after(|tenant| {
+            tenant.group("science").member("eve");
+        })
+        .await;
+    assert_eq!(report.changes.users.created, 1);
+    assert_eq!(open(world).await, (false, 1, 0));
+    // A login at the same moment wrote the team's members from before it.
+    let (team, user) = (group_id("science"), person_id("eve"));
+    world
+        .sql(&format!(
+            "DELETE FROM \"LiteLLM_TeamMembership\" WHERE team_id = '{team}' AND user_id = '{user}'"
+        ))
+        .await;
+
+    let report = followed.pass(Mode::Incremental).await;
+
+    assert_eq!(report.changes.team_memberships.repaired, 1);
+    followed.settled().await;
+    assert_eq!(open(world).await, (false, 0, 0));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_row_that_was_adopted_loses_its_access_with_the_next_pass() {
+    let followed = Followed::new(two_groups).await;
+    let world = &followed.world;
+    seed::user(&person("eve")).insert(&world.database).await;
+    let adopted = followed
+        .after(|tenant| {
+            tenant.user("eve").disabled();
+            tenant.group("science").member("eve");
+        })
+        .await;
+    assert_eq!(adopted.changes.users.deactivated, 0, "{}", adopted.json());
+
+    let report = followed.pass(Mode::Incremental).await;
+
+    assert_eq!(report.changes.users.deactivated, 1, "{}", report.json());
+    followed.pass(Mode::Incremental).await;
+    followed.settled().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_waits_for_a_seat_gets_the_one_that_somebody_else_gives_up() {
+    let seats = [("ENTRA_SYNC__LITELLM__SEATS", "3")];
+    let furnish = |tenant: &mut entra_sync::simulator::Tenant| {
+        let science = tenant.group("science");
+        science.members(["ada", "bob", "cem"]).assigned_by_default();
+    };
+    let followed = Followed::with(furnish, &seats).await;
+    let world = &followed.world;
+    let report = followed
+        .after(|tenant| {
+            tenant.group("science").member("dan");
+        })
+        .await;
+    assert_eq!(skipped(&report), [(person("dan").as_str(), "no_seat")]);
+    assert_eq!(open(world).await, (true, 0, 0));
+
+    let report = followed
+        .after(|tenant| {
+            tenant.user("ada").disabled();
+        })
+        .await;
+    assert_eq!(report.changes.users.deactivated, 1, "{}", report.json());
+    let report = followed.pass(Mode::Incremental).await;
+
+    assert_eq!(report.changes.users.created, 1, "{}", report.json());
+    assert_eq!(report.skipped, []);
+    assert!(world.has_user("dan").await);
+    followed.pass(Mode::Incremental).await;
+    followed.settled().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_last_seat_is_given_among_everybody_who_wants_one() {
+    let seats = [("ENTRA_SYNC__LITELLM__SEATS", "4")];
+    let furnish = |tenant: &mut entra_sync::simulator::Tenant| {
+        let science = tenant.group("science");
+        science
+            .members(["ada", "bob", "cem"])
+            .assigned("internal_user_viewer");
+        tenant
+            .group("heads")
+            .member("ada")
+            .assigned("internal_user");
+    };
+    let followed = Followed::with(furnish, &seats).await;
+    let world = &followed.world;
+
+    let report = followed
+        .after(|tenant| {
+            tenant.group("science").member("dan");
+            tenant.group("heads").member("eve");
+        })
+        .await;
+
+    assert!(world.has_user("eve").await, "{}", report.json());
+    assert_eq!(skipped(&report), [(person("dan").as_str(), "no_seat")]);
+    assert_eq!(report.status, Status::Succeeded);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn where_changes_of_people_are_refused_everything_is_read() {
+    let followed = Followed::new(two_groups).await;
+    let world = &followed.world;
+    world
+        .entra
+        .fault(Fault::status(403).on("/users/delta").always());
+    world.entra.tenant(|tenant| {
+        tenant.group("science").without_member("ada");
+    });
+
+    let report = followed.pass(Mode::Incremental).await;
+
+    assert_eq!(report.mode, Mode::Full, "{}", report.json());
+    assert_eq!(world.members("science").await, people(["bob"]));
+}

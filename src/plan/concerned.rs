@@ -10,13 +10,29 @@ use super::removal::Removal;
 use super::restore::Restoration;
 use crate::model::ids::PersonId;
 use crate::model::known::Touched;
+use crate::model::report::{Kind, Skipped};
 
 impl Plan {
-    /// The people and groups that it changes, adopts or forgets; none when it
-    /// does nothing at all, not even in our own books.
+    /// The people and groups that it changes, adopts or forgets, and those that
+    /// could not be read; none when it does nothing at all, not even in our own
+    /// books, and has nothing to say. `None` when these are not all there are:
+    /// something could not be read that is neither, or somebody waits for room
+    /// that anybody may make.
     #[must_use]
-    pub fn concerned(&self) -> Touched {
+    pub fn concerned(&self) -> Option<Touched> {
+        if self.skipped.iter().any(Skipped::waits_for_room) {
+            return None;
+        }
         let mut touched = Touched::default();
+        for unread in &self.unreadable {
+            match unread.kind {
+                Kind::User => touched.people.insert(unread.id.parse().ok()?),
+                Kind::Group | Kind::Team | Kind::Organization => {
+                    touched.groups.insert(unread.id.parse().ok()?)
+                }
+                _ => return None,
+            };
+        }
         self.concerned_by_additions(&mut touched);
         self.concerned_by_books(&mut touched);
         for restoration in &self.restorations {
@@ -46,7 +62,7 @@ impl Plan {
         touched
             .groups
             .extend(leftovers.iter().map(|left| left.group));
-        touched
+        Some(touched)
     }
 
     fn concerned_by_additions(&self, touched: &mut Touched) {

@@ -29,26 +29,24 @@ pub(super) struct Rest<'a> {
     pub(super) scope: &'a Scope,
     /// Groups that contradicted themselves.
     pub(super) distrusted: &'a BTreeSet<GroupId>,
-    /// Whether everything that was to be done has been done.
-    pub(super) success: Success,
+    /// Whether everybody who was to have a seat got one.
+    pub(super) room: Room,
 }
 
-/// Whether a pass did all that it was to do.
+/// Whether there was room for everybody when it came to writing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Success {
-    /// It did.
-    Whole,
-    /// Some object could not be read or written, or there was no room for it.
-    Partial,
+pub(super) enum Room {
+    /// There was.
+    Enough,
+    /// Somebody got no seat although the plan had counted one.
+    Short,
 }
 
-impl Success {
+impl Room {
     pub(super) fn of(report: &Report) -> Self {
-        let is_short = report.skipped.iter().any(Skipped::waits_for_room);
-        if report.errors.is_empty() && !is_short {
-            Self::Whole
-        } else {
-            Self::Partial
+        match report.skipped.iter().any(Skipped::waits_for_room) {
+            true => Self::Short,
+            false => Self::Enough,
         }
     }
 }
@@ -64,7 +62,7 @@ impl Source {
             plan,
             scope,
             distrusted,
-            success,
+            room,
         }: Rest<'_>,
     ) -> Result<()> {
         let deprovision = &plan.deprovision;
@@ -127,14 +125,13 @@ impl Source {
         let source = lease.source;
         directory::distrust(&mut transaction, source, distrusted).await?;
         let is_quiet = verdict.held.is_empty() && deprovision.waiting.is_empty();
-        match (success, scope.is_everything()) {
-            (Success::Whole, _) if is_quiet => {
-                let open = self.after(plan);
-                directory::settle(&mut transaction, source, open).await?;
+        match is_quiet.then(|| self.left_open(plan, room, distrusted)) {
+            Some(open) => directory::settle(&mut transaction, source, open).await?,
+            None if scope.is_everything() => {
+                directory::settle(&mut transaction, source, Open::Everything).await?;
             }
-            (_, true) => directory::settle(&mut transaction, source, Open::Everything).await?,
             // What it looked at is still open.
-            (_, false) => {}
+            None => {}
         }
         if let Some(people) = &deprovision.unwanted {
             ownership::note_unwanted(&mut transaction, lease.source, people).await?;
@@ -143,17 +140,22 @@ impl Source {
         Ok(())
     }
 
-    /// What a pass that did all this leaves to the next one: to look once more at
-    /// what it changed. A row that has been bound may have more to change, and
-    /// what a login did at the same moment was left to it.
-    fn after(&self, plan: &Plan) -> Open {
-        let touched = plan.concerned();
-        if touched == Touched::default() {
-            Open::Nothing
-        } else if touched.people.len() > self.narrowing.most {
-            Open::Everything
-        } else {
-            Open::These(touched)
+    /// What is left to the next pass: to look once more at what this one was to
+    /// change, whether it did or not. A row that has been bound may have more to
+    /// change, and what a login did at the same moment was left alone.
+    fn left_open(&self, plan: &Plan, room: Room, distrusted: &BTreeSet<GroupId>) -> Open {
+        match plan.concerned() {
+            Some(mut touched) if room == Room::Enough => {
+                touched.groups.extend(distrusted);
+                if touched == Touched::default() {
+                    Open::Nothing
+                } else if touched.people.len() > self.narrowing.most {
+                    Open::Everything
+                } else {
+                    Open::These(touched)
+                }
+            }
+            _ => Open::Everything,
         }
     }
 

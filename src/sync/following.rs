@@ -259,20 +259,19 @@ impl Source {
             }
             Open::Everything => return Far::Everything,
         }
+        let in_doubt = following::in_doubt(&turn.outline);
+        touched.groups.extend(in_doubt.groups);
+        touched.people.extend(in_doubt.people);
         let memberships: u64 = turn
             .outline
             .groups
             .values()
             .map(|group| group.headcount)
             .sum();
-        // A list that cannot be read is said with every pass, not once.
-        let is_unread = turn.outline.groups.values().any(following::is_in_doubt)
-            || !turn.outline.unread_people.is_empty();
         let is_small = memberships <= self.narrowing.from;
         let is_most = touched.people.len() > self.narrowing.most;
         if is_small
             || is_most
-            || is_unread
             || pending == Pending::Yes
             || head.compared != self.compared()
             || before.roles != turn.outline.roles

@@ -43,7 +43,7 @@ use crate::model::report::{Mode, Trigger};
 use crate::model::target::Target;
 use crate::plan::Plan;
 use crate::{entra, sync::write::Writer};
-use ending::{Rest, Success};
+use ending::{Rest, Room};
 use report::Size;
 
 pub use elsewhere::Made;
@@ -275,7 +275,7 @@ impl Source {
             plan: &planned.plan,
             scope: &planned.scope,
             distrusted: &planned.distrusted,
-            success: Success::of(report),
+            room: Room::of(report),
         };
         self.settle(lease, run, rest).await
     }

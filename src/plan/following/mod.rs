@@ -19,7 +19,7 @@ use crate::model::ids::{AppRoleId, GroupId, PersonId};
 
 pub use narrow::{Narrowed, alike, narrow};
 pub use needs::{Needs, mentioned, needs};
-pub use turn::{Told, after, contradicted, is_in_doubt, turn};
+pub use turn::{Told, after, contradicted, in_doubt, turn};
 
 /// What was read in full because of the news, after them.
 #[derive(Debug, Clone, Default)]

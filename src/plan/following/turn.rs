@@ -125,13 +125,19 @@ pub fn contradicted(
         .collect()
 }
 
-/// Whether a group could not be read although it should have been.
+/// What could not be read although it should have been: it is said with every
+/// pass, not once.
 #[must_use]
-pub const fn is_in_doubt(group: &KnownGroup) -> bool {
-    matches!(
-        group.unread,
-        Some(Unread::NotFound | Unread::HiddenMembership | Unread::Failed(_))
-    )
+pub fn in_doubt(outline: &Outline) -> Touched {
+    let is_doubt = |reason: &Unread| !matches!(reason, Unread::Excluded | Unread::OutOfScope);
+    let groups = outline.groups.iter();
+    let groups = groups.filter(|(_, group)| group.unread.as_ref().is_some_and(is_doubt));
+    let people = outline.unread_people.iter();
+    let people = people.filter(|(_, reason)| is_doubt(reason));
+    Touched {
+        people: people.map(|(person, _)| *person).collect(),
+        groups: groups.map(|(group, _)| *group).collect(),
+    }
 }
 
 /// Those of whom it is known that they are in a group.

@@ -2,7 +2,7 @@
 //! and at everybody while somebody waits for room.
 
 use entra_sync::model::report::{Mode, Status};
-use entra_sync::simulator::{Fault, group_id, person_id};
+use entra_sync::simulator::{DeletedAssignments, Fault, group_id, person_id};
 
 use super::{Followed, two_groups};
 use crate::support::World;
@@ -140,4 +140,48 @@ async fn where_changes_of_people_are_refused_everything_is_read() {
 
     assert_eq!(report.mode, Mode::Full, "{}", report.json());
     assert_eq!(world.members("science").await, people(["bob"]));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_cannot_be_read_is_said_with_every_pass_without_comparing_everything() {
+    let followed = Followed::new(|tenant| {
+        two_groups(tenant);
+        tenant.deleted_assignments(DeletedAssignments::Linger);
+    })
+    .await;
+    let world = &followed.world;
+    let (team, user) = (group_id("science"), person_id("ada"));
+    let first = followed
+        .after(|tenant| {
+            tenant.group("sales").soft_deleted();
+        })
+        .await;
+    assert_eq!(first.status, Status::Partial, "{}", first.json());
+    world
+        .sql(&format!(
+            "DELETE FROM \"LiteLLM_TeamMembership\" WHERE team_id = '{team}' AND user_id = '{user}'"
+        ))
+        .await;
+
+    for mode in [Mode::Incremental, Mode::Drift, Mode::Incremental] {
+        let report = followed.pass(mode).await;
+        assert_eq!(report.status, Status::Partial, "{}", report.json());
+        assert_eq!(report.mode, Mode::Incremental);
+        assert_eq!(report.errors, first.errors);
+        assert_eq!(report.changes.total(), 0, "somebody else was looked at");
+        assert_eq!(open(world).await, (false, 0, 1));
+    }
+
+    let report = followed.pass(Mode::Full).await;
+    assert_eq!(report.changes.team_memberships.repaired, 1);
+    assert_eq!(report.errors, first.errors);
+    let report = followed
+        .after(|tenant| {
+            tenant.group("sales").restored().member("eve");
+        })
+        .await;
+    assert_eq!(report.errors, [], "{}", report.json());
+    assert_eq!(world.members("sales").await, people(["bob", "cem", "eve"]));
+    followed.pass(Mode::Incremental).await;
+    followed.settled().await;
 }

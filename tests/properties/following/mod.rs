@@ -9,8 +9,9 @@ use std::collections::BTreeMap;
 
 use entra_sync::model::directory::{Attributes, Directory};
 use entra_sync::model::ids::PersonId;
+use entra_sync::model::known::Touched;
 use entra_sync::model::policy::{Limit, Scope};
-use entra_sync::plan::following::{Told, mentioned, needs, turn};
+use entra_sync::plan::following::{Told, in_doubt, mentioned, needs, turn};
 use entra_sync::plan::{Adopted, Item, Plan};
 use proptest::prelude::*;
 
@@ -28,6 +29,8 @@ struct Moved {
     world: Universe,
     with: Circumstances,
     next: Directory,
+    /// What the pass before left to look at once more.
+    open: Touched,
 }
 
 /// What a pass over everything decides where every second look agrees.
@@ -59,12 +62,20 @@ fn moved(departure: &Departure, other: &Departure) -> Result<Option<Moved>, Test
             if !(deprovision.verdict.held.is_empty() && deprovision.waiting.is_empty()) {
                 return Ok(None);
             }
+            let Some(open) = plan.concerned() else {
+                return Ok(None);
+            };
             let (other, _) = other.build();
             let mut next = normal(&other.directory, &world.policy);
             // Other roles are compared with everything.
             next.roles.clone_from(&world.directory.roles);
             remembering(&mut next, &world.directory);
-            return Ok(Some(Moved { world, with, next }));
+            return Ok(Some(Moved {
+                world,
+                with,
+                next,
+                open,
+            }));
         }
         // Whether a plan can be applied is for other laws to say.
         let Ok(next) = world.after(&plan) else {
@@ -172,6 +183,10 @@ proptest! {
         let mut whole = moved.world.clone();
         whole.directory = moved.next.clone();
         let mut touched = turn.touched;
+        for more in [moved.open, in_doubt(&after.outline)] {
+            touched.people.extend(more.people);
+            touched.groups.extend(more.groups);
+        }
         let ours = |person: &&PersonId| whole.owned.people.contains_key(person);
         touched.people.extend(told.news.people.keys().filter(ours));
         // Whoever had to share something with them before may have it now.
@@ -183,6 +198,8 @@ proptest! {
         with.evidence = truth(&whole.directory, &with.evidence);
         let (all, some) = (plan_of(&whole, &with), plan_of(&few, &with));
         prop_assert_eq!(deeds(&some), deeds(&all));
+        prop_assert_eq!(some.unreadable, all.unreadable);
+        prop_assert_eq!(some.adopted, all.adopted);
     }
 
     #[test]

@@ -40,6 +40,17 @@ pub(super) fn of(items: impl Iterator<Item = Item>) -> String {
         debug_assert!(written.is_ok());
         hasher.0.update(b"\n");
     }
-    let digest = hasher.0.finalize();
+    hex(hasher.0)
+}
+
+/// SHA-256 of a text, as 64 hexadecimal digits.
+#[must_use]
+pub fn fingerprint(text: &str) -> String {
+    hex(Sha256::new_with_prefix(text))
+}
+
+/// As 64 hexadecimal digits.
+pub(super) fn hex(hasher: Sha256) -> String {
+    let digest = hasher.finalize();
     digest.iter().map(|byte| format!("{byte:02x}")).collect()
 }

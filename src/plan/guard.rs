@@ -314,9 +314,5 @@ pub fn digest(removals: &[Removal]) -> String {
         hasher.update(key.as_bytes());
         hasher.update(b"\n");
     }
-    hasher
-        .finalize()
-        .iter()
-        .map(|byte| format!("{byte:02x}"))
-        .collect()
+    super::digest::hex(hasher)
 }

@@ -40,6 +40,7 @@ pub use change::{
 };
 pub use decided::Over;
 pub use desired::{Desired, WantedGroup, desired};
+pub use digest::fingerprint;
 pub use guard::{Approvals, Situation, Source, Verdict, digest as removals_digest, guard};
 pub use item::{Item, LISTED_FOR_INFORMATION, TAKEN_OUT, Waits};
 pub use people::first_met;

@@ -11,7 +11,6 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use chrono::{TimeDelta, Utc};
-use sha2::{Digest, Sha256};
 
 use super::error::{Error, Result};
 use super::progress::{Phase, Progress};
@@ -26,6 +25,7 @@ use crate::model::ids::{PersonId, SourceId};
 use crate::model::known::{KnownPeople, Outline, Touched, Trust, Turn};
 use crate::model::links::Links;
 use crate::model::report::Mode;
+use crate::plan::fingerprint;
 use crate::plan::following::{self, Fresh, Told, alike, mentioned, needs};
 
 /// Links live for seven days (graph-contract 5.3); older ones are not relied on.
@@ -119,7 +119,7 @@ impl Source {
     /// Of everything that decides what a reading shows.
     fn fingerprint(&self) -> String {
         let terms = self.reader.terms();
-        digest(&format!("{terms} {:?}", self.settings.entra.groups))
+        fingerprint(&format!("{terms} {:?}", self.settings.entra.groups))
     }
 
     /// Of everything else that a plan is made from: other settings mean that
@@ -127,7 +127,7 @@ impl Source {
     fn compared(&self) -> String {
         let settings = &self.settings;
         let policy = &settings.litellm.policy;
-        digest(&format!(
+        fingerprint(&format!(
             "{policy:?} {:?} {:?}",
             settings.deprovision, settings.guard
         ))
@@ -390,9 +390,4 @@ async fn sharers(
     let subjects: Vec<&str> = subjects.iter().map(AsRef::as_ref).collect();
     let alike = directory::alike(transaction, source, &emails, &subjects).await?;
     Ok(alike.into_keys().collect())
-}
-
-fn digest(text: &str) -> String {
-    let digest = Sha256::digest(text.as_bytes());
-    digest.iter().map(|byte| format!("{byte:02x}")).collect()
 }

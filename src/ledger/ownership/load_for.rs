@@ -95,27 +95,40 @@ async fn who_holds(
     source: SourceId,
     users: &[&str],
 ) -> Result<HashSet<PersonId>> {
-    #[derive(QueryableByName)]
-    struct Row {
-        #[diesel(sql_type = SqlUuid)]
-        person_id: Uuid,
-    }
     if users.is_empty() {
         return Ok(HashSet::new());
     }
-    let rows: Vec<Row> = sql_query(
-        "SELECT person_id FROM entra_sync.owned_user \
-         WHERE source_id = $1 AND user_id = ANY($2) \
-         UNION SELECT person_id FROM entra_sync.earlier_user \
-         WHERE source_id = $1 AND user_id = ANY($2)",
-    )
-    .bind::<Integer, _>(source.get())
-    .bind::<Array<Text>, _>(users)
-    .load(connection)
-    .await
-    .doing("asking who LiteLLM's rows are")?;
-    let people = rows.into_iter().map(|row| PersonId::new(row.person_id));
-    Ok(people.collect())
+    let rows: Vec<PersonRow> = sql_query(bound("user_id"))
+        .bind::<Integer, _>(source.get())
+        .bind::<Array<Text>, _>(users)
+        .load(connection)
+        .await
+        .doing("asking who LiteLLM's rows are")?;
+    Ok(rows.into_iter().map(PersonRow::person).collect())
+}
+
+#[derive(QueryableByName)]
+struct PersonRow {
+    #[diesel(sql_type = SqlUuid)]
+    person_id: Uuid,
+}
+
+impl PersonRow {
+    fn person(self) -> PersonId {
+        PersonId::new(self.person_id)
+    }
+}
+
+/// Everybody who is, or was, bound to a LiteLLM user, with `column` among `$2`.
+fn bound(column: &str) -> String {
+    ["owned_user", "earlier_user"]
+        .map(|table| {
+            format!(
+                "SELECT person_id FROM entra_sync.{table} \
+                 WHERE source_id = $1 AND {column} = ANY($2)"
+            )
+        })
+        .join(" UNION ")
 }
 
 #[derive(QueryableByName)]
@@ -276,27 +289,14 @@ pub async fn ours_among(
     source: SourceId,
     people: &[PersonId],
 ) -> Result<Vec<PersonId>> {
-    #[derive(QueryableByName)]
-    struct Row {
-        #[diesel(sql_type = SqlUuid)]
-        person_id: Uuid,
-    }
     if people.is_empty() {
         return Ok(Vec::new());
     }
-    let rows: Vec<Row> = sql_query(
-        "SELECT person_id FROM entra_sync.owned_user \
-         WHERE source_id = $1 AND person_id = ANY($2) \
-         UNION SELECT person_id FROM entra_sync.earlier_user \
-         WHERE source_id = $1 AND person_id = ANY($2)",
-    )
-    .bind::<Integer, _>(source.get())
-    .bind::<Array<SqlUuid>, _>(people.iter().map(PersonId::as_uuid).collect::<Vec<_>>())
-    .load(connection)
-    .await
-    .doing("asking which people are managed")?;
-    Ok(rows
-        .into_iter()
-        .map(|row| PersonId::new(row.person_id))
-        .collect())
+    let rows: Vec<PersonRow> = sql_query(bound("person_id"))
+        .bind::<Integer, _>(source.get())
+        .bind::<Array<SqlUuid>, _>(uuids(people, PersonId::as_uuid))
+        .load(connection)
+        .await
+        .doing("asking which people are managed")?;
+    Ok(rows.into_iter().map(PersonRow::person).collect())
 }

@@ -24,8 +24,8 @@ pub struct Narrowed {
     pub changed: Changed,
 }
 
-/// Addresses and subjects of these people, as PostgreSQL can hold them: whoever
-/// has one of them as well is concerned by what becomes of them.
+/// Addresses, in lower case, and subjects of these people: whoever has one of
+/// them as well is concerned by what becomes of them.
 #[must_use]
 pub fn alike(people: &KnownPeople) -> (BTreeSet<Box<str>>, BTreeSet<Arc<str>>) {
     let (mut emails, mut subjects) = (BTreeSet::new(), BTreeSet::new());

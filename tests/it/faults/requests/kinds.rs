@@ -50,7 +50,7 @@ fn page_of_html(status: u16) -> Effect {
 }
 
 pub fn kinds() -> Vec<Kind> {
-    [
+    of([
         ("503 for good", status(503), Always, Said),
         ("500 once", status(500), Once, Said),
         ("403 for good", status(403), Always, Said),
@@ -91,18 +91,35 @@ pub fn kinds() -> Vec<Kind> {
             Once,
             Silence,
         ),
-    ]
-    .into_iter()
-    .map(|(name, effect, often, comes_to)| Kind {
-        name,
-        effect,
-        often,
-        comes_to,
-    })
-    .collect()
+    ])
+}
+
+/// What can be wrong with a link from which changes are told.
+pub fn links() -> Vec<Kind> {
+    of([
+        ("a link that is gone", status(410), Once, Everything),
+        ("no links any more", status(501), Always, Everything),
+    ])
+}
+
+fn of(kinds: impl IntoIterator<Item = (&'static str, Effect, Often, Outcome)>) -> Vec<Kind> {
+    let kinds = kinds.into_iter();
+    kinds
+        .map(|(name, effect, often, comes_to)| Kind {
+            name,
+            effect,
+            often,
+            comes_to,
+        })
+        .collect()
 }
 
 impl Kind {
+    /// Whether nobody can tell from the answer that it is wrong.
+    pub fn is_silent(&self) -> bool {
+        self.comes_to == Silence
+    }
+
     /// Whether this request can be answered so.
     pub fn fits(&self, asked: &Asked) -> bool {
         match self.effect {
@@ -110,6 +127,9 @@ impl Kind {
             // believed; and the token endpoint has no such words.
             Effect::NotFound => !asked.is_look_up && !asked.is_token(),
             Effect::Status { status: 401, .. } => !asked.is_token(),
+            Effect::Status {
+                status: 410 | 501, ..
+            } => asked.endpoint.ends_with("/delta"),
             Effect::MissingBatchItem => asked.is_item,
             Effect::MissingValue
             | Effect::LoopingLink

@@ -7,6 +7,7 @@
 //! faults comes to the same rows as if there had been none, and the one after
 //! it has nothing to do.
 
+mod followed;
 mod kinds;
 mod rows;
 

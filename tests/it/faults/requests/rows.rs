@@ -207,6 +207,17 @@ impl Rows {
         .collect()
     }
 
+    /// Without what LiteLLM keeps of what was deleted.
+    pub fn alive(&self) -> Self {
+        let tables = self.0.iter();
+        let alive = tables.filter(|(name, _)| !name.starts_with("LiteLLM_Deleted"));
+        Self(
+            alive
+                .map(|(name, rows)| (name.clone(), rows.clone()))
+                .collect(),
+        )
+    }
+
     /// How many rows and columns differ, table by table; for messages.
     pub fn against(&self, other: &Self) -> String {
         let mut said = String::new();

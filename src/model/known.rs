@@ -47,6 +47,22 @@ pub struct KnownGroup {
     pub trust: Trust,
 }
 
+impl KnownGroup {
+    /// Why nothing may be concluded about its members; `None` when something
+    /// may.
+    #[must_use]
+    pub fn doubt(&self) -> Option<Unread> {
+        self.unread.clone().or_else(|| match self.trust {
+            Trust::Sure => None,
+            Trust::ReadAgain => Some(Unread::Failed(
+                "two readings contradicted each other; it is left alone until the next pass has \
+                 read it in full"
+                    .to_owned(),
+            )),
+        })
+    }
+}
+
 /// Who receives a group's roles.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum Bearers {

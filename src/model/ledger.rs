@@ -71,7 +71,8 @@ pub struct ManagedCounts {
     pub organization_members: u64,
     /// People bound to a LiteLLM user.
     pub people: u64,
-    /// Those of them whom we have not deactivated.
+    /// Those of them whom we have not deactivated, without whoever lost access or
+    /// a role within the guard's window.
     pub people_with_access: u64,
 }
 

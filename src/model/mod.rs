@@ -18,4 +18,5 @@ pub mod quarantine;
 pub mod report;
 pub mod role;
 pub mod source;
+pub mod storable;
 pub mod target;

@@ -4,11 +4,11 @@ use std::collections::{BTreeMap, HashMap};
 
 use super::World;
 use super::change::Plan;
-use super::text::storable;
 use crate::model::directory::{AppRoleState, Principal, Unread};
 use crate::model::ids::{AppRoleId, GroupId, PersonId};
 use crate::model::report::{Kind, ObjectError, Skipped};
 use crate::model::role::{Role, RoleValue};
+use crate::model::storable::storable;
 
 /// Entra's wishes, free of LiteLLM.
 #[derive(Debug)]

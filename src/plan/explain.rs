@@ -12,7 +12,6 @@ use serde::Serialize;
 pub use find::{Match, find_groups, find_people};
 use find::{matched, names};
 
-use super::text::storable;
 use super::{Item, Plan, UserChange, World};
 use crate::model::directory::{
     Account, AppRoleState, Attributes, PersonAttributes, Principal, Unread,
@@ -20,6 +19,7 @@ use crate::model::directory::{
 use crate::model::ids::{AppRoleId, GroupId, PersonId, TeamId, UserId};
 use crate::model::report::{Kind, ObjectError, Skipped};
 use crate::model::role::RoleValue;
+use crate::model::storable::storable;
 use crate::model::target::TeamRole;
 
 /// Everything about one person.

@@ -191,12 +191,11 @@ fn people(situation: &Situation<'_>, removals: &[Removal]) -> Option<String> {
             .filter(|(person, _)| !counted.contains(person))
             .count() as u64,
         Some(all) => {
-            let loaded = with_access.filter(|(person, _)| counted.contains(person));
-            // Whom the pass has not loaded may have access as well.
-            let unloaded = counted.iter();
-            let unloaded = unloaded.filter(|person| !situation.owned.people.contains_key(person));
-            let gone = loaded.count() + unloaded.count();
-            all.people_with_access.saturating_sub(gone as u64)
+            // Whoever is to lose something has been loaded.
+            let recent = &situation.recent.people;
+            let losing = with_access
+                .filter(|(person, _)| planned.contains(person) && !recent.contains(person));
+            all.people_with_access.saturating_sub(losing.count() as u64)
         }
     };
     let part = counted.len() as u64;

@@ -13,13 +13,13 @@ use super::desired::{Desired, skipped};
 use super::follow::{Verdict, follow, raised_role, take_over_role};
 use super::identity::{Identities, Identity};
 use super::newcomers;
-use super::text::storable;
 use crate::model::directory::{Account, Attributes, PersonAttributes};
 use crate::model::ids::{PersonId, UserId};
 use crate::model::ledger::{LastWritten, Origin, Ours, OwnedUser, RoleFrom};
 use crate::model::policy::EmailAdoption;
 use crate::model::report::{Kind, ObjectError};
 use crate::model::role::Role;
+use crate::model::storable::storable;
 use crate::model::target::{StoredRole, UserRow};
 
 /// The row of everyone who has or will have one and may be made a member.

@@ -173,6 +173,8 @@ pub(super) fn decide(
     forgotten.team_members.dedup();
     forgotten.organization_members.sort_unstable();
     forgotten.organization_members.dedup();
+    plan.unreadable
+        .retain(|object| !gone::is_deleted(removals, object));
     plan.unreadable.extend(doubts);
 
     let (due, waiting) = after_grace(removals, candidates);

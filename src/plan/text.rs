@@ -3,15 +3,6 @@
 use std::borrow::Cow;
 use std::fmt::Write;
 
-/// What PostgreSQL takes as text: everything but NUL, which becomes U+FFFD.
-pub(super) fn storable(text: &str) -> Cow<'_, str> {
-    if text.contains('\0') {
-        Cow::Owned(text.replace('\0', "\u{fffd}"))
-    } else {
-        Cow::Borrowed(text)
-    }
-}
-
 /// A name as it may be shown on a terminal or in a log: control characters and
 /// marks that turn the direction of text are written out, so that a name
 /// cannot move the cursor, fake a line or show itself backwards.
@@ -94,11 +85,5 @@ mod tests {
             "\"ann (member of the group)\""
         );
         assert_eq!(shown_id(""), "\"\"");
-    }
-
-    #[test]
-    fn only_nul_is_refused_by_the_database() {
-        assert_eq!(storable("a\0b"), "a\u{fffd}b");
-        assert_eq!(storable("tab\tstays"), "tab\tstays");
     }
 }

@@ -22,7 +22,7 @@ use crate::litellm::{Capabilities, snapshot};
 use crate::model::directory::Attributes;
 use crate::model::ids::{GroupId, PersonId, SourceId, UserId};
 use crate::model::known::{KnownPeople, Outline, Touched};
-use crate::model::ledger::Owned;
+use crate::model::ledger::{ManagedCounts, Owned};
 use crate::model::policy::{Changed, Scope};
 use crate::model::report::Skipped;
 use crate::model::target::Target;
@@ -99,7 +99,7 @@ impl Source {
         let (mut plan, mut decided) = self.judge(judged, &scope, None, progress).await;
         let mut scope = scope;
         if plan.takes_or_holds() {
-            let managed = self.managed(source).await?;
+            let managed = self.managed(source, &held.recent.people).await?;
             if let Scope::Changed(Changed { managed: all, .. }) = &mut scope {
                 *all = managed;
             }
@@ -123,9 +123,13 @@ impl Source {
         }))
     }
 
-    async fn managed(&self, source: SourceId) -> Result<crate::model::ledger::ManagedCounts> {
+    async fn managed(
+        &self,
+        source: SourceId,
+        recent: &BTreeSet<PersonId>,
+    ) -> Result<ManagedCounts> {
         let mut transaction = self.database.begin(Limits::READ).await?;
-        let managed = ownership::counts(&mut transaction, source).await?;
+        let managed = ownership::counts(&mut transaction, source, recent).await?;
         transaction.commit().await?;
         Ok(managed)
     }
@@ -167,8 +171,18 @@ impl Source {
                 .rows(outline, &known, &people, &owned, touched, capabilities)
                 .await?;
             let users: Vec<UserId> = target.users.keys().cloned().collect();
+            // Whose address one of these rows has is waiting for it.
+            let rows = target.users.values();
+            let emails = rows.filter_map(|row| Some(row.email.as_deref()?.to_lowercase()));
+            let emails: BTreeSet<String> = emails.collect();
+            let emails: Vec<&str> = emails.iter().map(AsRef::as_ref).collect();
             let mut transaction = self.database.begin(Limits::READ).await?;
             people.extend(ownership::holders(&mut transaction, source, &users).await?);
+            people.extend(
+                directory::alike(&mut transaction, source, &emails, &[])
+                    .await?
+                    .keys(),
+            );
             transaction.commit().await?;
             // Whoever has logged in as one of these rows may have one of their own.
             people.extend(target.verified_subjects.keys());

@@ -239,14 +239,17 @@ async fn of_some_people_and_groups_all_that_is_owned() {
             let expected: Vec<PersonId> = expected.into_iter().collect();
             assert_eq!(holders.expect("who they are"), expected, "{what}");
 
-            let counts = ownership::counts(&mut transaction, source).await;
+            let recent: BTreeSet<PersonId> = people.iter().copied().collect();
+            let counts = ownership::counts(&mut transaction, source, &recent).await;
             let lists = all.team_members.iter();
             let of_team: BTreeMap<GroupId, u64> = lists
                 .map(|(group, members)| (*group, members.len() as u64))
                 .collect();
             let organizations = all.organization_members.values();
-            let active = all.people.values();
-            let active = active.filter(|row| row.deactivation == Ours::No);
+            let active = all
+                .people
+                .iter()
+                .filter(|(person, row)| row.deactivation == Ours::No && !recent.contains(person));
             let expected = ManagedCounts {
                 team_members: of_team.values().sum(),
                 of_team,

@@ -2,7 +2,9 @@
 //! without attributes.
 
 use entra_sync::model::report::Status;
-use entra_sync::simulator::{AccountEnabled, DeletedAssignments, Permission, Visibility};
+use entra_sync::simulator::{
+    AccountEnabled, DeletedAssignments, Effect, Fault, Permission, Visibility,
+};
 use serde_json::json;
 
 use crate::support::World;
@@ -214,6 +216,7 @@ async fn a_deleted_group_or_person_that_lingers_in_the_assignments_is_left_alone
     world.entra.tenant(|tenant| {
         tenant.group("gone").member("ada").assigned_by_default();
         tenant.user("ghost").assigned_by_default();
+        tenant.user("kim").assigned_by_default();
     });
     world.settle().await;
     let team = world.team("gone").await;
@@ -222,8 +225,14 @@ async fn a_deleted_group_or_person_that_lingers_in_the_assignments_is_left_alone
         tenant.deleted_assignments(DeletedAssignments::Linger);
         tenant.group("gone").soft_deleted();
         tenant.user("ghost").soft_deleted();
+        tenant.user("kim").soft_deleted();
         tenant.group("science").member("cyd");
     });
+    // As if for good, while the assignment is still there.
+    let items = format!("/directory/deletedItems/{}", person("ghost"));
+    world
+        .entra
+        .fault(Fault::new(Effect::NotFound).on(items).always());
 
     let report = world.pass().await;
 
@@ -231,6 +240,9 @@ async fn a_deleted_group_or_person_that_lingers_in_the_assignments_is_left_alone
     assert_eq!(report.errors.len(), 2, "{:?}", report.errors);
     assert_eq!(world.team("gone").await, team);
     assert_eq!(world.user("ghost").await, ghost);
+    // Of whom is among the deleted items, Entra says that they are deleted.
+    assert_eq!(report.changes.users.deactivated, 1);
+    assert_eq!(world.user("kim").await["metadata"]["scim_active"], false);
     assert_eq!(
         world.members("science").await,
         people(["ada", "bob", "cyd"])

@@ -17,7 +17,7 @@ use crate::model::directory::{
     Assignment, Directory, Group, Person, Principal, ReadingCost, Unread,
 };
 use crate::model::ids::{PersonId, SourceId};
-use crate::model::known::{Bearers, Trust};
+use crate::model::known::Bearers;
 
 /// More members than this are made room for as they come: a number in a table
 /// is no reason to take all memory.
@@ -49,10 +49,11 @@ pub async fn whole(
         .collect();
     let mut lists: HashMap<i32, Lists> = stored
         .values()
-        .filter(|stored| unread(stored).is_none())
+        .filter(|stored| stored.group.doubt().is_none())
         .map(|stored| (stored.number, Lists::for_group(stored)))
         .collect();
 
+    let reasons = outline::unread_people(connection, source).await?;
     let mut people = HashMap::new();
     let doing = "reading the known directory";
     let mut rows = sql_query(SELECT)
@@ -65,7 +66,7 @@ pub async fn whole(
             continue;
         }
         let person = row.person();
-        let mut is_shown = direct.contains(&person);
+        let mut is_shown = direct.contains(&person) && !reasons.contains_key(&person);
         for number in &row.groups {
             if let Some(lists) = lists.get_mut(number) {
                 lists.members.push(person);
@@ -86,7 +87,6 @@ pub async fn whole(
     drop(rows);
     people.shrink_to_fit();
 
-    let reasons = outline::unread_people(connection, source).await?;
     let unread_people = direct
         .into_iter()
         .filter(|person| !people.contains_key(person))
@@ -130,26 +130,13 @@ impl Lists {
     }
 }
 
-/// Why nothing may be concluded about a group's members.
-fn unread(stored: &StoredGroup) -> Option<Unread> {
-    let group = &stored.group;
-    group.unread.clone().or_else(|| match group.trust {
-        Trust::Sure => None,
-        Trust::ReadAgain => Some(Unread::Failed(
-            "two readings contradicted each other; it is left alone until the next pass has read \
-             it in full"
-                .to_owned(),
-        )),
-    })
-}
-
 fn as_read(stored: StoredGroup, lists: Lists) -> Group {
     let seal = |mut people: Vec<PersonId>| {
         people.sort_unstable();
         people.shrink_to_fit();
         Complete::recorded(people, Recorded::whole())
     };
-    let unread = unread(&stored);
+    let unread = stored.group.doubt();
     let direct_members = match (&unread, stored.group.bearers) {
         (None, Bearers::Listed) => Some(seal(lists.bears)),
         _ => None,

@@ -1,15 +1,15 @@
 //! How much is owned, without loading it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
-use diesel::sql_types::{BigInt, Integer, Uuid as SqlUuid};
+use diesel::sql_types::{Array, BigInt, Integer, Uuid as SqlUuid};
 use diesel::{QueryableByName, sql_query};
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
 use uuid::Uuid;
 
 use crate::db::QueryContext;
 use crate::ledger::error::Result;
-use crate::model::ids::{GroupId, SourceId};
+use crate::model::ids::{GroupId, PersonId, SourceId};
 use crate::model::ledger::ManagedCounts;
 
 /// How much is owned.
@@ -57,7 +57,11 @@ pub async fn extent(connection: &mut AsyncPgConnection, source: SourceId) -> Res
 ///
 /// # Errors
 /// When the database fails.
-pub async fn counts(connection: &mut AsyncPgConnection, source: SourceId) -> Result<ManagedCounts> {
+pub async fn counts(
+    connection: &mut AsyncPgConnection,
+    source: SourceId,
+    recent: &BTreeSet<PersonId>,
+) -> Result<ManagedCounts> {
     #[derive(QueryableByName)]
     struct Row {
         #[diesel(sql_type = BigInt)]
@@ -79,10 +83,12 @@ pub async fn counts(connection: &mut AsyncPgConnection, source: SourceId) -> Res
          (SELECT count(*) FROM entra_sync.owned_organization_member WHERE source_id = $1) \
             AS organization_members, \
          count(*) AS people, \
-         count(*) FILTER (WHERE NOT deactivated_by_us) AS people_with_access \
+         count(*) FILTER (WHERE NOT deactivated_by_us AND person_id <> ALL($2)) \
+            AS people_with_access \
          FROM entra_sync.owned_user WHERE source_id = $1",
     )
     .bind::<Integer, _>(source.get())
+    .bind::<Array<SqlUuid>, _>(recent.iter().map(PersonId::as_uuid).collect::<Vec<_>>())
     .get_result(connection)
     .await
     .doing("counting who is managed")?;

@@ -6,6 +6,7 @@ use crate::model::directory::{Attributes, Directory};
 use crate::model::ids::{GroupId, OrganizationId, PersonId, TeamId, UserId};
 use crate::model::ledger::{Member, Owned};
 use crate::model::policy::Policy;
+use crate::model::storable::storable;
 
 /// Which of LiteLLM's rows matter.
 #[derive(Debug, Default)]
@@ -46,8 +47,14 @@ impl Interest {
             interest.people.insert(person);
             match attributes {
                 Attributes::Known(attributes) => {
-                    interest.subjects.insert(attributes.subject.to_string());
-                    interest.emails.extend(attributes.email.clone());
+                    // With a NUL it is nobody's, and no question can hold it.
+                    if !attributes.subject.contains('\0') {
+                        interest.subjects.insert(attributes.subject.to_string());
+                    }
+                    let email = attributes.email.as_deref();
+                    interest
+                        .emails
+                        .extend(email.map(|email| storable(email).into()));
                 }
                 Attributes::Unknown => {
                     interest.subjects.insert(person.to_string());

@@ -9,9 +9,9 @@ use serde::Serialize;
 
 use super::attributes;
 use crate::model::ids::{GroupId, PersonId, TeamId};
+use crate::model::storable::storable;
 use crate::model::target::UserRow;
 use crate::plan::World;
-use crate::plan::text::storable;
 
 /// Somebody whom a word may mean.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize)]

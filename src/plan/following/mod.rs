@@ -16,6 +16,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use crate::model::directory::{Assignment, Group, Person, Principal, Unread};
 use crate::model::ids::{AppRoleId, GroupId, PersonId};
+use crate::model::known::{KnownPeople, Outline};
 
 pub use narrow::{Narrowed, alike, narrow};
 pub use needs::{Needs, mentioned, needs};
@@ -52,4 +53,24 @@ fn roles_of_people(assignments: &[Assignment]) -> BTreeMap<PersonId, BTreeSet<Ap
         }
     }
     people
+}
+
+/// Whether what is known of a person can be believed: not of those who are known
+/// only from lists that are not read any more. What became of them since may
+/// have been said before the rounds that are followed now.
+fn is_believed(outline: &Outline, people: &KnownPeople, person: PersonId) -> bool {
+    let is_read = |group: &GroupId| {
+        let group = outline.groups.get(group);
+        group.is_some_and(|group| group.doubt().is_none())
+    };
+    let is_named = || {
+        let by_name = Principal::Person(person);
+        let rows = &outline.assignments;
+        let place = rows.partition_point(|row| row.principal < by_name);
+        rows.get(place).is_some_and(|row| row.principal == by_name)
+            && !outline.unread_people.contains_key(&person)
+    };
+    people
+        .get(&person)
+        .is_some_and(|known| known.groups.iter().chain(&known.bears).any(is_read) || is_named())
 }

@@ -8,6 +8,7 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
+use super::{is_believed, roles_of_people};
 use crate::model::complete::Complete;
 use crate::model::directory::{Attributes, Directory, Group, Person, ReadingCost, Unread};
 use crate::model::ids::{GroupId, PersonId};
@@ -54,6 +55,8 @@ pub fn narrow(
     owned: &Owned,
     seal: &Complete<()>,
 ) -> Narrowed {
+    let direct = roles_of_people(&outline.assignments);
+    let direct: BTreeSet<PersonId> = direct.into_keys().collect();
     let mut groups = touched.groups.clone();
     // A group that is not assigned any more is looked at with all its members
     // or not at all: the guard weighs it by them.
@@ -68,8 +71,11 @@ pub fn narrow(
         if known.presence == Presence::Deleted {
             continue;
         }
-        let attributes = known.attributes.clone();
-        shown.insert(*person, Person { attributes });
+        // Of others only their own object tells.
+        if is_believed(outline, people, *person) {
+            let attributes = known.attributes.clone();
+            shown.insert(*person, Person { attributes });
+        }
         for group in &known.groups {
             lists.entry(*group).or_default().push(*person);
         }
@@ -85,11 +91,12 @@ pub fn narrow(
     let mut directory_groups = BTreeMap::new();
     let mut headcounts = BTreeMap::new();
     for (id, known) in &outline.groups {
-        if known.unread.is_none() {
+        let doubt = known.doubt();
+        if doubt.is_none() {
             headcounts.insert(*id, known.headcount);
         }
-        let members = match &known.unread {
-            Some(reason) => Err(reason.clone()),
+        let members = match doubt {
+            Some(reason) => Err(reason),
             None if groups.contains(id) => Ok(whole(&mut lists, *id)),
             None => Err(Unread::OutOfScope),
         };
@@ -105,6 +112,13 @@ pub fn narrow(
         };
         directory_groups.insert(*id, group);
     }
+    // Assigned, and not there: that is what a reading would have found.
+    let mut unread_people = outline.unread_people.clone();
+    for person in direct.iter().filter(|person| people.contains_key(person)) {
+        if !shown.contains_key(person) {
+            unread_people.entry(*person).or_insert(Unread::NotFound);
+        }
+    }
     let assignments = outline.assignments.clone();
     let mut covered: BTreeSet<PersonId> = people.keys().copied().collect();
     covered.extend(&touched.people);
@@ -114,7 +128,7 @@ pub fn narrow(
             assignments: seal.clone().map(|()| assignments),
             groups: directory_groups,
             people: shown,
-            unread_people: outline.unread_people.clone(),
+            unread_people,
             cost: ReadingCost::default(),
         },
         changed: Changed {

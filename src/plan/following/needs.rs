@@ -5,7 +5,7 @@
 
 use std::collections::BTreeSet;
 
-use super::{roles_of_groups, roles_of_people};
+use super::{is_believed, roles_of_groups, roles_of_people};
 use crate::model::ids::{GroupId, PersonId};
 use crate::model::known::{
     KnownPeople, News, ObjectNews, Outline, PersonNews, Presence, Trust, Word,
@@ -89,8 +89,9 @@ pub fn needs(outline: &Outline, known: &KnownPeople, news: &News, filter: &Group
         let told = news.people.get(person);
         matches!(told, Some(PersonNews::Deleted))
     };
-    let strangers =
-        |person: &PersonId| !known.contains_key(person) && !is_told(person) && !is_deleted(person);
+    let strangers = |person: &PersonId| {
+        !is_believed(outline, known, *person) && !is_told(person) && !is_deleted(person)
+    };
     for (group, told) in &news.groups {
         if is_followed(group) && !needs.groups.contains(group) {
             let joined = told

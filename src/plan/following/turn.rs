@@ -7,7 +7,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::{Fresh, roles_of_groups, roles_of_people};
+use super::{Fresh, is_believed, roles_of_groups, roles_of_people};
 use crate::model::directory::{Attributes, Directory, Group, Unread};
 use crate::model::evidence::Evidence;
 use crate::model::ids::{GroupId, PersonId};
@@ -131,7 +131,7 @@ pub fn contradicted(
 pub fn in_doubt(outline: &Outline) -> Touched {
     let is_doubt = |reason: &Unread| !matches!(reason, Unread::Excluded | Unread::OutOfScope);
     let groups = outline.groups.iter();
-    let groups = groups.filter(|(_, group)| group.unread.as_ref().is_some_and(is_doubt));
+    let groups = groups.filter(|(_, group)| group.doubt().as_ref().is_some_and(is_doubt));
     let people = outline.unread_people.iter();
     let people = people.filter(|(_, reason)| is_doubt(reason));
     Touched {
@@ -250,7 +250,7 @@ impl<'a> Draft<'a> {
     }
 
     fn join(&mut self, person: PersonId, group: GroupId, known: &mut KnownGroup) {
-        let is_known = self.told.known.contains_key(&person)
+        let is_known = is_believed(self.told.outline, self.told.known, person)
             || self.told.fresh.people.contains_key(&person)
             || self.told.news.people.contains_key(&person);
         if !is_known {
@@ -346,7 +346,7 @@ impl<'a> Draft<'a> {
         let fresh = self.told.fresh;
         let is_shown = fresh.people.contains_key(&person)
             || matches!(self.told.news.people.get(&person), Some(PersonNews::Now(_)));
-        if is_shown || self.told.known.contains_key(&person) {
+        if is_shown || is_believed(self.told.outline, self.told.known, person) {
             outline.unread_people.remove(&person);
             self.person(person);
         } else {

@@ -1,7 +1,7 @@
 //! People who are disabled or deleted in Entra.
 
 use super::{Removals, doubt, is_anothers_administrator, is_named_administrator, member};
-use crate::model::directory::{Account, Attributes};
+use crate::model::directory::{Account, Attributes, Unread};
 use crate::model::evidence::Whereabouts;
 use crate::model::ids::PersonId;
 use crate::model::ledger::{Ours, OwnedUser};
@@ -16,7 +16,8 @@ use crate::plan::people::Bound;
 use crate::plan::removal::{Removal, Why};
 
 /// Managed people whom this reading does not show at all. They left every
-/// group, or are gone: only their own object tells.
+/// group, or are gone: only their own object tells. So it is with those who are
+/// assigned by name and whom Entra does not show.
 pub(super) fn unseen(world: World<'_>) -> Vec<PersonId> {
     if !world.scope.judges_absence() {
         return Vec::new();
@@ -28,7 +29,10 @@ pub(super) fn unseen(world: World<'_>) -> Vec<PersonId> {
         .filter(|person| {
             world.scope.covers_person(**person)
                 && !world.directory.people.contains_key(person)
-                && !world.directory.unread_people.contains_key(person)
+                && matches!(
+                    world.directory.unread_people.get(person),
+                    None | Some(Unread::NotFound)
+                )
         })
         .copied()
         .collect()
@@ -64,7 +68,14 @@ pub(super) fn decide(
         if bound.contains_key(&person) {
             continue;
         }
-        let (policy, why) = match removals.evidence.people.get(&person) {
+        // While an assignment names them, only a place among the deleted items
+        // is proof: a copy of the directory that lags shows neither.
+        let is_named = world.directory.unread_people.contains_key(&person);
+        let seen = removals.evidence.people.get(&person);
+        if is_named && !matches!(seen, Some(Whereabouts::SoftDeleted)) {
+            continue;
+        }
+        let (policy, why) = match seen {
             Some(Whereabouts::Present(Account::Disabled)) => {
                 (removals.deprovision.disabled_user, Why::Disabled)
             }
@@ -80,6 +91,18 @@ pub(super) fn decide(
             deactivate(world, desired, (person, why), candidates, kept);
         }
     }
+}
+
+/// Whether somebody who could not be read is among the deleted items: that
+/// answers it.
+pub(super) fn is_deleted(removals: Removals<'_>, object: &ObjectError) -> bool {
+    let person = match object.kind {
+        Kind::User => object.id.parse().ok(),
+        _ => None,
+    };
+    person.is_some_and(|person: PersonId| {
+        removals.evidence.people.get(&person) == Some(&Whereabouts::SoftDeleted)
+    })
 }
 
 /// Every row that a person can log in as: the one that stands for them, and

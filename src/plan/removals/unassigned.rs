@@ -47,7 +47,7 @@ pub(super) fn decide(
     };
     let managed = world.owned.team_members.get(&group).map_or(0, Vec::len);
     // People whom somebody added by hand lose a team that goes as well.
-    let members = managed.max(row.roster.len()) as u64 + row.strangers;
+    let members = (row.roster.len() as u64 + row.strangers).max(managed as u64);
     let elsewhere = world.owned.held_elsewhere.as_ref();
     let is_shared = elsewhere.is_some_and(|held| held.teams.contains(&group));
     let policy = match (removals.deprovision.unassigned_group, owned.origin) {

@@ -301,3 +301,60 @@ async fn people_are_assigned_alone_and_no_more() {
     assert_eq!(report.changes.users.updated, 1, "{}", report.json());
     followed.settled().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn whatever_a_name_or_address_holds_can_be_looked_for() {
+    let followed = Followed::new(two_groups).await;
+    let world = &followed.world;
+    let report = followed
+        .after(|tenant| {
+            tenant
+                .user("eve")
+                .user_principal_name("eve\0@contoso.example.com")
+                .display_name("Eve\0Example");
+            tenant.group("science").member("eve");
+        })
+        .await;
+    assert_eq!(report.changes.users.created, 1, "{}", report.json());
+    let eve = world.user("eve").await;
+    assert_eq!(eve["user_email"], "eve\u{fffd}@contoso.example.com");
+    followed
+        .after(|tenant| {
+            tenant.group("science").without_member("eve");
+        })
+        .await;
+    assert_eq!(world.members("science").await, people(["ada", "bob"]));
+    followed.pass(Mode::Incremental).await;
+    followed.settled().await;
+}
+
+/// The row keeps what its person gave up while nobody read them.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_address_that_only_a_row_keeps_goes_to_who_waits_for_it() {
+    let upn = "ada@contoso.example.com";
+    let followed = Followed::new(two_groups).await;
+    let world = &followed.world;
+    let report = followed
+        .after(|tenant| {
+            tenant
+                .user("ada")
+                .user_principal_name("ada.king@contoso.example.com");
+            tenant.user("zoe").user_principal_name(upn);
+            let science = tenant.group("science");
+            science.without_member("ada").member("zoe");
+        })
+        .await;
+    assert_eq!(skipped(&report).len(), 1, "{}", report.json());
+    followed.pass(Mode::Incremental).await;
+    followed.pass(Mode::Incremental).await;
+
+    followed
+        .after(|tenant| {
+            tenant.group("science").member("ada");
+        })
+        .await;
+
+    assert_eq!(world.user("zoe").await["user_email"], upn);
+    followed.pass(Mode::Incremental).await;
+    followed.settled().await;
+}

@@ -2,12 +2,15 @@
 //! and at everybody while somebody waits for room.
 
 use entra_sync::model::report::{Mode, Status};
-use entra_sync::simulator::{DeletedAssignments, Fault, group_id, person_id};
+use entra_sync::simulator::{
+    AccountEnabled, DeletedAssignments, Effect, Fault, group_id, person_id,
+};
 
 use super::{Followed, two_groups};
 use crate::support::World;
 use crate::support::look::{people, person, skipped};
 use crate::support::seed;
+use crate::support::world::NARROW;
 
 /// Whether everything is open, and how many people and groups are.
 async fn open(world: &World) -> (bool, usize, usize) {
@@ -184,4 +187,75 @@ async fn what_cannot_be_read_is_said_with_every_pass_without_comparing_everythin
     assert_eq!(world.members("sales").await, people(["bob", "cem", "eve"]));
     followed.pass(Mode::Incremental).await;
     followed.settled().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_is_known_from_a_list_that_is_not_read_any_more_is_not_believed() {
+    let mut followed = Followed::new(two_groups).await;
+    let exclude = "ENTRA_SYNC__ENTRA__EXCLUDE_GROUPS";
+    followed.world.set(exclude, group_id("sales").to_string());
+    followed.source = followed.world.source().narrowing(NARROW);
+    followed.world.entra.tenant(|tenant| {
+        tenant.user("cem").disabled();
+    });
+    let report = followed.pass(Mode::Full).await;
+    assert_eq!(report.changes.users.deactivated, 1, "{}", report.json());
+
+    for _ in 0..2 {
+        let report = followed.pass(Mode::Incremental).await;
+        assert_eq!(report.changes.total(), 0, "{}", report.json());
+    }
+
+    let report = followed
+        .after(|tenant| {
+            tenant.user("cem").account(AccountEnabled::Enabled);
+        })
+        .await;
+    assert_eq!(report.changes.users.reactivated, 1, "{}", report.json());
+    followed.pass(Mode::Incremental).await;
+    followed.settled().await;
+}
+
+/// An assignment by name outlives its person by as much as Entra likes.
+#[tokio::test(flavor = "multi_thread")]
+async fn who_is_deleted_loses_access_whatever_still_names_them_and_however_that_is_learned() {
+    for mode in [Mode::Incremental, Mode::Full] {
+        let followed = Followed::new(|tenant| {
+            two_groups(tenant);
+            tenant.user("eve").assigned_by_default();
+            tenant.deleted_assignments(DeletedAssignments::Linger);
+        })
+        .await;
+        followed.world.entra.tenant(|tenant| {
+            tenant.user("dan").soft_deleted();
+            tenant.user("eve").soft_deleted();
+        });
+        // As if for good, while the assignment is still there.
+        let eve = format!("/directory/deletedItems/{}", person("eve"));
+        followed
+            .world
+            .entra
+            .fault(Fault::new(Effect::NotFound).on(eve).always());
+
+        let report = followed.pass(mode).await;
+
+        assert_eq!(report.changes.users.deactivated, 1, "{}", report.json());
+        // Nothing proves that the other is no more: Entra names them still.
+        let unread: Vec<&str> = report
+            .errors
+            .iter()
+            .map(|error| error.id.as_str())
+            .collect();
+        assert_eq!(unread, [person("eve")], "{}", report.json());
+        for mode in [Mode::Full, Mode::Incremental, Mode::Drift] {
+            let report = followed.pass(mode).await;
+            assert_eq!(report.changes.total(), 0, "{}", report.json());
+        }
+
+        followed.world.entra.tenant(|tenant| {
+            tenant.user("dan").restored();
+        });
+        let report = followed.pass(mode).await;
+        assert_eq!(report.changes.users.reactivated, 1, "{}", report.json());
+    }
 }

@@ -129,7 +129,8 @@ impl Book {
             })
             .collect();
         let is_seen = |(id, known): &(&PersonId, &KnownPerson)| {
-            direct.contains(id)
+            let is_named = direct.contains(id) && !self.outline.unread_people.contains_key(id);
+            is_named
                 || known
                     .groups
                     .iter()

@@ -2,22 +2,27 @@
 //! compares everything; and what is known after news is what a full reading
 //! would show.
 
+mod doubt;
 mod narrowing;
 mod telling;
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use entra_sync::model::directory::{Attributes, Directory};
 use entra_sync::model::ids::PersonId;
 use entra_sync::model::known::Touched;
-use entra_sync::model::policy::{Limit, Scope};
+use entra_sync::model::ledger::Ours;
+use entra_sync::model::policy::{GuardSettings, Limit, Scope};
 use entra_sync::plan::following::{Told, in_doubt, mentioned, needs, turn};
 use entra_sync::plan::{Adopted, Item, Plan};
+use proptest::collection;
 use proptest::prelude::*;
 
-use crate::build::Universe;
+use crate::build::{Universe, person_id};
 use crate::config;
 use crate::departures::{Circumstances, Departure, departures, plan_of, unguarded};
+use crate::world::PEOPLE;
 use narrowing::{like, narrowed};
 use telling::{Known, Noise, known, normal, shown, telling, truth, turned};
 
@@ -28,6 +33,8 @@ const ENOUGH: usize = 5;
 struct Moved {
     world: Universe,
     with: Circumstances,
+    /// The same with a guard.
+    guarded: Circumstances,
     next: Directory,
     /// What the pass before left to look at once more.
     open: Touched,
@@ -48,8 +55,8 @@ fn is_at_rest(plan: &Plan) -> bool {
 }
 
 fn moved(departure: &Departure, other: &Departure) -> Result<Option<Moved>, TestCaseError> {
-    let (mut world, with) = departure.build();
-    let with = unguarded(&with);
+    let (mut world, guarded) = departure.build();
+    let with = unguarded(&guarded);
     world.scope = Scope::Everything;
     // Who gets the last seat depends on everybody who has none.
     (world.policy.seats, world.policy.teams) = (Limit::Unlimited, Limit::Unlimited);
@@ -73,6 +80,7 @@ fn moved(departure: &Departure, other: &Departure) -> Result<Option<Moved>, Test
             return Ok(Some(Moved {
                 world,
                 with,
+                guarded,
                 next,
                 open,
             }));
@@ -173,33 +181,63 @@ proptest! {
         departure in departures(),
         other in departures(),
         noise in any::<Noise>(),
+        stays in prop::bool::weighted(0.3),
+        more in collection::btree_set(0..PEOPLE, 0..3),
+        limits in (0_u8..100, 0_u64..8),
     ) {
-        let Some(moved) = moved(&departure, &other)? else { return Ok(()) };
-        let before = known(&moved.world.directory);
+        let other = if stays { &departure } else { &other };
+        let Some(moved) = moved(&departure, other)? else { return Ok(()) };
+        let mut before = known(&moved.world.directory);
+        let old = before.remembers_from_before(&moved.world.owned);
         let filter = &moved.world.policy.groups;
-        let told = telling(&before, &moved.next, filter, (&noise, &moved.with.evidence));
+        let mut told = telling(&before, &moved.next, filter, (&noise, &moved.with.evidence));
+        // What became of them was said before these rounds.
+        let unseen = |person: &PersonId| !moved.next.people.contains_key(person);
+        for person in old.iter().filter(|person| unseen(person)) {
+            told.news.people.remove(person);
+        }
         let turn = told.turn(&before, filter);
         let after = before.clone().after(&turn);
         let mut whole = moved.world.clone();
-        whole.directory = moved.next.clone();
+        whole.directory = after.doubting(&moved.next);
         let mut touched = turn.touched;
         for more in [moved.open, in_doubt(&after.outline)] {
             touched.people.extend(more.people);
             touched.groups.extend(more.groups);
         }
+        // Looking at more people than there is need for changes nothing.
+        touched.people.extend(more.into_iter().map(person_id));
         let ours = |person: &&PersonId| whole.owned.people.contains_key(person);
         touched.people.extend(told.news.people.keys().filter(ours));
         // Whoever had to share something with them before may have it now.
         let was = before.people.iter().filter(|(person, _)| touched.people.contains(person));
         let was = was.map(|(person, known)| (*person, known.clone())).collect();
         touched.people.extend(like(&after, &was));
-        let few = narrowed(&whole, &after, &touched);
         let mut with = moved.with.clone();
-        with.evidence = truth(&whole.directory, &with.evidence);
+        let few = narrowed(&whole, &after, &touched, &with.recent.people);
+        with.evidence = truth(&moved.next, &with.evidence);
         let (all, some) = (plan_of(&whole, &with), plan_of(&few, &with));
         prop_assert_eq!(deeds(&some), deeds(&all));
         prop_assert_eq!(some.unreadable, all.unreadable);
         prop_assert_eq!(some.adopted, all.adopted);
+
+        // Nor does the guard judge otherwise because less was loaded.
+        with.guard = GuardSettings {
+            max_removals: 500,
+            max_removal_percent: limits.0,
+            min_managed: limits.1,
+            window: Duration::from_secs(3600),
+        };
+        with.recent = moved.guarded.recent.clone();
+        // Whoever lost access did so within the window, and some lost a role.
+        let owned = whole.owned.people.iter();
+        let lost = owned.filter(|(person, owned)| {
+            owned.deactivation == Ours::Yes || person.as_uuid().as_u128().count_ones() % 4 == 0
+        });
+        with.recent.people = lost.map(|(person, _)| *person).collect();
+        let few = narrowed(&whole, &after, &touched, &with.recent.people);
+        let (all, some) = (plan_of(&whole, &with), plan_of(&few, &with));
+        prop_assert_eq!(some.deprovision.verdict, all.deprovision.verdict);
     }
 
     #[test]

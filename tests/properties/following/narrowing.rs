@@ -14,7 +14,12 @@ use super::telling::Known;
 use crate::build::{Universe, stored, whole};
 
 /// The same world, of those about whom something has to be decided.
-pub fn narrowed(world: &Universe, known: &Known, touched: &Touched) -> Universe {
+pub fn narrowed(
+    world: &Universe,
+    known: &Known,
+    touched: &Touched,
+    recent: &BTreeSet<PersonId>,
+) -> Universe {
     let mut people = touched.people.clone();
     // Of a group that changed itself, everybody who is managed there.
     let lists = [&world.owned.team_members, &world.owned.organization_members];
@@ -32,6 +37,11 @@ pub fn narrowed(world: &Universe, known: &Known, touched: &Touched) -> Universe 
                 people.insert(person);
             }
         }
+        // Whose address one of these rows has is waiting for it.
+        let held = target.users.values();
+        let held = held.filter_map(|row| Some(row.email.as_deref()?.to_lowercase()));
+        let held: BTreeSet<String> = held.collect();
+        people.extend(readers(known, &held));
         // Whoever has logged in as one of these rows may have one of their own.
         people.extend(target.verified_subjects.keys());
         if people.len() == before {
@@ -47,7 +57,7 @@ pub fn narrowed(world: &Universe, known: &Known, touched: &Touched) -> Universe 
     let few = narrow(&known.outline, &rows, &touched, &owned, &whole(()));
     let target = target(world, &rows, &people, &owned, &few.changed.groups);
     let mut changed = few.changed;
-    changed.managed = counts(&world.owned);
+    changed.managed = counts(&world.owned, recent);
     Universe {
         directory: few.directory,
         target,
@@ -75,6 +85,19 @@ pub fn like(known: &Known, rows: &KnownPeople) -> BTreeSet<PersonId> {
     people.map(|(person, _)| *person).collect()
 }
 
+/// Who has one of these addresses.
+fn readers(known: &Known, emails: &BTreeSet<String>) -> BTreeSet<PersonId> {
+    let reads = |known: &KnownPerson| match &known.attributes {
+        Attributes::Known(attributes) => {
+            let email = attributes.email.as_deref().map(str::to_lowercase);
+            email.is_some_and(|email| emails.contains(&email))
+        }
+        Attributes::Unknown => false,
+    };
+    let people = known.people.iter().filter(|(_, known)| reads(known));
+    people.map(|(person, _)| *person).collect()
+}
+
 fn rows_of(known: &Known, people: &BTreeSet<PersonId>) -> KnownPeople {
     let rows = known
         .people
@@ -83,14 +106,14 @@ fn rows_of(known: &Known, people: &BTreeSet<PersonId>) -> KnownPeople {
     rows.map(|(person, row)| (*person, row.clone())).collect()
 }
 
-pub fn counts(owned: &Owned) -> ManagedCounts {
+fn counts(owned: &Owned, recent: &BTreeSet<PersonId>) -> ManagedCounts {
     let teams = owned.team_members.iter();
     let of_team = teams.map(|(group, list)| (*group, list.len() as u64));
     let organizations = owned.organization_members.values();
     let with_access = owned
         .people
-        .values()
-        .filter(|known| known.deactivation == Ours::No);
+        .iter()
+        .filter(|(person, known)| known.deactivation == Ours::No && !recent.contains(person));
     ManagedCounts {
         team_members: owned
             .team_members

@@ -219,9 +219,8 @@ pub fn truth(directory: &Directory, whose: &Evidence) -> Evidence {
             Some(Attributes::Known(known)) => Whereabouts::Present(known.account),
             Some(Attributes::Unknown) => Whereabouts::Present(Account::Enabled),
             None => match whose.people.get(&person) {
-                Some(Whereabouts::SoftDeleted) => Whereabouts::SoftDeleted,
-                Some(Whereabouts::Purged) => Whereabouts::Purged,
-                _ => Whereabouts::Present(Account::Enabled),
+                Some(Whereabouts::Unknown(_)) | None => Whereabouts::Present(Account::Enabled),
+                Some(seen) => seen.clone(),
             },
         };
         (person, there)

@@ -69,9 +69,7 @@ def measure(bench, name, flags=()):
     process.returncode = os.waitstatus_to_exitcode(status)
     report = report_in(output)
     if process.returncode != 0:
-        errors = [error["message"] for error in report.get("errors", [])]
-        said = "; ".join(errors[:3]) or json.dumps(report.get("held")) or output.decode(errors="replace").strip()
-        say(f"  {name}: exit code {process.returncode}: {said}")
+        say(f"  {name}: exit code {process.returncode}: {why(report, output)}")
     asked = "full" if "--full" in flags else "incremental"
     # A pass by changes that cannot go on from what is known reads in full.
     mode = report.get("mode", asked)
@@ -107,6 +105,14 @@ def report_in(output):
         return json.loads(output)
     except ValueError:
         return {}
+
+
+def why(report, output):
+    """What a pass that did not go through says of that."""
+    said = [error["message"] for error in report.get("errors", [])[:3]]
+    if report.get("held"):
+        said.append("held: " + report["held"]["reason"])
+    return "; ".join(said) or output.decode(errors="replace").strip() or "it printed nothing"
 
 
 def longest_lock_in(log):

@@ -1,8 +1,9 @@
 """A generated Entra tenant in a process of its own, and the changes made to it.
 
-Invariant: sizes are exact, and a change leaves them as they are: as many
-members come as go, group by group. Must not: hold a list of members; the peak
-memory of a pass begins with that of the process that starts it.
+Invariant: the same tenant at the same point of a scenario gets the same
+changes; where members are replaced, each group stays as large as it was. Must
+not: hold the members of a tenant; the peak memory of a pass begins with that of
+the process that starts it.
 """
 
 import json
@@ -50,7 +51,7 @@ def simulator(binary, tenant):
     try:
         line = process.stdout.readline()
         if not line:
-            sys.exit("the simulator ended before it said where it listens; was the binary built with the feature `simulator`?")
+            sys.exit("the simulator did not start; a binary built without the feature `simulator` has none")
         yield json.loads(line)
     finally:
         process.terminate()
@@ -70,20 +71,36 @@ def requests_since(directory):
 
 
 def replace_members(directory, url, count):
-    """So many memberships end, evenly among all there are, and each of the
-    groups gets as many other people. Says how many changes that were."""
-    changes = psql(url, REPLACEMENTS.format(count=count))
-    made = sum(len(change["group"]["add"]) + len(change["group"]["remove"]) for change in json.loads(changes))
+    """So many memberships end, and as many begin. Says how many changes that were."""
+    return make(directory, picked(url, count))
+
+
+def add_members(directory, url, count):
+    """So many memberships begin. Says how many changes that were."""
+    changes = picked(url, count)
+    for change in changes:
+        change["group"]["remove"] = []
+    return make(directory, changes)
+
+
+def make(directory, changes):
+    made = sum(len(change["group"]["add"]) + len(change["group"]["remove"]) for change in changes)
     if made == 0:
-        sys.exit(f"no membership of {count} could be replaced: nobody is left who is not in those groups")
-    control(directory, "tenant", changes.encode())
+        sys.exit("no membership could be changed: nobody is left who is not in the groups already")
+    control(directory, "tenant", json.dumps(changes).encode())
     return made
 
 
-# Whom LiteLLM has as a member is one in Entra too, after a pass. Who comes is
-# looked for from a place that the group's id says; from the last quarter of
-# ids it might be too near to their end to find enough.
-REPLACEMENTS = """
+def picked(url, count):
+    """Changes of the simulator's that take so many members out and as many others in."""
+    return json.loads(psql(url, PICKED.format(count=count)))
+
+
+# After a pass, whom LiteLLM has as a member is one in Entra too. Who goes is
+# spread evenly over all memberships, so that a large group loses more. Who comes
+# into a group is looked for among those who are not in it, from a place on that
+# the group's id says; without that the same few would come into every group.
+PICKED = """
     WITH numbered AS (
         SELECT team_id, user_id, row_number() OVER (ORDER BY team_id, user_id) AS number, count(*) OVER () AS total
         FROM "LiteLLM_TeamMembership"
@@ -91,26 +108,28 @@ REPLACEMENTS = """
         SELECT team_id, array_agg(user_id) AS people FROM numbered
         WHERE number * {count} / total > (number - 1) * {count} / total
         GROUP BY team_id
-    ), coming AS (
-        SELECT leaving.team_id, array_agg(other.user_id) AS people
-        FROM leaving, LATERAL (
-            SELECT known.user_id FROM "LiteLLM_UserTable" AS known
-            WHERE known.user_id > translate(left(md5(leaving.team_id), 1), 'cdef', '048b') || substr(md5(leaving.team_id), 2, 4)
-            AND NOT EXISTS (
-                SELECT FROM "LiteLLM_TeamMembership" AS held
-                WHERE held.user_id = known.user_id AND held.team_id = leaving.team_id
-            )
-            ORDER BY known.user_id LIMIT cardinality(leaving.people)
-        ) AS other
-        GROUP BY leaving.team_id
+    ), replaced AS (
+        SELECT team_id, people AS leaving, array(
+            SELECT stranger.user_id
+            FROM (VALUES (1, md5(team_id), 'g'), (2, '', md5(team_id))) AS stretch (turn, above, up_to), LATERAL (
+                SELECT known.user_id FROM "LiteLLM_UserTable" AS known
+                WHERE known.user_id > above AND known.user_id <= up_to AND NOT EXISTS (
+                    SELECT FROM "LiteLLM_TeamMembership" AS held
+                    WHERE held.user_id = known.user_id AND held.team_id = leaving.team_id
+                )
+                ORDER BY known.user_id LIMIT cardinality(people)
+            ) AS stranger
+            ORDER BY turn, stranger.user_id LIMIT cardinality(people)
+        ) AS coming
+        FROM leaving
     )
     SELECT coalesce(json_agg(json_build_object('group', json_build_object(
         'key', team_id,
-        'add', coming.people,
+        'add', coming,
         -- Where nobody is left who could come, nobody goes.
-        'remove', leaving.people[:cardinality(coming.people)]
-    ))), '[]')
-    FROM leaving JOIN coming USING (team_id)"""
+        'remove', leaving[:cardinality(coming)]
+    )) ORDER BY team_id), '[]')
+    FROM replaced"""
 
 
 def control(directory, what, body=None, method=None):

@@ -13,7 +13,7 @@ use crate::support::database::connect;
 use crate::support::wait::wait_for;
 
 const SOURCES: usize = 10;
-const LEASE: Duration = Duration::from_secs(5);
+const LEASE: Duration = Duration::from_secs(10);
 
 /// Ten tenants with a group each, and passes every three seconds.
 async fn crowd() -> Crowd {
@@ -25,8 +25,8 @@ async fn crowd() -> Crowd {
     })
     .await;
     crowd
-        .set("ENTRA_SYNC__SCHEDULE__CRON", "*/3 * * * * *")
-        .set("ENTRA_SYNC__SCHEDULE__LEASE", "5s");
+        .set("ENTRA_SYNC__SCHEDULE__CRON", "*/2 * * * * *")
+        .set("ENTRA_SYNC__SCHEDULE__LEASE", "10s");
     crowd
 }
 
@@ -40,6 +40,19 @@ async fn replicas(client: &Client) -> i64 {
         .await;
     // Before the first pass there is no table.
     counted.map_or(0, |row| row.get(0))
+}
+
+/// How many leases a process holds, by the database's clock.
+async fn leases_held_by(client: &Client, process: u32) -> i64 {
+    let holder = format!("%(process {process})");
+    let counted = client
+        .query_one(
+            "SELECT count(*) FROM entra_sync.lease \
+             WHERE holder LIKE $1 AND expires_at > clock_timestamp()",
+            &[&holder],
+        )
+        .await;
+    counted.expect("the leases").get(0)
 }
 
 /// When the first pass of each source began, of those that began after this and
@@ -150,6 +163,7 @@ async fn the_sources_of_a_killed_replica_go_on_within_the_lease() {
     assert_none_overlap(&client, watched).await;
     killed.signal("KILL").await;
     let death = Utc::now();
+    let in_a_pass = leases_held_by(&client, victim).await;
     killed.ended().await.exits_with(-1);
     let begun = all_pass_after(&client, death).await;
     let waits = orphans.iter().map(|source| begun[*source] - death);
@@ -159,8 +173,13 @@ async fn the_sources_of_a_killed_replica_go_on_within_the_lease() {
         "{} orphans, the last one went on after {longest:?}",
         orphans.len()
     );
-    // A lease that the killed one held runs out; the rest is a busy machine.
-    assert!(longest < LEASE * 2, "{longest:?}");
+    // A replica is missed before its lease would be over; one that was killed in
+    // a pass held one, which another asks for again each second.
+    let patience = match in_a_pass {
+        0 => LEASE,
+        _ => LEASE + Duration::from_secs(2),
+    };
+    assert!(longest < patience, "{longest:?}, {in_a_pass} leases held");
     for (source, process) in holders(&client).await {
         assert_ne!(process, victim, "{source}");
     }

@@ -67,8 +67,8 @@ pub struct Deprovision {
     pub leftovers: Vec<Leftover>,
     /// Words of operators that are over.
     pub over: Over,
-    /// Whom this source would deactivate, for the other sources of the ledger;
-    /// `None` without others, and when not everything was looked at.
+    /// Whom this source would deactivate, of those it looked at, for the other
+    /// sources of the ledger; `None` without others, and in a filtered pass.
     pub unwanted: Option<Vec<PersonId>>,
 }
 

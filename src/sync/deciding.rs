@@ -4,8 +4,6 @@
 //! Invariant: no lease, no DDL, no write; what would be taken away has been
 //! looked at twice.
 
-use std::collections::BTreeSet;
-
 use chrono::Utc;
 
 use super::error::Result;
@@ -19,11 +17,11 @@ use crate::ledger::{self, held, ownership};
 use crate::litellm::{Capabilities, snapshot};
 use crate::model::directory::{Directory, ReadingCost};
 use crate::model::evidence::Evidence;
-use crate::model::ids::{GroupId, SourceId};
+use crate::model::ids::SourceId;
 use crate::model::ledger::Owned;
 use crate::model::policy::Scope;
 use crate::model::target::Target;
-use crate::plan::following::contradicted;
+use crate::plan::following::{Contradicted, contradicted};
 use crate::plan::{self, Plan, Removals, World};
 
 impl Source {
@@ -62,9 +60,10 @@ impl Source {
             mode,
             mut cost,
             compare,
+            gone,
         } = Box::pin(self.learn(lease, request, progress)).await?;
         let source = lease.source;
-        let planned = match compare {
+        let mut planned = match compare {
             Compare::Nothing(size) => {
                 report.read(mode, size, cost);
                 return Ok(None);
@@ -85,6 +84,10 @@ impl Source {
                 }
             }
         };
+        // A look-up that shows somebody of whom the news said otherwise lags, or
+        // the news do.
+        let present = &mut planned.contradicted.present;
+        present.retain(|person| gone.contains(person));
         cost += planned.second_look;
         report.read(mode, planned.size, cost);
         Ok(Some(planned))
@@ -138,7 +141,7 @@ impl Source {
             held: &held,
         };
         let (plan, second) = self.judge(judged, &scope, None, progress).await;
-        let distrusted = second.distrusted(&directory, &scope);
+        let contradicted = second.contradicted(&directory, &scope);
         Ok(Planned {
             plan,
             size: Size::of(&directory),
@@ -147,7 +150,7 @@ impl Source {
             owned,
             scope,
             second_look: second.cost,
-            distrusted,
+            contradicted,
         })
     }
 
@@ -215,8 +218,8 @@ pub(super) struct SecondLook {
 }
 
 impl SecondLook {
-    /// Groups of which it showed something else than the first.
-    pub(super) fn distrusted(&self, directory: &Directory, scope: &Scope) -> BTreeSet<GroupId> {
+    /// Where it showed something else than the first.
+    pub(super) fn contradicted(&self, directory: &Directory, scope: &Scope) -> Contradicted {
         contradicted(&self.evidence, directory, scope)
     }
 }

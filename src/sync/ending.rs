@@ -4,8 +4,6 @@
 //! Invariant: nothing here has an effect on LiteLLM's rows; what fails after
 //! the writing is logged, and keeps none of the rest from being done.
 
-use std::collections::BTreeSet;
-
 use chrono::Utc;
 
 use super::Source;
@@ -15,10 +13,11 @@ use crate::db::Limits;
 use crate::ledger::directory::{self, Open};
 use crate::ledger::lease::{self, Lease};
 use crate::ledger::{held, ownership, runs};
-use crate::model::ids::{GroupId, RunId};
+use crate::model::ids::{PersonId, RunId};
 use crate::model::known::Touched;
 use crate::model::policy::Scope;
 use crate::model::report::Skipped;
+use crate::plan::following::{Agreement, Contradicted};
 use crate::plan::{Plan, Removal};
 
 /// What a pass leaves behind.
@@ -27,8 +26,8 @@ pub(super) struct Rest<'a> {
     pub(super) plan: &'a Plan,
     /// How far it looked.
     pub(super) scope: &'a Scope,
-    /// Groups that contradicted themselves.
-    pub(super) distrusted: &'a BTreeSet<GroupId>,
+    /// Where two readings contradicted each other.
+    pub(super) contradicted: &'a Contradicted,
     /// Whether everybody who was to have a seat got one.
     pub(super) room: Room,
 }
@@ -61,7 +60,7 @@ impl Source {
         Rest {
             plan,
             scope,
-            distrusted,
+            contradicted,
             room,
         }: Rest<'_>,
     ) -> Result<()> {
@@ -123,18 +122,28 @@ impl Source {
         ownership::forget_roles(&mut transaction, lease.source, &forgotten.roles).await?;
         ownership::forget_teams(&mut transaction, lease.source, &forgotten.teams).await?;
         let source = lease.source;
-        directory::distrust(&mut transaction, source, distrusted).await?;
+        directory::distrust(&mut transaction, source, &contradicted.groups).await?;
+        if scope.is_everything() {
+            directory::compared(&mut transaction, source, &self.compared()).await?;
+        }
+        let spared = match &deprovision.unwanted {
+            Some(people) => {
+                let among = match scope {
+                    Scope::Changed(changed) => Some(&changed.people),
+                    Scope::Everything | Scope::Asked(_) => None,
+                };
+                ownership::note_unwanted(&mut transaction, source, people, among).await?
+            }
+            None => Vec::new(),
+        };
         let is_quiet = verdict.held.is_empty() && deprovision.waiting.is_empty();
-        match is_quiet.then(|| self.left_open(plan, room, distrusted)) {
+        match is_quiet.then(|| self.left_open(plan, room, contradicted, spared)) {
             Some(open) => directory::settle(&mut transaction, source, open).await?,
             None if scope.is_everything() => {
                 directory::settle(&mut transaction, source, Open::Everything).await?;
             }
             // What it looked at is still open.
             None => {}
-        }
-        if let Some(people) = &deprovision.unwanted {
-            ownership::note_unwanted(&mut transaction, lease.source, people).await?;
         }
         transaction.commit().await?;
         Ok(())
@@ -143,10 +152,23 @@ impl Source {
     /// What is left to the next pass: to look once more at what this one was to
     /// change, whether it did or not. A row that has been bound may have more to
     /// change, and what a login did at the same moment was left alone.
-    fn left_open(&self, plan: &Plan, room: Room, distrusted: &BTreeSet<GroupId>) -> Open {
+    /// So it is with what two readings contradicted each other about, and with
+    /// people whom this source does not want any more: another that passes at the
+    /// same time may have spared them for its sake.
+    fn left_open(
+        &self,
+        plan: &Plan,
+        room: Room,
+        contradicted: &Contradicted,
+        spared: Vec<PersonId>,
+    ) -> Open {
         match plan.concerned() {
-            Some(mut touched) if room == Room::Enough => {
-                touched.groups.extend(distrusted);
+            Some(mut touched)
+                if room == Room::Enough && contradicted.assignments == Agreement::Alike =>
+            {
+                touched.groups.extend(&contradicted.groups);
+                touched.people.extend(&contradicted.present);
+                touched.people.extend(spared);
                 if touched == Touched::default() {
                     Open::Nothing
                 } else if touched.people.len() > self.narrowing.most {

@@ -43,6 +43,8 @@ pub(super) struct Learned {
     pub(super) cost: ReadingCost,
     /// What is to be compared with LiteLLM.
     pub(super) compare: Compare,
+    /// Of whom news said that they are deleted, or may not sign in.
+    pub(super) gone: BTreeSet<PersonId>,
 }
 
 /// What is to be compared with LiteLLM.
@@ -80,7 +82,8 @@ impl Source {
             }
             (Mode::Incremental | Mode::Drift, Some(head)) => match &head.links {
                 Some(links) if Utc::now() - head.heard_at < LINKS_LIVE => {
-                    match Box::pin(self.follow(lease, head, links, progress)).await {
+                    match Box::pin(self.follow(lease, request.mode, (head, links), progress)).await
+                    {
                         Err(Error::Entra(error)) if error.wants_full_reading() => {
                             tracing::info!(
                                 error.kind = error.kind(),
@@ -124,7 +127,7 @@ impl Source {
 
     /// Of everything else that a plan is made from: other settings mean that
     /// everything is compared once.
-    fn compared(&self) -> String {
+    pub(super) fn compared(&self) -> String {
         let settings = &self.settings;
         let policy = &settings.litellm.policy;
         fingerprint(&format!(
@@ -173,8 +176,8 @@ impl Source {
     async fn follow(
         &self,
         lease: Lease,
-        head: &Head,
-        links: &Links,
+        wanted: Mode,
+        (head, links): (&Head, &Links),
         progress: &Progress,
     ) -> Result<Learned> {
         let heard_at = Utc::now();
@@ -235,7 +238,10 @@ impl Source {
         directory::save_turn(&mut transaction, source, &turn, &heard.links, heard_at).await?;
         transaction.commit().await?;
 
-        let compare = self.how_far(head, &outline, &turn, pending);
+        let compare = match wanted {
+            Mode::Drift => Far::Everything,
+            Mode::Full | Mode::Incremental => self.how_far(head, &outline, &turn, pending),
+        };
         let compare = match compare {
             Far::Nothing => Compare::Nothing(self.size(source, &turn.outline).await?),
             Far::These(touched) => Compare::Changed(touched),
@@ -245,6 +251,7 @@ impl Source {
             mode: Mode::Incremental,
             cost,
             compare,
+            gone: following::gone(&heard.news),
         })
     }
 
@@ -337,6 +344,7 @@ impl Learned {
             mode,
             cost: directory.cost,
             compare: Compare::Whole(Box::new(directory)),
+            gone: BTreeSet::new(),
         }
     }
 }

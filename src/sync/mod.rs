@@ -21,7 +21,6 @@ mod report;
 mod undo;
 mod write;
 
-use std::collections::BTreeSet;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
@@ -36,12 +35,13 @@ use crate::ledger::lease::{self, Lease};
 use crate::ledger::{self, runs};
 use crate::litellm::{self, Capabilities};
 use crate::model::directory::{Directory, ReadingCost};
-use crate::model::ids::{GroupId, RunId, SourceId};
+use crate::model::ids::{RunId, SourceId};
 use crate::model::ledger::Owned;
 use crate::model::policy::Scope;
 use crate::model::report::{Mode, Trigger};
 use crate::model::target::Target;
 use crate::plan::Plan;
+use crate::plan::following::Contradicted;
 use crate::{entra, sync::write::Writer};
 use ending::{Rest, Room};
 use report::Size;
@@ -101,8 +101,8 @@ pub struct Planned {
     size: Size,
     /// What the second look cost.
     second_look: ReadingCost,
-    /// Groups that it contradicts.
-    distrusted: BTreeSet<GroupId>,
+    /// What it contradicts.
+    contradicted: Contradicted,
 }
 
 impl Source {
@@ -274,7 +274,7 @@ impl Source {
         let rest = Rest {
             plan: &planned.plan,
             scope: &planned.scope,
-            distrusted: &planned.distrusted,
+            contradicted: &planned.contradicted,
             room: Room::of(report),
         };
         self.settle(lease, run, rest).await

@@ -110,7 +110,7 @@ impl Source {
             // Who gets the last seat is decided among all who want one.
             return Ok(None);
         }
-        let distrusted = decided.distrusted(&directory, &scope);
+        let contradicted = decided.contradicted(&directory, &scope);
         Ok(Some(Planned {
             plan,
             directory,
@@ -119,7 +119,7 @@ impl Source {
             scope,
             size,
             second_look: decided.cost,
-            distrusted,
+            contradicted,
         }))
     }
 
@@ -144,6 +144,24 @@ impl Source {
     ) -> Result<Option<Circle>> {
         let mut people = touched.people.clone();
         let groups: Vec<GroupId> = touched.groups.iter().copied().collect();
+        // Everybody in a group that changed itself: it may have been in doubt, or
+        // without a team, when they came. Of one in doubt nothing is decided.
+        let is_believed = |group: &&GroupId| {
+            let group = outline.groups.get(group);
+            group.is_some_and(|group| group.doubt().is_none())
+        };
+        let believed: Vec<GroupId> = groups.iter().filter(is_believed).copied().collect();
+        let heads = believed.iter().map(|group| outline.groups[group].headcount);
+        if heads.sum::<u64>() > self.narrowing.most as u64 {
+            return Ok(None);
+        }
+        let mut transaction = self.database.begin(Limits::READ).await?;
+        people.extend(
+            directory::members(&mut transaction, source, &believed)
+                .await?
+                .keys(),
+        );
+        transaction.commit().await?;
         for _ in 0..ROUNDS {
             let before = people.len();
             let mut transaction = self.database.begin(Limits::READ).await?;

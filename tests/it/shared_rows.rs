@@ -4,7 +4,7 @@
 use entra_sync::simulator::{AccountEnabled, Tenant};
 use serde_json::Value;
 
-use crate::support::binary::{Ended, entra_sync};
+use crate::support::binary::{Ended, Running, entra_sync};
 use crate::support::crowd::{Crowd, name};
 use crate::support::database::connect;
 use crate::support::look::{group, person};
@@ -109,6 +109,41 @@ async fn access_goes_once_every_source_wants_it_gone() {
     let second = sync(&crowd, 1).await.exits_with(0).json();
     assert_eq!(second["changes"]["users"]["deactivated"], 1, "{second}");
     assert!(!active(&user(&crowd, "bob").await));
+}
+
+/// Large enough that passes look at what has changed alone.
+#[tokio::test(flavor = "multi_thread")]
+async fn access_goes_in_large_directories_once_every_source_has_heard_that_it_is_to() {
+    let crowd = Crowd::of(2, |_, tenant| {
+        furnish(tenant);
+        let everybody: Vec<String> = (0..5_001).map(|number| format!("p{number}")).collect();
+        let everybody = everybody.iter().map(String::as_str);
+        tenant.group("all").members(everybody).assigned_by_default();
+    })
+    .await;
+    let follow = async |number: usize| {
+        let name = name(number);
+        let arguments = ["sync", "--source", &name, "--format", "json"];
+        let ended = Running::verbatim(&crowd.environment, &arguments)
+            .ended()
+            .await;
+        ended.exits_with(0).json()
+    };
+    for number in [0, 1, 0, 1] {
+        sync(&crowd, number).await.exits_with(0);
+    }
+    for (number, deactivated) in [(0, 0), (1, 1)] {
+        crowd.tenants[number].tenant(|tenant| {
+            tenant.user("bob").disabled();
+        });
+        let report = follow(number).await;
+        assert_eq!(report["mode"], "incremental", "{report}");
+        assert_eq!(
+            report["changes"]["users"]["deactivated"], deactivated,
+            "{report}"
+        );
+    }
+    assert_eq!(user(&crowd, "bob").await["metadata"]["scim_active"], false);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -119,6 +119,24 @@ pub async fn head(connection: &mut AsyncPgConnection, source: SourceId) -> Resul
     }))
 }
 
+/// Writes down on which terms everything has been compared.
+///
+/// # Errors
+/// When the database fails.
+pub async fn compared(
+    connection: &mut AsyncPgConnection,
+    source: SourceId,
+    terms: &str,
+) -> Result<()> {
+    sql_query("UPDATE entra_sync.directory SET compared = $2 WHERE source_id = $1")
+        .bind::<Integer, _>(source.get())
+        .bind::<Text, _>(terms)
+        .execute(connection)
+        .await
+        .doing("recording on which terms everything was compared")?;
+    Ok(())
+}
+
 /// Writes down what a pass has left open: all else is settled.
 ///
 /// # Errors
@@ -210,7 +228,7 @@ pub(super) async fn stamp(
 }
 
 /// Writes down what a round came to: its touched objects are open besides those
-/// that already were.
+/// that already were, and everything where the application's roles are others.
 pub(super) async fn advance(
     connection: &mut AsyncPgConnection,
     source: SourceId,
@@ -221,6 +239,7 @@ pub(super) async fn advance(
     let (people, groups) = uuids(touched);
     let advanced = sql_query(
         "UPDATE entra_sync.directory SET heard_at = $2, roles = $3, people_link = $4, \
+            open_everything = open_everything OR roles <> $3, \
             open_people = ARRAY(SELECT unnest(open_people) UNION SELECT unnest($5::uuid[])), \
             open_groups = ARRAY(SELECT unnest(open_groups) UNION SELECT unnest($6::uuid[])) \
          WHERE source_id = $1",

@@ -25,7 +25,7 @@ mod wording;
 mod writing;
 
 pub use groups::distrust;
-pub use head::{Head, Open, Stamp, forget, head, settle};
+pub use head::{Head, Open, Stamp, compared, forget, head, settle};
 pub use outline::outline;
 pub use people::{alike, count as count_people, members, people};
 pub use save::{Saved, save_whole};

@@ -5,7 +5,7 @@
 
 use std::collections::{BTreeSet, HashMap, HashSet};
 
-use diesel::sql_types::{Array, BigInt, Bool, Integer, Text, Uuid as SqlUuid};
+use diesel::sql_types::{Array, BigInt, Bool, Integer, Nullable, Text, Uuid as SqlUuid};
 use diesel::{QueryableByName, sql_query};
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
 use uuid::Uuid;
@@ -185,8 +185,9 @@ async fn members_held(
         .collect())
 }
 
-/// Notes whom this source would deactivate, and nobody else any more: others
-/// that manage the same rows then need not spare them for its sake.
+/// Notes whom this source would deactivate, and nobody else any more, `among`
+/// those a pass looked at: others that manage the same rows then need not spare
+/// them for its sake. Returns who was not noted before.
 ///
 /// # Errors
 /// When the database fails.
@@ -194,18 +195,31 @@ pub async fn note_unwanted(
     connection: &mut AsyncPgConnection,
     source: SourceId,
     people: &[PersonId],
-) -> Result<()> {
-    let people = people.iter().map(|person| person.as_uuid());
-    sql_query(
+    among: Option<&BTreeSet<PersonId>>,
+) -> Result<Vec<PersonId>> {
+    #[derive(QueryableByName)]
+    struct Row {
+        #[diesel(sql_type = SqlUuid)]
+        person_id: Uuid,
+        #[diesel(sql_type = Bool)]
+        unwanted: bool,
+    }
+    let uuids = |people: &mut dyn Iterator<Item = &PersonId>| -> Vec<Uuid> {
+        people.map(PersonId::as_uuid).collect()
+    };
+    let noted: Vec<Row> = sql_query(
         "UPDATE entra_sync.owned_user SET unwanted = (person_id = ANY ($2)) \
-         WHERE source_id = $1 AND unwanted <> (person_id = ANY ($2))",
+         WHERE source_id = $1 AND unwanted <> (person_id = ANY ($2)) \
+           AND ($3 IS NULL OR person_id = ANY ($3)) RETURNING person_id, unwanted",
     )
     .bind::<Integer, _>(source.get())
-    .bind::<Array<SqlUuid>, _>(people.collect::<Vec<_>>())
-    .execute(connection)
+    .bind::<Array<SqlUuid>, _>(uuids(&mut people.iter()))
+    .bind::<Nullable<Array<SqlUuid>>, _>(among.map(|among| uuids(&mut among.iter())))
+    .load(connection)
     .await
     .doing("noting whom this source does not want")?;
-    Ok(())
+    let noted = noted.into_iter().filter(|row| row.unwanted);
+    Ok(noted.map(|row| PersonId::new(row.person_id)).collect())
 }
 
 /// Which of these rows other sources manage by now, for people whom they do not

@@ -8,6 +8,7 @@
 //! Must not: decide what becomes of LiteLLM's rows; the plan does, from the
 //! directory that comes out of this.
 
+mod contradicted;
 mod narrow;
 mod needs;
 mod turn;
@@ -18,9 +19,10 @@ use crate::model::directory::{Assignment, Group, Person, Principal, Unread};
 use crate::model::ids::{AppRoleId, GroupId, PersonId};
 use crate::model::known::{KnownPeople, Outline};
 
+pub use contradicted::{Agreement, Contradicted, contradicted, gone};
 pub use narrow::{Narrowed, alike, narrow};
 pub use needs::{Needs, mentioned, needs};
-pub use turn::{Told, after, contradicted, in_doubt, turn};
+pub use turn::{Told, after, in_doubt, turn};
 
 /// What was read in full because of the news, after them.
 #[derive(Debug, Clone, Default)]

@@ -8,14 +8,13 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::{Fresh, is_believed, roles_of_groups, roles_of_people};
-use crate::model::directory::{Attributes, Directory, Group, Unread};
-use crate::model::evidence::Evidence;
+use crate::model::directory::{Attributes, Group, Unread};
 use crate::model::ids::{GroupId, PersonId};
 use crate::model::known::{
     Bearers, GroupNews, KnownGroup, KnownPeople, KnownPerson, News, ObjectNews, Outline,
     PersonNews, Presence, Touched, Trust, Turn, Word,
 };
-use crate::model::policy::{GroupFilter, Scope};
+use crate::model::policy::GroupFilter;
 
 /// Everything a turn is made from.
 #[derive(Debug, Clone, Copy)]
@@ -91,38 +90,6 @@ pub fn after(news: &News, known: &KnownPeople, fresh: &Fresh) -> Trust {
         true => Trust::ReadAgain,
         false => Trust::Sure,
     }
-}
-
-/// Groups of which a second look showed other members than the first reading:
-/// they are read again before anybody is believed to be in them, or not.
-#[must_use]
-pub fn contradicted(
-    evidence: &Evidence,
-    directory: &Directory,
-    scope: &Scope,
-) -> BTreeSet<GroupId> {
-    let differs = |group: &GroupId, again: &Vec<PersonId>| {
-        let first = directory.groups.get(group);
-        let Some(Ok(first)) = first.map(|first| &first.members) else {
-            return false;
-        };
-        let looked_at = |people: &Vec<PersonId>| -> Vec<PersonId> {
-            let people = people.iter().copied();
-            people
-                .filter(|person| scope.covers_person(*person))
-                .collect()
-        };
-        looked_at(first.get()) != looked_at(again)
-    };
-    let groups = evidence.groups.iter();
-    groups
-        .filter(|(group, again)| {
-            again
-                .as_ref()
-                .is_ok_and(|again| differs(group, again.get()))
-        })
-        .map(|(group, _)| *group)
-        .collect()
 }
 
 /// What could not be read although it should have been: it is said with every
@@ -252,7 +219,10 @@ impl<'a> Draft<'a> {
     fn join(&mut self, person: PersonId, group: GroupId, known: &mut KnownGroup) {
         let is_known = is_believed(self.told.outline, self.told.known, person)
             || self.told.fresh.people.contains_key(&person)
-            || self.told.news.people.contains_key(&person);
+            || matches!(
+                self.told.news.people.get(&person),
+                Some(PersonNews::Now(_) | PersonNews::Deleted)
+            );
         if !is_known {
             // Nothing is known of them: the whole list brings it along.
             known.trust = Trust::ReadAgain;

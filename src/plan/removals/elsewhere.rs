@@ -54,5 +54,5 @@ pub(super) fn spare(
             !elsewhere.teams.contains(group)
         }
     });
-    world.scope.is_everything().then_some(unwanted)
+    world.scope.judges_absence().then_some(unwanted)
 }

@@ -166,8 +166,8 @@ async fn what_cannot_be_read_is_said_with_every_pass_without_comparing_everythin
         ))
         .await;
 
-    for mode in [Mode::Incremental, Mode::Drift, Mode::Incremental] {
-        let report = followed.pass(mode).await;
+    for _ in 0..2 {
+        let report = followed.pass(Mode::Incremental).await;
         assert_eq!(report.status, Status::Partial, "{}", report.json());
         assert_eq!(report.mode, Mode::Incremental);
         assert_eq!(report.errors, first.errors);
@@ -175,7 +175,8 @@ async fn what_cannot_be_read_is_said_with_every_pass_without_comparing_everythin
         assert_eq!(open(world).await, (false, 0, 1));
     }
 
-    let report = followed.pass(Mode::Full).await;
+    // What is open does not keep a pass that is to compare everything from it.
+    let report = followed.pass(Mode::Drift).await;
     assert_eq!(report.changes.team_memberships.repaired, 1);
     assert_eq!(report.errors, first.errors);
     let report = followed

@@ -14,12 +14,14 @@ use entra_sync::model::ids::PersonId;
 use entra_sync::model::known::Touched;
 use entra_sync::model::ledger::Ours;
 use entra_sync::model::policy::{GuardSettings, Limit, Scope};
-use entra_sync::plan::following::{Told, in_doubt, mentioned, needs, turn};
+use entra_sync::plan::following::{
+    Agreement, Told, contradicted, in_doubt, mentioned, needs, turn,
+};
 use entra_sync::plan::{Adopted, Item, Plan};
 use proptest::collection;
 use proptest::prelude::*;
 
-use crate::build::{Universe, person_id};
+use crate::build::{Universe, person_id, whole};
 use crate::config;
 use crate::departures::{Circumstances, Departure, departures, plan_of, unguarded};
 use crate::world::PEOPLE;
@@ -238,6 +240,28 @@ proptest! {
         let few = narrowed(&whole, &after, &touched, &with.recent.people);
         let (all, some) = (plan_of(&whole, &with), plan_of(&few, &with));
         prop_assert_eq!(some.deprovision.verdict, all.deprovision.verdict);
+    }
+
+    /// A second look that says the same leaves nothing to look at again; one
+    /// that lacks an assignment, or a role, leaves everything.
+    #[test]
+    fn what_a_second_look_contradicts_stays_open(departure in departures()) {
+        let (world, with) = departure.build();
+        let directory = normal(&world.directory, &world.policy);
+        let mut evidence = truth(&directory, &with.evidence);
+        let same = contradicted(&evidence, &directory, &Scope::Everything);
+        prop_assert!(same.groups.is_empty() && same.assignments == Agreement::Alike);
+        let mut fewer = directory.assignments.get().clone();
+        if fewer.pop().is_some_and(|gone| !fewer.contains(&gone)) {
+            evidence.assignments = Some(Ok(whole(fewer)));
+            let other = contradicted(&evidence, &directory, &Scope::Everything);
+            prop_assert_eq!(other.assignments, Agreement::Otherwise);
+        }
+        let mut evidence = truth(&directory, &with.evidence);
+        if evidence.roles.pop_first().is_some() {
+            let other = contradicted(&evidence, &directory, &Scope::Everything);
+            prop_assert_eq!(other.assignments, Agreement::Otherwise);
+        }
     }
 
     #[test]

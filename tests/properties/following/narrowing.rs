@@ -21,6 +21,21 @@ pub fn narrowed(
     recent: &BTreeSet<PersonId>,
 ) -> Universe {
     let mut people = touched.people.clone();
+    // Everybody in a group that changed itself, unless it is in doubt.
+    let is_believed = |group: &GroupId| {
+        let group = known.outline.groups.get(group);
+        group.is_some_and(|group| group.doubt().is_none())
+    };
+    let believed = touched.groups.iter().copied().filter(is_believed);
+    let believed: BTreeSet<GroupId> = believed.collect();
+    let in_them = known.people.iter().filter(|(_, known)| {
+        known
+            .groups
+            .iter()
+            .chain(&known.bears)
+            .any(|group| believed.contains(group))
+    });
+    people.extend(in_them.map(|(person, _)| *person));
     // Of a group that changed itself, everybody who is managed there.
     let lists = [&world.owned.team_members, &world.owned.organization_members];
     let managed = lists.into_iter().flatten();

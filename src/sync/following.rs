@@ -10,7 +10,7 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use chrono::{TimeDelta, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 
 use super::error::{Error, Result};
 use super::progress::{Phase, Progress};
@@ -98,11 +98,11 @@ impl Source {
                 _ => Box::pin(self.read_whole(lease, None, progress)).await,
             },
             (_, head) => {
-                let links = head
+                let kept = head
                     .as_ref()
-                    .filter(|head| Utc::now() - head.heard_at < LINKS_LIVE);
-                let links = links.and_then(|head| head.links.as_ref());
-                Box::pin(self.read_whole(lease, links, progress)).await
+                    .filter(|head| Utc::now() - head.heard_at < LINKS_LIVE)
+                    .and_then(|head| Some((head.links.as_ref()?, head.heard_at)));
+                Box::pin(self.read_whole(lease, kept, progress)).await
             }
         }
     }
@@ -139,15 +139,21 @@ impl Source {
     async fn read_whole(
         &self,
         lease: Lease,
-        kept: Option<&Links>,
+        kept: Option<(&Links, DateTime<Utc>)>,
         progress: &Progress,
     ) -> Result<Learned> {
         let read_at = Utc::now();
-        let reading = self.reader.read_whole(kept, progress.reading()).await?;
+        let links = kept.map(|(links, _)| links);
+        let reading = self.reader.read_whole(links, progress.reading()).await?;
+        // Links that are kept grow no younger by it.
+        let heard_at = kept
+            .filter(|(links, _)| reading.links.as_ref() == Some(*links))
+            .map_or(read_at, |(_, heard_at)| heard_at);
         let stamp = Stamp {
             fingerprint: self.fingerprint(),
             compared: self.compared(),
             read_at,
+            heard_at,
         };
         let mut transaction = self.begin_fenced(lease, Limits::WRITE_OF_MANY).await?;
         let links = reading.links.as_ref();

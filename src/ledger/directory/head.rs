@@ -28,7 +28,8 @@ pub struct Head {
     pub compared: String,
     /// When the last full reading began.
     pub read_at: DateTime<Utc>,
-    /// When the last round of delta queries began, or that reading.
+    /// How old the links are: when the round of delta queries that gave them
+    /// began, or the reading.
     pub heard_at: DateTime<Utc>,
     /// What no pass has settled.
     pub open: Open,
@@ -56,6 +57,8 @@ pub struct Stamp {
     pub compared: String,
     /// When it began.
     pub read_at: DateTime<Utc>,
+    /// As in [`Head`]: earlier, where older links were kept.
+    pub heard_at: DateTime<Utc>,
 }
 
 #[derive(QueryableByName)]
@@ -208,7 +211,7 @@ pub(super) async fn stamp(
     sql_query(
         "INSERT INTO entra_sync.directory AS d (source_id, fingerprint, compared, read_at, \
                 heard_at, roles, people_link, open_everything) \
-         VALUES ($1, $2, $3, $4, $4, $5, $6, true) \
+         VALUES ($1, $2, $3, $4, $5, $6, $7, true) \
          ON CONFLICT (source_id) DO UPDATE SET \
             fingerprint = excluded.fingerprint, compared = excluded.compared, \
             read_at = excluded.read_at, heard_at = excluded.heard_at, roles = excluded.roles, \
@@ -219,6 +222,7 @@ pub(super) async fn stamp(
     .bind::<Text, _>(&stamp.fingerprint)
     .bind::<Text, _>(&stamp.compared)
     .bind::<Timestamptz, _>(stamp.read_at)
+    .bind::<Timestamptz, _>(stamp.heard_at)
     .bind::<Jsonb, _>(roles_column(roles))
     .bind::<Nullable<Text>, _>(people_link.map(DeltaLink::as_str))
     .execute(connection)

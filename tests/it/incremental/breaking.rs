@@ -198,3 +198,18 @@ async fn a_pass_that_dies_after_hearing_leaves_it_to_the_next() {
     assert_eq!(world.members("science").await, people(["bob", "cem"]));
     followed.settled().await;
 }
+
+/// Graph forgets links after a week, however often everything is read besides.
+#[tokio::test(flavor = "multi_thread")]
+async fn links_that_a_whole_reading_keeps_grow_no_younger_by_it() {
+    let followed = Followed::new(two_groups).await;
+    let heard_at = async || {
+        let rows = followed.world.database.rows("entra_sync.directory").await;
+        rows.first().expect("what is known")["heard_at"].clone()
+    };
+    let before = heard_at().await;
+    followed.pass(Mode::Full).await;
+    assert_eq!(heard_at().await, before);
+    followed.pass(Mode::Incremental).await;
+    assert_ne!(heard_at().await, before);
+}

@@ -131,6 +131,7 @@ fn stamp() -> Stamp {
         fingerprint: "read like this".to_owned(),
         compared: "planned like this".to_owned(),
         read_at: at(1),
+        heard_at: at(1),
     }
 }
 

@@ -77,6 +77,7 @@ pub(super) fn log(report: &Report, error: Option<&Error>) {
         (finished - report.started_at).num_milliseconds()
     });
     let changes = report.changes.total();
+    let (requests, units) = (report.directory.requests, report.directory.resource_units);
     let (trigger, status) = (report.trigger.as_str(), report.status.as_str());
     match error {
         Some(error) if error.is_lease_held() => {
@@ -84,13 +85,18 @@ pub(super) fn log(report: &Report, error: Option<&Error>) {
         }
         Some(error) => tracing::error!(
             run.id = %run, trigger, status, duration_ms, changes,
+            graph.requests = requests, graph.resource_units = units,
             error.kind = error.kind(), error.message = %error, "pass failed"
         ),
         None if report.status == Status::Unchanged => {
-            tracing::info!(run.id = %run, trigger, status, duration_ms, "pass ended");
+            tracing::info!(
+                run.id = %run, trigger, status, duration_ms,
+                graph.requests = requests, graph.resource_units = units, "pass ended"
+            );
         }
         None => tracing::info!(
             run.id = %run, trigger, status, duration_ms, changes,
+            graph.requests = requests, graph.resource_units = units,
             skipped = report.skipped.len(), errors = report.errors.len(), "pass ended"
         ),
     }

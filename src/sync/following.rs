@@ -14,6 +14,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 
 use super::error::{Error, Result};
 use super::progress::{Phase, Progress};
+use super::reach::{Far, pending};
 use super::report::Size;
 use super::{Request, Source};
 use crate::db::{Limits, Transaction};
@@ -77,7 +78,7 @@ impl Source {
             .await?
             .filter(|head| self.fits(head));
         match (request.mode, &head) {
-            (Mode::Drift, Some(head)) if head.open == Open::Nothing => {
+            (Mode::Drift, Some(head)) if self.is_enough(lease.source, &head.open).await? => {
                 self.known(lease.source).await
             }
             (Mode::Incremental | Mode::Drift, Some(head)) => match &head.links {
@@ -261,42 +262,6 @@ impl Source {
         })
     }
 
-    /// How far a pass has to look after this turn.
-    fn how_far(&self, head: &Head, before: &Outline, turn: &Turn, pending: Pending) -> Far {
-        let mut touched = turn.touched.clone();
-        match &head.open {
-            Open::Nothing => {}
-            Open::These(open) => {
-                touched.people.extend(&open.people);
-                touched.groups.extend(&open.groups);
-            }
-            Open::Everything => return Far::Everything,
-        }
-        let in_doubt = following::in_doubt(&turn.outline);
-        touched.groups.extend(in_doubt.groups);
-        touched.people.extend(in_doubt.people);
-        let memberships: u64 = turn
-            .outline
-            .groups
-            .values()
-            .map(|group| group.headcount)
-            .sum();
-        let is_small = memberships <= self.narrowing.from;
-        let is_most = touched.people.len() > self.narrowing.most;
-        if is_small
-            || is_most
-            || pending == Pending::Yes
-            || head.compared != self.compared()
-            || before.roles != turn.outline.roles
-        {
-            return Far::Everything;
-        }
-        if touched == Touched::default() {
-            return Far::Nothing;
-        }
-        Far::These(touched)
-    }
-
     pub(super) async fn size(&self, source: SourceId, outline: &Outline) -> Result<Size> {
         let mut transaction = self.database.begin(Limits::READ).await?;
         let users = directory::count_people(&mut transaction, source).await?;
@@ -353,35 +318,6 @@ impl Learned {
             gone: BTreeSet::new(),
         }
     }
-}
-
-/// How far a pass looks.
-enum Far {
-    Nothing,
-    These(Touched),
-    Everything,
-}
-
-/// Whether something is held, waits or was decided about: only a pass that
-/// looks at everything sees all of it again.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Pending {
-    No,
-    Yes,
-}
-
-async fn pending(
-    transaction: &mut Transaction,
-    source: SourceId,
-    window: Duration,
-) -> Result<Pending> {
-    let state = crate::ledger::held::load(transaction, source, window).await?;
-    let decisions = &state.decisions;
-    let is_quiet = state.waiting.is_empty()
-        && decisions.approved.is_empty()
-        && decisions.rejected.is_empty()
-        && decisions.asked.is_empty();
-    Ok(if is_quiet { Pending::No } else { Pending::Yes })
 }
 
 /// Whoever shares an address or subject with somebody as they were before this

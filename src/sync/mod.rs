@@ -17,6 +17,7 @@ mod following;
 mod narrowing;
 mod progress;
 mod quarantine;
+mod reach;
 mod report;
 mod undo;
 mod write;

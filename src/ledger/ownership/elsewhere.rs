@@ -171,7 +171,7 @@ async fn members_held(
     // By the primary key of each other source: joined otherwise, a planner that
     // takes sources for many reads everybody's memberships, with every team.
     let rows: Vec<NameRow> = sql_query(format!(
-        "SELECT m.user_id FROM entra_sync.source s CROSS JOIN LATERAL ( \
+        "SELECT m.user_id FROM entra_sync.source s, LATERAL ( \
             SELECT user_id FROM entra_sync.{table} \
             WHERE source_id = s.source_id AND group_id = $2 AND user_id = ANY ($3) OFFSET 0) m \
          WHERE s.source_id <> $1"

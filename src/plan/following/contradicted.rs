@@ -3,11 +3,11 @@
 //!
 //! Must not: decide which of the two is right.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
-use crate::model::directory::{Account, AppRole, Assignment, Attributes, Directory};
+use crate::model::directory::{Account, Assignment, Attributes, Directory};
 use crate::model::evidence::{Evidence, Whereabouts};
-use crate::model::ids::{AppRoleId, GroupId, PersonId};
+use crate::model::ids::{GroupId, PersonId};
 use crate::model::known::{News, PersonNews};
 use crate::model::policy::Scope;
 
@@ -62,8 +62,8 @@ fn assignments(evidence: &Evidence, directory: &Directory) -> Agreement {
         return Agreement::Alike;
     };
     let set = |list: &[Assignment]| -> BTreeSet<Assignment> { list.iter().cloned().collect() };
-    let has_roles = |roles: &BTreeMap<AppRoleId, AppRole>| *roles == directory.roles;
-    match set(again.get()) == set(directory.assignments.get()) && has_roles(&evidence.roles) {
+    let is_same = set(again.get()) == set(directory.assignments.get());
+    match is_same && evidence.roles == directory.roles {
         true => Agreement::Alike,
         false => Agreement::Otherwise,
     }

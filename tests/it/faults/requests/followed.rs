@@ -14,7 +14,7 @@ use entra_sync::sync::{Report, Source};
 
 use super::kinds::{Kind, kinds, links};
 use super::rows::{Backup, Rows};
-use super::{Asked, GROUPS, PEOPLE, be_as_ever, change, furnish, hand_out_keys};
+use super::{Asked, GROUPS, PEOPLE, be_as_ever, change, furnished, hand_out_keys};
 use crate::faults::oracle::Standing;
 use crate::faults::seasons::Wanted;
 use crate::support::World;
@@ -66,14 +66,7 @@ struct Scene {
 
 impl Scene {
     async fn set() -> Self {
-        let world = World::new(furnish)
-            .await
-            .with("ENTRA_GROUPS_ALSO_CREATE_ORGS", "true")
-            .with("ENTRA_SYNC__GUARD__MAX_REMOVALS", 1_000_000)
-            .with("ENTRA_SYNC__GUARD__MAX_REMOVAL_PERCENT", 100)
-            .with("ENTRA_SYNC__GUARD__MIN_MANAGED", 1_000_000)
-            .with("ENTRA_SYNC__ENTRA__CONCURRENCY", 1)
-            .with("ENTRA_SYNC__ENTRA__ATTEMPTS", 1);
+        let world = furnished().await;
         let daemon = world.source().narrowing(NARROW);
         for _ in 0..2 {
             followed(&world, &daemon, Mode::Full).await;

@@ -59,6 +59,18 @@ fn furnish(tenant: &mut Tenant) {
     tenant.user("pia").assigned_by_default();
 }
 
+/// Nothing is held; requests come one after the other, and none is sent twice.
+async fn furnished() -> World {
+    World::new(furnish)
+        .await
+        .with("ENTRA_GROUPS_ALSO_CREATE_ORGS", "true")
+        .with("ENTRA_SYNC__GUARD__MAX_REMOVALS", 1_000_000)
+        .with("ENTRA_SYNC__GUARD__MAX_REMOVAL_PERCENT", 100)
+        .with("ENTRA_SYNC__GUARD__MIN_MANAGED", 1_000_000)
+        .with("ENTRA_SYNC__ENTRA__CONCURRENCY", 1)
+        .with("ENTRA_SYNC__ENTRA__ATTEMPTS", 1)
+}
+
 /// One of everything that takes away, and some things to add.
 fn change(tenant: &mut Tenant) {
     tenant.group("staff").without_member("bob");
@@ -188,15 +200,7 @@ struct Scene {
 
 impl Scene {
     async fn set() -> Self {
-        let world = World::new(furnish)
-            .await
-            .with("ENTRA_GROUPS_ALSO_CREATE_ORGS", "true")
-            .with("ENTRA_SYNC__GUARD__MAX_REMOVALS", 1_000_000)
-            .with("ENTRA_SYNC__GUARD__MAX_REMOVAL_PERCENT", 100)
-            .with("ENTRA_SYNC__GUARD__MIN_MANAGED", 1_000_000)
-            // One after the other, and nothing is asked twice.
-            .with("ENTRA_SYNC__ENTRA__CONCURRENCY", 1)
-            .with("ENTRA_SYNC__ENTRA__ATTEMPTS", 1);
+        let world = furnished().await;
         world.settle().await;
         hand_out_keys(&world).await;
         world.settle().await;

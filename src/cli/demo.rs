@@ -17,7 +17,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::{Exit, sync};
 use crate::config::{Environment, Overrides, Settings, Sources};
-use crate::daemon::{self, Hangup, Wakes};
+use crate::daemon::{self, Board, Hangup, Wakes};
 use crate::demo::postgres::{Place, PrivatePostgres, Server};
 use crate::demo::story::{self, Onlookers, Scene, Sequel, Stage};
 use crate::demo::{LITELLM_TABLES, tenant};
@@ -95,7 +95,13 @@ async fn perform(
     if !command.once {
         let file = play.file.clone();
         let again = move || Ok(vec![load(&file)?]);
-        daemon::run(vec![play.settings], Arc::new(again), wakes).await?;
+        daemon::run(
+            vec![play.settings],
+            Arc::new(again),
+            wakes,
+            Board::observed_by(Vec::new()),
+        )
+        .await?;
     }
     play.entra.stop().await;
     Ok(())

@@ -9,7 +9,7 @@ use anyhow::Context;
 
 use super::sources::Misuse;
 use super::{Arguments, Exit};
-use crate::daemon::{self, Hangup, Wakes};
+use crate::daemon::{self, Board, Hangup, Wakes};
 
 /// Runs until a signal ends it.
 pub(super) async fn run(arguments: &Arguments) -> anyhow::Result<Exit> {
@@ -32,6 +32,7 @@ pub(super) async fn run(arguments: &Arguments) -> anyhow::Result<Exit> {
         }
         Ok(loaded.sources)
     };
-    daemon::run(loaded.sources, Arc::new(reload), wakes).await?;
+    let board = Board::observed_by(Vec::new());
+    daemon::run(loaded.sources, Arc::new(reload), wakes, board).await?;
     Ok(Exit::Ok)
 }

@@ -7,6 +7,7 @@
 //! Must not: know what a pass does.
 
 mod assignment;
+mod board;
 mod roster;
 mod schedule;
 mod telling;
@@ -30,6 +31,7 @@ use roster::Roster;
 use wakes::Wake;
 use worker::{Course, Order, Worker};
 
+pub use board::{Board, Event, InUse, Observer, Place, Running, SourceState};
 pub use wakes::{Hangup, Wakes};
 
 /// Passes that run at once, for each processor: they wait for Graph and for the
@@ -44,11 +46,17 @@ pub type Reload = Arc<dyn Fn() -> anyhow::Result<Vec<Settings>> + Send + Sync>;
 /// # Errors
 /// When the ticker cannot be set up, or the first settings cannot be used for
 /// any source. A pass that fails is logged and tried again.
-pub async fn run(settings: Vec<Settings>, reload: Reload, mut wakes: Wakes) -> anyhow::Result<()> {
+pub async fn run(
+    settings: Vec<Settings>,
+    reload: Reload,
+    mut wakes: Wakes,
+    board: Board,
+) -> anyhow::Result<()> {
     let ticker = ticker::start(wakes.sender()).await?;
     let team = Team::of(settings)?;
+    board.uses(&team.settings, &team.database);
     let roster = tokio::select! {
-        roster = Roster::join(&team.settings, team.database.clone()) => roster,
+        roster = Roster::join(&team.settings, team.database.clone(), board.clone()) => roster,
         () = wakes.stopped() => {
             ticker.stop().await;
             tracing::info!("entra-sync ends");
@@ -62,10 +70,13 @@ pub async fn run(settings: Vec<Settings>, reload: Reload, mut wakes: Wakes) -> a
         slots: team.slots(),
         reload,
         form: team.form(),
+        board,
     };
     tracing::info!(schedule.next = %team.next(), "entra-sync is up");
+    daemon.board.tell(&Event::Up);
     daemon.start(team);
     let ended = daemon.until_stopped(&mut wakes).await;
+    daemon.board.tell(&Event::Ending);
     daemon.end().await;
     ticker.stop().await;
     tracing::info!("entra-sync ends");
@@ -141,6 +152,7 @@ struct Daemon {
     slots: Arc<Semaphore>,
     reload: Reload,
     form: Form,
+    board: Board,
 }
 
 /// A worker, as the daemon speaks to it.
@@ -180,6 +192,7 @@ impl Daemon {
             self.roster.eyes(),
             Arc::clone(&self.slots),
             stop.clone(),
+            self.board.desk(&name),
         );
         let span = match self.form {
             Form::OneSource => tracing::Span::none(),
@@ -192,6 +205,7 @@ impl Daemon {
 
     async fn until_stopped(&mut self, wakes: &mut Wakes) -> Result<(), Error> {
         loop {
+            self.board.tell(&Event::Beat);
             tokio::select! {
                 wake = wakes.next() => match wake {
                     Wake::Stop => return Ok(()),
@@ -240,6 +254,7 @@ impl Daemon {
     }
 
     async fn read_settings_again(&mut self) {
+        self.board.tell(&Event::Reloading);
         let reload = Arc::clone(&self.reload);
         let read = tokio::task::spawn_blocking(move || reload()).await;
         let team = read.map_err(Into::into).flatten().and_then(Team::of);
@@ -250,6 +265,7 @@ impl Daemon {
                 }
                 tracing::info!(schedule.next = %team.next(), "settings read again");
                 self.form = team.form();
+                self.board.uses(&team.settings, &team.database);
                 self.roster.say(&team.settings, team.database.clone());
                 let gone = |name: &SourceName| team.courses.iter().all(|(one, _)| one != name);
                 self.workers.retain(|name, worker| {
@@ -266,6 +282,7 @@ impl Daemon {
                 "the settings cannot be used; the daemon goes on with the ones it has"
             ),
         }
+        self.board.tell(&Event::Reloaded);
     }
 
     /// Ends all passes, then lets the others take over.

@@ -13,6 +13,7 @@ use tokio::task::JoinHandle;
 use uuid::Uuid;
 
 use super::assignment;
+use super::board::Board;
 use crate::config::Settings;
 use crate::db::{Database, Limits};
 use crate::ledger;
@@ -118,7 +119,7 @@ pub(super) struct Roster {
 impl Roster {
     /// Begins to say that this replica is there, and has looked once before it
     /// returns, if the database lets it.
-    pub(super) async fn join(settings: &[Settings], database: Database) -> Self {
+    pub(super) async fn join(settings: &[Settings], database: Database, board: Board) -> Self {
         let me = Uuid::new_v4();
         let (saying, said) = watch::channel(Saying::of(settings, database));
         let (sender, view) = watch::channel(View::Unknown);
@@ -127,6 +128,7 @@ impl Roster {
             host: sync::holder(),
             said,
             view: sender,
+            board,
             told: Told::Nothing,
         };
         let pause = heart.beat().await;
@@ -190,6 +192,7 @@ struct Heart {
     host: String,
     said: watch::Receiver<Saying>,
     view: watch::Sender<View>,
+    board: Board,
     told: Told,
 }
 
@@ -226,6 +229,7 @@ impl Heart {
         };
         let others = replicas.iter().filter(|one| one.id != self.me);
         let expiry = others.map(|one| one.remaining + AFTER_EXPIRY).min();
+        self.board.sees_replicas(replicas.len());
         let seen = View::Known(
             replicas
                 .into_iter()

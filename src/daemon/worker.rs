@@ -12,6 +12,7 @@ use chrono::{TimeDelta, Utc};
 use tokio::sync::{Semaphore, mpsc};
 use tokio_util::sync::CancellationToken;
 
+use super::board::{Desk, Place};
 use super::roster::{Eyes, Share};
 use super::schedule::{Due, Schedule, moment};
 use super::telling::{HeldSet, log, say_when};
@@ -79,6 +80,8 @@ pub(super) struct Worker {
     /// How many passes may run at once in this process.
     slots: Arc<Semaphore>,
     stop: CancellationToken,
+    /// Where it shows what it does.
+    desk: Desk,
     /// The one pass that waits.
     waiting: Option<Wanted>,
     /// A pass that was this replica's wish and is another's to make. One that
@@ -111,6 +114,7 @@ impl Worker {
         eyes: Eyes,
         slots: Arc<Semaphore>,
         stop: CancellationToken,
+        desk: Desk,
     ) -> Self {
         let waiting = match course.source.settings().schedule.on_start {
             OnStart::Pass => Some(Wanted::by(Trigger::Start)),
@@ -123,6 +127,7 @@ impl Worker {
             share: Share::Alone,
             slots,
             stop,
+            desk,
             waiting,
             left: None,
             proven: false,
@@ -145,11 +150,13 @@ impl Worker {
     /// # Errors
     /// When the settings cannot be used with this ledger.
     pub(super) async fn run(mut self, mut orders: mpsc::Receiver<Order>) -> Result<(), Error> {
+        self.show_last_success().await;
         if self.waiting.is_none() && self.share != Share::Theirs {
             // Nobody asks for a pass, so a quarantine of before goes on.
             self.may_pass().await;
         }
         loop {
+            self.show();
             let next = match self.waiting.take() {
                 Some(wanted) => self.pass(wanted, &mut orders).await,
                 None => {
@@ -162,6 +169,29 @@ impl Worker {
                 Next::End => return Ok(()),
                 Next::GiveUp(error) => return Err(error),
             }
+        }
+    }
+
+    /// Shows where things stand between two passes.
+    fn show(&self) {
+        let place = match self.share {
+            Share::Theirs => Place::Elsewhere,
+            Share::Alone | Share::Ours => Place::Here,
+        };
+        let (next, quarantine) = (self.schedule.next(), self.source.quarantine());
+        self.desk.show(|state| {
+            state.place = place;
+            state.next_at = next;
+            state.quarantine = quarantine;
+        });
+    }
+
+    /// Passes of before this process count too.
+    async fn show_last_success(&self) {
+        if let Some(at) = self.source.last_success_at().await {
+            self.desk.show(|state| {
+                state.last_success_at = state.last_success_at.max(Some(at));
+            });
         }
     }
 
@@ -205,7 +235,10 @@ impl Worker {
                 Share::Theirs => {
                     tracing::info!(source.id = %id, "another replica has this source now")
                 }
-                _ => tracing::info!(source.id = %id, "this replica has this source now"),
+                _ => {
+                    tracing::info!(source.id = %id, "this replica has this source now");
+                    self.show_last_success().await;
+                }
             }
         }
         let before = std::mem::replace(&mut self.share, share);
@@ -323,11 +356,16 @@ impl Worker {
             mode: wanted.due.mode,
             scope: Scope::default(),
         };
-        let progress = Progress::unobserved();
+        let (progress, watch) = Progress::new();
+        self.desk
+            .pass_begins(wanted.trigger, wanted.due.mode, watch);
         let (report, error) = self.source.pass(&request, &progress, &self.stop).await;
         if self.stop.is_cancelled() {
+            self.desk.no_pass();
             return Ended::Stopped;
         }
+        self.desk
+            .pass_ended(self.source.settings(), &report, error.as_ref());
         Ended::Passed(Box::new(report), error)
     }
 

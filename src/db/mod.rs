@@ -10,6 +10,7 @@
 
 mod connect_error;
 mod error;
+mod figures;
 mod tls;
 mod transaction;
 
@@ -32,6 +33,7 @@ use connect_error::Place;
 
 pub use connect_error::ConnectError;
 pub use error::{Error, QueryContext, Result};
+pub use figures::Figures;
 pub use transaction::{Durability, Limits, Transaction};
 
 /// How long a connection that was idle may take to say that it is alive, when
@@ -48,6 +50,7 @@ pub struct Database {
     place: Arc<str>,
     /// The target when its file was last looked at.
     seen: Arc<Mutex<DatabaseTarget>>,
+    figures: Figures,
 }
 
 impl Database {
@@ -88,6 +91,7 @@ impl Database {
             socket_timeout: target.socket_timeout,
             place: Place::of(&target.connection).to_string().into(),
             seen: Arc::new(Mutex::new(target.clone())),
+            figures: Figures::default(),
         })
     }
 
@@ -126,6 +130,12 @@ impl Database {
         }
     }
 
+    /// What has been measured since it was made.
+    #[must_use]
+    pub fn figures(&self) -> &Figures {
+        &self.figures
+    }
+
     /// User, hosts and database, for people.
     #[must_use]
     pub fn place(&self) -> &str {
@@ -139,7 +149,7 @@ impl Database {
     pub async fn begin(&self, limits: Limits) -> Result<Transaction> {
         let connection = self.checkout().await?;
         let limits = limits.within(self.socket_timeout);
-        Transaction::begin(connection, &self.search_path, limits).await
+        Transaction::begin(connection, &self.search_path, limits, self.figures.clone()).await
     }
 
     /// A bare connection, for the one caller that needs diesel's own

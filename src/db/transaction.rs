@@ -6,12 +6,13 @@
 //! transaction future otherwise loses later writes silently).
 
 use std::ops::{Deref, DerefMut};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use diesel_async::pooled_connection::deadpool::Object;
 use diesel_async::{AsyncPgConnection, SimpleAsyncConnection};
 
 use super::error::{QueryContext, Result};
+use super::figures::{Figures, Outcome};
 
 /// How long a transaction may wait and work.
 #[derive(Debug, Clone, Copy)]
@@ -71,6 +72,8 @@ impl Limits {
 /// An open transaction.
 pub struct Transaction {
     connection: Option<Object<AsyncPgConnection>>,
+    begun: Instant,
+    figures: Figures,
 }
 
 impl Transaction {
@@ -78,11 +81,14 @@ impl Transaction {
         connection: Object<AsyncPgConnection>,
         search_path: &str,
         limits: Limits,
+        figures: Figures,
     ) -> Result<Self> {
         // From here on the connection is ours: if even BEGIN breaks off, it
         // must not go back into the pool.
         let mut transaction = Self {
             connection: Some(connection),
+            begun: Instant::now(),
+            figures,
         };
         let sql = format!(
             "BEGIN ISOLATION LEVEL READ COMMITTED; \
@@ -112,7 +118,8 @@ impl Transaction {
     /// When the server refuses or the connection breaks; the outcome is then
     /// unknown, and the next pass finds out.
     pub async fn commit(self) -> Result<()> {
-        self.finish("COMMIT", "committing").await
+        self.finish("COMMIT", "committing", Outcome::Committed)
+            .await
     }
 
     /// Takes everything back and keeps the connection.
@@ -120,11 +127,13 @@ impl Transaction {
     /// # Errors
     /// When the connection breaks; the server then rolls back by itself.
     pub async fn rollback(self) -> Result<()> {
-        self.finish("ROLLBACK", "rolling back").await
+        self.finish("ROLLBACK", "rolling back", Outcome::RolledBack)
+            .await
     }
 
-    async fn finish(mut self, sql: &str, what: &str) -> Result<()> {
+    async fn finish(mut self, sql: &str, what: &str, outcome: Outcome) -> Result<()> {
         self.batch_execute(sql).await.doing(what)?;
+        self.figures.ended(outcome, self.begun.elapsed());
         // Back into the pool: the transaction is over.
         drop(self.connection.take());
         Ok(())
@@ -134,6 +143,7 @@ impl Transaction {
 impl Drop for Transaction {
     fn drop(&mut self) {
         if let Some(connection) = self.connection.take() {
+            self.figures.ended(Outcome::Abandoned, self.begun.elapsed());
             drop(Object::take(connection));
         }
     }

@@ -4,7 +4,7 @@ use std::ops::AddAssign;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::time::Duration;
 
-use super::progress::Progress;
+use super::progress::{Progress, Usage};
 use crate::model::directory::ReadingCost;
 
 /// Who waited shorter for resource units was not held up.
@@ -38,23 +38,34 @@ impl<'p> Meter<'p> {
 
     pub(super) fn sent(&self) {
         self.requests.fetch_add(1, Ordering::Relaxed);
-        self.progress.update(|progress| progress.requests += 1);
+        self.uses(Usage {
+            requests: 1,
+            ..Usage::default()
+        });
     }
 
     pub(super) fn cost(&self, units: u64) {
         self.resource_units.fetch_add(units, Ordering::Relaxed);
-        self.progress
-            .update(|progress| progress.resource_units += units);
+        self.uses(Usage {
+            resource_units: units,
+            ..Usage::default()
+        });
     }
 
     pub(super) fn retried(&self) {
         self.retries.fetch_add(1, Ordering::Relaxed);
-        self.progress.update(|progress| progress.retries += 1);
+        self.uses(Usage {
+            retries: 1,
+            ..Usage::default()
+        });
     }
 
     pub(super) fn throttled(&self) {
         self.throttled.fetch_add(1, Ordering::Relaxed);
-        self.progress.update(|progress| progress.throttled += 1);
+        self.uses(Usage {
+            throttled: 1,
+            ..Usage::default()
+        });
     }
 
     /// A request had to wait so long for resource units.
@@ -62,8 +73,15 @@ impl<'p> Meter<'p> {
         if !waited.is_zero() {
             let milliseconds = u64::try_from(waited.as_millis()).unwrap_or(u64::MAX);
             self.waited.fetch_add(milliseconds, Ordering::Relaxed);
-            self.progress.update(|progress| progress.held_back += 1);
+            self.uses(Usage {
+                held_back: 1,
+                ..Usage::default()
+            });
         }
+    }
+
+    fn uses(&self, more: Usage) {
+        self.progress.uses(more);
     }
 
     /// Whatever was read well ends a row of outages.

@@ -62,6 +62,6 @@ pub use error::{Error, LinkFault, NetworkCause, NoDelta};
 pub use fault::Defect;
 pub use fresh::Fresh;
 pub use probe::{Outcome, Probe};
-pub use progress::{Progress, ReadingProgress};
+pub use progress::{Progress, ReadingProgress, Usage};
 pub use reader::Reader;
 pub use whole::WholeReading;

@@ -37,6 +37,34 @@ impl Source {
         }
     }
 
+    /// When a pass of any process last began that got through, as far as the
+    /// ledger says so soon.
+    pub async fn last_success_at(&self) -> Option<DateTime<Utc>> {
+        let asked = tokio::time::timeout(PATIENCE, self.ask_for_success()).await;
+        match asked {
+            Ok(Ok(at)) => at,
+            Ok(Err(error)) => {
+                tracing::debug!(error.message = %error, "the ledger was not asked about passes");
+                None
+            }
+            Err(_) => None,
+        }
+    }
+
+    async fn ask_for_success(&self) -> Result<Option<DateTime<Utc>>> {
+        if !ledger::exists(&self.database).await? {
+            return Ok(None);
+        }
+        let mut transaction = self.database.begin(Limits::READ).await?;
+        let source = ledger::find_source(&mut transaction, self.settings.described()).await?;
+        let run = match source {
+            Some(source) => runs::last_success(&mut transaction, source).await?,
+            None => None,
+        };
+        transaction.commit().await?;
+        Ok(run.map(|run| run.started_at))
+    }
+
     async fn ask_for_passes(&self, due: DateTime<Utc>, mode: Mode) -> Result<Made> {
         if !ledger::exists(&self.database).await? {
             return Ok(Made::NotYet);

@@ -174,7 +174,7 @@ impl Source {
         self.begin_anew().await;
         let pass = self.run(run, request, progress, stop, &mut report);
         let ended = in_time(run, stop, Box::pin(pass)).await;
-        self.note(progress.phase(), ended.as_ref().err()).await;
+        report.alerts = self.note(progress.phase(), ended.as_ref().err()).await;
         progress.enter(Phase::Idle);
         match ended {
             Ok(()) => (report, None),

@@ -57,6 +57,8 @@ pub struct Watch {
     pub phase: watch::Receiver<Phase>,
     /// How far the reading is.
     pub reading: watch::Receiver<entra::ReadingProgress>,
+    /// What the pass has asked of Graph, in all its readings.
+    pub usage: watch::Receiver<entra::Usage>,
     /// How far the writing is.
     pub written: watch::Receiver<Written>,
 }
@@ -88,6 +90,7 @@ impl Progress {
         };
         let watch = Watch {
             phase: phase_watch,
+            usage: progress.reading.usage(),
             reading: reading_watch,
             written: written_watch,
         };

@@ -120,11 +120,11 @@ impl Source {
         }
     }
 
-    /// Notes how a pass ended and announces what that opens or closes.
-    pub(super) async fn note(&self, phase: Phase, error: Option<&Error>) {
+    /// Notes how a pass ended; announces and gives what that opens or closes.
+    pub(super) async fn note(&self, phase: Phase, error: Option<&Error>) -> Vec<Alert> {
         let now = Utc::now();
         let Some(ended) = failure::ended(phase, error, now, self.scheduled_after(now)) else {
-            return;
+            return Vec::new();
         };
         self.memory.lock().met = ended.failure.as_ref().map(|failure| failure.trouble);
         let alerts = match self.tell_the_ledger(&ended).await {
@@ -138,6 +138,7 @@ impl Source {
         for alert in &alerts {
             announce(&self.name(), alert);
         }
+        alerts
     }
 
     fn scheduled_after(&self, now: DateTime<Utc>) -> Option<DateTime<Utc>> {

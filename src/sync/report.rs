@@ -8,6 +8,7 @@ use super::write::Tally;
 use super::{Planned, Request, Source};
 use crate::model::directory::{Directory, ReadingCost};
 use crate::model::ids::RunId;
+use crate::model::quarantine::Alert;
 use crate::model::report::{
     Counts, DirectoryCounts, Held, Kind, Mode, ObjectError, Skipped, Status, Trigger,
 };
@@ -41,6 +42,8 @@ pub struct Report {
     pub errors: Vec<ObjectError>,
     /// Over the plan's items.
     pub plan_digest: Option<String>,
+    /// What it opened or closed; not part of the object that is printed.
+    pub alerts: Vec<Alert>,
 }
 
 impl Report {
@@ -58,6 +61,7 @@ impl Report {
             skipped: Vec::new(),
             errors: Vec::new(),
             plan_digest: None,
+            alerts: Vec::new(),
         }
     }
 

@@ -114,7 +114,7 @@ async fn throttled_items_are_sent_again_alone_after_the_longest_pause() {
     let seen = stub.seen_at(BATCH);
     assert!(seen[1].at - seen[0].at >= Duration::from_millis(150));
     assert_eq!((cost.requests, cost.retries), (3, 1));
-    assert_eq!(watched.borrow().throttled, 2);
+    assert_eq!(watched.borrow().usage.throttled, 2);
 }
 
 #[tokio::test]

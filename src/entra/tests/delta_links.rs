@@ -160,7 +160,7 @@ async fn a_kept_link_that_leads_elsewhere_is_refused_before_anything_is_sent() {
             let error = reader.news(&kept, &progress).await.unwrap_err();
             assert_eq!(error.kind(), "foreign_kept_link");
             assert!(error.wants_full_reading());
-            assert_eq!(watched.borrow().requests, 0);
+            assert_eq!(watched.borrow().usage.requests, 0);
         }
     }
     assert_eq!((stub.seen().len(), elsewhere.seen().len()), (before, 0));

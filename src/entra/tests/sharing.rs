@@ -46,7 +46,10 @@ async fn a_429_to_one_reader_holds_the_other_of_the_same_application_and_nobody_
     let (progress, mut watched) = Progress::new();
     let scope = Scope::default();
     let others = async {
-        watched.wait_for(|seen| seen.throttled == 1).await.unwrap();
+        watched
+            .wait_for(|seen| seen.usage.throttled == 1)
+            .await
+            .unwrap();
         let refused_at = stub.seen_at(&path)[0].at;
         let begun = stub.seen().len();
         read(&stranger).await.unwrap();
@@ -85,12 +88,12 @@ async fn readers_of_one_application_use_one_bucket() {
     let scope = Scope::asked((0..10).map(group_id).collect(), BTreeSet::new());
     other.read(&scope, &progress).await.unwrap();
     println!("{:?} for {:?}", begun.elapsed(), *watched.borrow());
-    assert!(watched.borrow().held_back > 0);
+    assert!(watched.borrow().usage.held_back > 0);
     drop((one, other));
     // Whoever comes after both have gone begins anew.
     let (progress, watched) = Progress::new();
     reader(&settings).read(&scope, &progress).await.unwrap();
-    assert_eq!(watched.borrow().held_back, 0);
+    assert_eq!(watched.borrow().usage.held_back, 0);
 }
 
 #[tokio::test]
@@ -145,5 +148,5 @@ async fn the_reading_says_what_it_used() {
         .unwrap();
     // The dear one, the assignments, the groups, and three lists.
     assert_eq!(directory.cost.resource_units, 40 + 1 + 1 + 3 * 2);
-    assert_eq!(watched.borrow().resource_units, 48);
+    assert_eq!(watched.borrow().usage.resource_units, 48);
 }

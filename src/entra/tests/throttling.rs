@@ -45,7 +45,7 @@ async fn every_form_of_retry_after_is_waited_out_and_the_reading_goes_on() {
         let directory = reader.read(&Scope::default(), &progress).await.unwrap();
         assert_eq!(members(&directory, group_id(1)).len(), 1, "{form:?}");
         assert_eq!(directory.cost.retries, 2);
-        assert_eq!(watched.borrow().throttled, 2);
+        assert_eq!(watched.borrow().usage.throttled, 2);
         let seen = stub.seen_at(&path);
         let gap = seen[1].at - seen[0].at;
         match form {

@@ -154,7 +154,10 @@ impl Desk<'_> {
         match self.fenced(&mut transaction, items).await {
             Ok(mut done) => {
                 transaction.commit().await?;
-                done.longest_lock = done.locked_at.unwrap_or(begun).elapsed();
+                let locked_at = done.locked_at.unwrap_or(begun);
+                done.longest_lock = locked_at.elapsed();
+                let waited = locked_at.duration_since(begun);
+                self.database.figures().locks(waited, done.longest_lock);
                 done.transactions = 1;
                 Ok(done)
             }

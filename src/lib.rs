@@ -19,6 +19,7 @@ pub mod ledger;
 pub mod litellm;
 pub mod model;
 pub mod plan;
+pub mod server;
 #[cfg(feature = "simulator")]
 pub mod simulator;
 pub mod sync;

@@ -10,6 +10,7 @@ use anyhow::Context;
 use super::sources::Misuse;
 use super::{Arguments, Exit};
 use crate::daemon::{self, Board, Hangup, Wakes};
+use crate::server::{Metrics, Server};
 
 /// Runs until a signal ends it.
 pub(super) async fn run(arguments: &Arguments) -> anyhow::Result<Exit> {
@@ -32,7 +33,11 @@ pub(super) async fn run(arguments: &Arguments) -> anyhow::Result<Exit> {
         }
         Ok(loaded.sources)
     };
-    let board = Board::observed_by(Vec::new());
-    daemon::run(loaded.sources, Arc::new(reload), wakes, board).await?;
+    let metrics = Arc::new(Metrics::default());
+    let board = Board::observed_by(vec![metrics.clone()]);
+    let server = Server::start(board.clone(), metrics);
+    let ended = daemon::run(loaded.sources, Arc::new(reload), wakes, board).await;
+    server.end().await;
+    ended?;
     Ok(Exit::Ok)
 }

@@ -38,6 +38,7 @@ mod graph_edges;
 mod guard;
 mod guard_decisions;
 mod hired_again;
+mod http;
 mod incomplete_readings;
 mod incremental;
 mod interruptions;

@@ -17,11 +17,10 @@ use super::reader::{Read, Reader};
 use super::settings::Settings;
 
 /// Keys and sections whose values are checked and then steer nothing yet.
-const WITHOUT_EFFECT: [&str; 5] = [
+const WITHOUT_EFFECT: [&str; 4] = [
     "litellm.redis_url",
     "litellm.redis_url_file",
     "notify",
-    "server",
     "telemetry.otlp_endpoint",
 ];
 

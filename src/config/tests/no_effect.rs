@@ -14,7 +14,7 @@ fn told(room: &Room) -> Vec<String> {
 #[test]
 fn a_setting_that_steers_nothing_yet_is_named_with_whoever_gave_it() {
     let room = Room::complete()
-        .file("settings.yaml", "server:\n  token: 0123456789abcdef0\n")
+        .file("settings.yaml", "notify:\n  when: [held]\n")
         .with(
             "ENTRA_SYNC__LITELLM__REDIS_URL",
             "redis://:hush@redis:6379/0",
@@ -34,7 +34,7 @@ fn a_setting_that_steers_nothing_yet_is_named_with_whoever_gave_it() {
         [
             format!("`litellm.redis_url` (environment ENTRA_SYNC__LITELLM__REDIS_URL) {rest}"),
             format!("`notify.webhook_url` (environment ENTRA_SYNC__NOTIFY__WEBHOOK_URL) {rest}"),
-            format!("`server.token` ({file}) {rest}"),
+            format!("`notify.when` ({file}) {rest}"),
             format!(
                 "`telemetry.otlp_endpoint` (environment ENTRA_SYNC__TELEMETRY__OTLP_ENDPOINT) {rest}"
             ),
@@ -64,8 +64,7 @@ fn every_key_of_the_reference_is_named_exactly_when_it_steers_nothing() {
         };
         let told = told(&Room::complete().with(&environment_name(key), &text));
         let idle = ["litellm.redis_url", "telemetry.otlp_endpoint"];
-        let expected =
-            idle.contains(&key) || key.starts_with("server.") || key.starts_with("notify.");
+        let expected = idle.contains(&key) || key.starts_with("notify.");
         assert_eq!(told.len(), usize::from(expected), "{key}: {told:?}");
     }
 }
@@ -82,7 +81,7 @@ fn the_file_of_a_secret_without_effect_is_named_too() {
 fn what_nobody_gave_or_somebody_set_to_null_is_not_named() {
     let room = Room::complete().file(
         "nothing.yaml",
-        "server: {token: null}\nlitellm: {redis_url: null}",
+        "notify: {webhook_url: null}\nlitellm: {redis_url: null}",
     );
     assert_eq!(told(&Room::complete()), Vec::<String>::new());
     assert_eq!(told(&room), Vec::<String>::new());

@@ -35,7 +35,7 @@ pub(super) async fn run(arguments: &Arguments) -> anyhow::Result<Exit> {
     };
     let metrics = Arc::new(Metrics::default());
     let board = Board::observed_by(vec![metrics.clone()]);
-    let server = Server::start(board.clone(), metrics);
+    let server = Server::start(board.clone(), metrics).context("HTTP cannot be answered")?;
     let ended = daemon::run(loaded.sources, Arc::new(reload), wakes, board).await;
     server.end().await;
     ended?;

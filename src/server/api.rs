@@ -6,6 +6,7 @@
 //! Must not: answer with names or addresses: changes with their columns are for
 //! `entra-sync show`, which needs the database's password.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -45,6 +46,8 @@ struct Kept {
     /// Made from these settings.
     database: Option<(Arc<[Settings]>, Database)>,
     sources: Option<(Instant, Vec<(String, Value)>)>,
+    /// By source and number.
+    runs: BTreeMap<(String, u16), (Instant, Value)>,
 }
 
 impl Kept {
@@ -62,6 +65,7 @@ impl Kept {
         let database = Database::new(&target).map_err(|_| Problem::unreachable())?;
         self.database = Some((Arc::clone(&in_use.settings), database.clone()));
         self.sources = None;
+        self.runs.clear();
         Ok(database)
     }
 }
@@ -186,8 +190,13 @@ pub(super) async fn runs(
     let listed = in_time(async {
         let mut kept = app.desk.0.lock().await;
         let database = kept.database(&in_use)?;
+        kept.runs.retain(|_, (at, _)| at.elapsed() < FRESH);
+        let key = (settings.source.to_string(), limit);
+        if let Some((_, listed)) = kept.runs.get(&key) {
+            return Ok(listed.clone());
+        }
         if !ledger::exists(&database).await? {
-            return Ok(Vec::new());
+            return Ok(json!([]));
         }
         let mut transaction = database.begin(Limits::READ).await?;
         let source = ledger::find_source(&mut transaction, settings.described()).await?;
@@ -196,6 +205,8 @@ pub(super) async fn runs(
             None => Vec::new(),
         };
         transaction.commit().await?;
+        let listed = json!(listed);
+        kept.runs.insert(key, (Instant::now(), listed.clone()));
         Ok(listed)
     })
     .await?;

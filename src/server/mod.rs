@@ -22,6 +22,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::net::TcpListener;
+use tokio::sync::oneshot;
 use tokio_util::sync::CancellationToken;
 
 use crate::daemon::{Board, InUse};
@@ -34,29 +35,57 @@ const AGAIN: Duration = Duration::from_secs(10);
 /// Whoever is being answered when the daemon ends has this long.
 const FAREWELL: Duration = Duration::from_secs(1);
 
+/// How much later than a pass an answer gets the processor.
+const NICENESS: i32 = 10;
+
 /// The running server.
 #[derive(Debug)]
 pub struct Server {
     stop: CancellationToken,
-    task: tokio::task::JoinHandle<()>,
+    ended: oneshot::Receiver<()>,
 }
 
 impl Server {
-    /// Begins to listen where the settings say, as soon as there are any.
-    #[must_use]
-    pub fn start(board: Board, metrics: Arc<Metrics>) -> Self {
+    /// Begins to listen where the settings say, as soon as there are any. On a
+    /// thread of its own, behind those of passes: however many ask, a pass has
+    /// the processors that it had.
+    ///
+    /// # Errors
+    /// When the thread cannot be had.
+    pub fn start(board: Board, metrics: Arc<Metrics>) -> std::io::Result<Self> {
         let stop = CancellationToken::new();
-        let task = tokio::spawn(serve(board, metrics, stop.clone()));
-        Self { stop, task }
+        let (ending, ended) = oneshot::channel();
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()?;
+        let stopped = stop.clone();
+        std::thread::Builder::new()
+            .name("http".to_owned())
+            .spawn(move || {
+                step_back();
+                runtime.block_on(serve(board, metrics, stopped));
+                // Nobody waits for what a broken connection still does.
+                runtime.shutdown_background();
+                let _ = ending.send(());
+            })?;
+        Ok(Self { stop, ended })
     }
 
     /// Ends within a second.
     pub async fn end(self) {
         self.stop.cancel();
-        let ending = tokio::time::timeout(FAREWELL, self.task);
-        if ending.await.is_err() {
+        if tokio::time::timeout(FAREWELL, self.ended).await.is_err() {
             tracing::debug!("somebody was still being answered over HTTP");
         }
+    }
+}
+
+/// Linux keeps priorities by thread. A sandbox that forbids it loses nothing
+/// but that.
+fn step_back() {
+    let me = rustix::thread::gettid();
+    if let Err(error) = rustix::process::setpriority_process(Some(me), NICENESS) {
+        tracing::debug!(error.message = %error, "HTTP is answered at the priority of passes");
     }
 }
 

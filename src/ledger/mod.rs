@@ -17,6 +17,7 @@ mod migrate;
 pub mod ownership;
 pub mod recent;
 pub mod replicas;
+pub mod requests;
 pub mod runs;
 mod source;
 mod standing;

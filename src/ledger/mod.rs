@@ -18,6 +18,7 @@ mod overview;
 pub mod ownership;
 pub mod recent;
 pub mod replicas;
+pub mod requests;
 pub mod runs;
 mod source;
 mod standing;

@@ -1,6 +1,7 @@
 //! What a pass reports: the object of `sync --format json` (design 4).
 
 use chrono::{DateTime, SecondsFormat, Utc};
+use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
 use super::error::Error;
@@ -63,6 +64,31 @@ impl Report {
             plan_digest: None,
             alerts: Vec::new(),
         }
+    }
+
+    /// Reads the object of [`Self::json`] back; `None` if it is not one.
+    #[must_use]
+    pub fn from_json(json: &Value) -> Option<Self> {
+        let word = |key| json.get(key).and_then(Value::as_str);
+        let time = |key| Some(DateTime::parse_from_rfc3339(word(key)?).ok()?.to_utc());
+        Some(Self {
+            run_id: part(json, "run_id")?,
+            trigger: part(json, "trigger")?,
+            mode: match word("mode")? {
+                "full" => Mode::Full,
+                _ => Mode::Incremental,
+            },
+            status: part(json, "status")?,
+            started_at: time("started_at")?,
+            finished_at: time("finished_at"),
+            directory: part(json, "directory")?,
+            changes: part(json, "changes")?,
+            held: part(json, "held")?,
+            skipped: part(json, "skipped")?,
+            errors: part(json, "errors")?,
+            plan_digest: None,
+            alerts: Vec::new(),
+        })
     }
 
     /// What was read, how, and what that cost.
@@ -164,6 +190,10 @@ impl Report {
             "errors": self.errors,
         })
     }
+}
+
+fn part<T: DeserializeOwned>(json: &Value, key: &str) -> Option<T> {
+    serde_json::from_value(json.get(key)?.clone()).ok()
 }
 
 /// How large the directory is, as far as it could be read.

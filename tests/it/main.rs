@@ -2,6 +2,7 @@
 //! LiteLLM database of its own. `scripts/test` provides the PostgreSQL.
 
 mod asked_snapshot;
+mod asking_for_passes;
 mod audit;
 mod bad_objects;
 mod broken_second_look;

@@ -45,7 +45,6 @@ pub(super) async fn to_look(
 }
 
 /// For what changes something.
-#[expect(dead_code, reason = "nothing is changed over HTTP yet")]
 pub(super) async fn to_act(State(app): State<App>, request: Request, next: Next) -> Response {
     let Some(token) = app.token() else {
         return Problem::new(

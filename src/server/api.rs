@@ -50,6 +50,22 @@ struct Kept {
     runs: BTreeMap<(String, u16), (Instant, Value)>,
 }
 
+impl App {
+    /// Asks the database, after whoever else asks it over HTTP.
+    pub(super) async fn database<T>(
+        &self,
+        ask: impl AsyncFnOnce(&Database) -> Result<T, Problem>,
+    ) -> Result<T, Problem> {
+        in_time(async {
+            let in_use = self.in_use()?;
+            let mut kept = self.desk.0.lock().await;
+            let database = kept.database(&in_use)?;
+            ask(&database).await
+        })
+        .await
+    }
+}
+
 impl Kept {
     fn database(&mut self, in_use: &InUse) -> Result<Database, Problem> {
         if let Some((of, database)) = &self.database
@@ -102,10 +118,7 @@ pub(super) async fn source(
         .and_then(|sources| sources.iter_mut().find(|one| one["name"] == name.as_str()));
     match found {
         Some(source) => Ok(Json(source.take())),
-        None => Err(Problem::new(
-            StatusCode::NOT_FOUND,
-            "the settings have no source of this name; GET /api/v1/sources lists them",
-        )),
+        None => Err(Problem::no_such_source()),
     }
 }
 
@@ -225,25 +238,24 @@ pub(super) async fn run(
         ));
     };
     let in_use = app.in_use()?;
-    let found = in_time(async {
-        let mut kept = app.desk.0.lock().await;
-        let database = kept.database(&in_use)?;
-        if !ledger::exists(&database).await? {
-            return Ok(None);
-        }
-        let mut transaction = database.begin(Limits::READ).await?;
-        let mut found = None;
-        for settings in in_use.settings.iter() {
-            let source = ledger::find_source(&mut transaction, settings.described()).await?;
-            if let Some(source) = source {
-                let runs = runs::find(&mut transaction, source, &id.to_string()).await?;
-                found = found.or(runs.into_iter().next());
+    let found = app
+        .database(async |database| {
+            if !ledger::exists(database).await? {
+                return Ok(None);
             }
-        }
-        transaction.commit().await?;
-        Ok(found)
-    })
-    .await?;
+            let mut transaction = database.begin(Limits::READ).await?;
+            let mut found = None;
+            for settings in in_use.settings.iter() {
+                let source = ledger::find_source(&mut transaction, settings.described()).await?;
+                if let Some(source) = source {
+                    let runs = runs::find(&mut transaction, source, &id.to_string()).await?;
+                    found = found.or(runs.into_iter().next());
+                }
+            }
+            transaction.commit().await?;
+            Ok(found)
+        })
+        .await?;
     match found {
         Some(run) => Ok(Json(json!(run))),
         None => Err(Problem::new(
@@ -266,10 +278,7 @@ fn one_source<'s>(in_use: &'s InUse, name: Option<&str>) -> Result<&'s Settings,
             ));
         }
     };
-    found.ok_or(Problem::new(
-        StatusCode::NOT_FOUND,
-        "the settings have no source of this name; GET /api/v1/sources lists them",
-    ))
+    found.ok_or(Problem::no_such_source())
 }
 
 async fn in_time<T>(asking: impl Future<Output = Result<T, Problem>>) -> Result<T, Problem> {

@@ -15,6 +15,7 @@ mod listener;
 mod metrics;
 mod openapi;
 mod processes;
+mod resync;
 mod routes;
 
 use std::net::SocketAddr;

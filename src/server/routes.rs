@@ -7,7 +7,7 @@ use axum::extract::{DefaultBodyLimit, MatchedPath, Request, State};
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
-use axum::routing::get;
+use axum::routing::{get, post};
 use axum::{Json, Router};
 use secrecy::SecretString;
 use serde_json::json;
@@ -16,7 +16,7 @@ use tower_http::set_header::SetResponseHeaderLayer;
 use tower_http::timeout::TimeoutLayer;
 
 use super::api::Desk;
-use super::{Metrics, access, api, health, openapi};
+use super::{Metrics, access, api, health, openapi, resync};
 use crate::daemon::{Board, InUse};
 use crate::{db, ledger};
 
@@ -62,13 +62,18 @@ pub(super) fn all(board: Board, metrics: Arc<Metrics>) -> Router {
         .route("/api/v1/sources/{name}", get(api::source))
         .route("/api/v1/runs", get(api::runs))
         .route("/api/v1/runs/{id}", get(api::run))
+        .route("/api/v1/requests/{id}", get(resync::outcome))
         .route_layer(middleware::from_fn_with_state(app.clone(), access::to_look));
+    let acted_on = Router::new()
+        .route("/api/v1/resync", post(resync::ask))
+        .route_layer(middleware::from_fn_with_state(app.clone(), access::to_act));
     Router::new()
         .route("/livez", get(health::live))
         .route("/readyz", get(health::ready))
         .route("/metrics", get(scrape))
         .route("/api/v1/openapi.json", get(openapi::document))
         .merge(looked_at)
+        .merge(acted_on)
         .fallback(nothing)
         .method_not_allowed_fallback(not_so)
         .layer(middleware::from_fn_with_state(app.clone(), count))
@@ -115,7 +120,7 @@ async fn count(State(app): State<App>, request: Request, next: Next) -> Response
 }
 
 /// Every path that is served.
-pub(super) const ROUTES: [&str; 8] = [
+pub(super) const ROUTES: [&str; 10] = [
     "/livez",
     "/readyz",
     "/metrics",
@@ -124,6 +129,8 @@ pub(super) const ROUTES: [&str; 8] = [
     "/api/v1/sources/{name}",
     "/api/v1/runs",
     "/api/v1/runs/{id}",
+    "/api/v1/resync",
+    "/api/v1/requests/{id}",
 ];
 
 async fn nothing() -> Problem {
@@ -159,6 +166,13 @@ impl Problem {
         )
     }
 
+    pub(super) const fn no_such_source() -> Self {
+        Self::new(
+            StatusCode::NOT_FOUND,
+            "the settings have no source of this name; GET /api/v1/sources lists them",
+        )
+    }
+
     pub(super) const fn unreachable() -> Self {
         Self::new(
             StatusCode::SERVICE_UNAVAILABLE,
@@ -191,6 +205,13 @@ impl IntoResponse for Problem {
 /// What the database says is for the log: it may name hosts.
 impl From<ledger::Error> for Problem {
     fn from(error: ledger::Error) -> Self {
+        if let ledger::Error::NoPassYet | ledger::Error::NotMigrated(_) = error {
+            return Self::new(
+                StatusCode::CONFLICT,
+                "the ledger does not know this source yet, or is older than this program: the \
+                 first pass of the daemon changes that; its log says what keeps it",
+            );
+        }
         tracing::debug!(error.message = %error, "an HTTP request found the database wanting");
         Self::unreachable()
     }

@@ -4,6 +4,7 @@ mod abuse;
 mod api;
 mod health;
 mod metrics;
+mod resync;
 
 use std::collections::BTreeMap;
 

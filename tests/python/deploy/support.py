@@ -37,6 +37,10 @@ VALUES = {
     "workload identity": {"workloadIdentity": {"enabled": True, "clientId": IDENTITY}},
     "high availability": {"replicas": 2},
     "once": {"cronJob": {"enabled": True}},
+    "once by identity": {
+        "cronJob": {"enabled": True},
+        "workloadIdentity": {"enabled": True, "clientId": IDENTITY},
+    },
     "once, no night": {"cronJob": {"enabled": True, "fullSchedule": ""}},
     "watched": {
         "serviceMonitor": {"enabled": True, "labels": {"release": "prometheus"}},
@@ -78,11 +82,29 @@ def documents(text):
     return [document for document in yaml.safe_load_all(text) if document]
 
 
+def kustomize_folder(folder):
+    """The objects of a kustomization, as applied."""
+    done = subprocess.run([*KUSTOMIZE.split(), str(folder)], capture_output=True, text=True)
+    if done.returncode:
+        raise AssertionError(done.stderr)
+    return documents(done.stdout)
+
+
 @functools.cache
 def kustomize(overlay):
-    """The objects of an overlay, as applied."""
-    command = [*KUSTOMIZE.split(), str(KUBERNETES / overlay)]
-    return documents(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
+    """The objects of an overlay that is there."""
+    return kustomize_folder(KUBERNETES / overlay)
+
+
+def kustomize_of(overlay, *components):
+    """The objects of an overlay with components of deploy/ that it does not name."""
+    with tempfile.TemporaryDirectory() as folder:
+        file = pathlib.Path(folder, "kustomization.yaml")
+        file.write_text(yaml.safe_dump({
+            "resources": [os.path.relpath(KUBERNETES / overlay, os.path.realpath(folder))],
+            "components": [os.path.relpath(DEPLOY / one, os.path.realpath(folder)) for one in components],
+        }))
+        return kustomize_folder(folder)
 
 
 def helm(*arguments, values=None, chart=CHART):

@@ -9,7 +9,7 @@ use anyhow::Context;
 
 use super::sources::Misuse;
 use super::{Arguments, Exit};
-use crate::daemon::{self, Board, Hangup, Wakes};
+use crate::daemon::{self, Board, Hangup, ServiceManager, Wakes};
 
 /// Runs until a signal ends it.
 pub(super) async fn run(arguments: &Arguments) -> anyhow::Result<Exit> {
@@ -32,7 +32,9 @@ pub(super) async fn run(arguments: &Arguments) -> anyhow::Result<Exit> {
         }
         Ok(loaded.sources)
     };
-    let board = Board::observed_by(Vec::new());
+    let service_manager = ServiceManager::of_this_process();
+    let board = Board::observed_by(vec![service_manager.clone()]);
+    service_manager.looks_at(&board);
     daemon::run(loaded.sources, Arc::new(reload), wakes, board).await?;
     Ok(Exit::Ok)
 }

@@ -10,6 +10,8 @@ mod assignment;
 mod board;
 mod roster;
 mod schedule;
+mod service_manager;
+mod status_line;
 mod telling;
 mod ticker;
 mod wakes;
@@ -32,6 +34,7 @@ use wakes::Wake;
 use worker::{Course, Order, Worker};
 
 pub use board::{Board, Event, InUse, Observer, Place, Running, SourceState};
+pub use service_manager::ServiceManager;
 pub use wakes::{Hangup, Wakes};
 
 /// Passes that run at once, for each processor: they wait for Graph and for the
@@ -69,6 +72,8 @@ pub async fn run(
         roster,
         slots: team.slots(),
         reload,
+        reading: JoinSet::new(),
+        reads_once_more: false,
         form: team.form(),
         board,
     };
@@ -151,6 +156,11 @@ struct Daemon {
     roster: Roster,
     slots: Arc<Semaphore>,
     reload: Reload,
+    /// Settings that are being read, at most one reading at a time. They may be
+    /// on a disk that does not answer: the loop goes on meanwhile.
+    reading: JoinSet<anyhow::Result<Vec<Settings>>>,
+    /// Whether somebody has asked since that reading began.
+    reads_once_more: bool,
     form: Form,
     board: Board,
 }
@@ -211,14 +221,12 @@ impl Daemon {
                     Wake::Stop => return Ok(()),
                     Wake::Tick => self.tell_all(|| Order::Tick),
                     Wake::Pass => self.tell_all(|| Order::Pass),
-                    Wake::Reload => {
-                        // The files may be on a disk that does not answer.
-                        tokio::select! {
-                            () = self.read_settings_again() => {}
-                            () = wakes.stopped() => return Ok(()),
-                        }
-                    }
+                    Wake::Reload if self.reading.is_empty() => self.read_settings_again(),
+                    Wake::Reload => self.reads_once_more = true,
                 },
+                Some(read) = self.reading.join_next() => {
+                    self.settings_were_read(read);
+                }
                 Some(ended) = self.tasks.join_next() => self.ended(ended)?,
             }
         }
@@ -253,12 +261,14 @@ impl Daemon {
         Ok(())
     }
 
-    async fn read_settings_again(&mut self) {
+    fn read_settings_again(&mut self) {
         self.board.tell(&Event::Reloading);
         let reload = Arc::clone(&self.reload);
-        let read = tokio::task::spawn_blocking(move || reload()).await;
-        let team = read.map_err(Into::into).flatten().and_then(Team::of);
-        match team {
+        self.reading.spawn_blocking(move || reload());
+    }
+
+    fn settings_were_read(&mut self, read: Result<anyhow::Result<Vec<Settings>>, JoinError>) {
+        match read.map_err(Into::into).flatten().and_then(Team::of) {
             Ok(team) => {
                 if let Some(first) = team.settings.first() {
                     crate::telemetry::start(&first.telemetry);
@@ -283,6 +293,9 @@ impl Daemon {
             ),
         }
         self.board.tell(&Event::Reloaded);
+        if std::mem::take(&mut self.reads_once_more) {
+            self.read_settings_again();
+        }
     }
 
     /// Ends all passes, then lets the others take over.

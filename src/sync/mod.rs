@@ -380,8 +380,9 @@ async fn overdue(stop: &CancellationToken, grace: Duration) {
 /// Host and process, as `status` shows the holder of the lease.
 #[must_use]
 pub fn holder() -> String {
-    let host = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
-    let host = match host.trim() {
+    // Not from /proc: a service may be kept from all of it but processes.
+    let uname = rustix::system::uname();
+    let host = match uname.nodename().to_str().unwrap_or_default() {
         "" => "unknown host",
         host => host,
     };

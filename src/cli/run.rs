@@ -9,7 +9,7 @@ use anyhow::Context;
 
 use super::sources::Misuse;
 use super::{Arguments, Exit};
-use crate::daemon::{self, Board, Hangup, Wakes};
+use crate::daemon::{self, Board, Hangup, ServiceManager, Wakes};
 use crate::server::{Metrics, Server};
 
 /// Runs until a signal ends it.
@@ -34,7 +34,9 @@ pub(super) async fn run(arguments: &Arguments) -> anyhow::Result<Exit> {
         Ok(loaded.sources)
     };
     let metrics = Arc::new(Metrics::default());
-    let board = Board::observed_by(vec![metrics.clone()]);
+    let service_manager = ServiceManager::of_this_process();
+    let board = Board::observed_by(vec![metrics.clone(), service_manager.clone()]);
+    service_manager.looks_at(&board);
     let server = Server::start(board.clone(), metrics).context("HTTP cannot be answered")?;
     let ended = daemon::run(loaded.sources, Arc::new(reload), wakes, board).await;
     server.end().await;

@@ -64,6 +64,7 @@ mod reference_rows;
 mod removals;
 mod roles;
 mod seats;
+mod service_manager;
 mod shared_rows;
 mod support;
 mod taking_members_away;

@@ -4,12 +4,17 @@
 //! ends a daemon that is still starting with another exit code.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use anyhow::Context;
 
 use super::sources::Misuse;
 use super::{Arguments, Exit};
 use crate::daemon::{self, Board, Hangup, Wakes};
+use crate::notify::Notifier;
+
+/// For notifications that still wait when everything else has ended.
+const LAST_WORDS: Duration = Duration::from_secs(2);
 
 /// Runs until a signal ends it.
 pub(super) async fn run(arguments: &Arguments) -> anyhow::Result<Exit> {
@@ -32,7 +37,11 @@ pub(super) async fn run(arguments: &Arguments) -> anyhow::Result<Exit> {
         }
         Ok(loaded.sources)
     };
-    let board = Board::observed_by(Vec::new());
-    daemon::run(loaded.sources, Arc::new(reload), wakes, board).await?;
+    let (notifier, delivery) = Notifier::start(&loaded.settings.notify);
+    let board = Board::observed_by(vec![notifier]);
+    delivery.follow(board.in_use());
+    let ended = daemon::run(loaded.sources, Arc::new(reload), wakes, board).await;
+    delivery.end(LAST_WORDS).await;
+    ended?;
     Ok(Exit::Ok)
 }

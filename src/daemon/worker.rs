@@ -15,7 +15,7 @@ use tokio_util::sync::CancellationToken;
 use super::board::{Desk, Place};
 use super::roster::{Eyes, Share};
 use super::schedule::{Due, Schedule, moment};
-use super::telling::{HeldSet, log, say_when};
+use super::telling::{log, say_when, tell_of_held};
 use crate::config::{OnStart, Settings};
 use crate::db::Database;
 use crate::model::policy::Scope;
@@ -89,7 +89,6 @@ pub(super) struct Worker {
     left: Option<Wanted>,
     /// Whether a pass has shown that the settings fit the ledger.
     proven: bool,
-    held: HeldSet,
 }
 
 /// What to do after waking.
@@ -131,7 +130,6 @@ impl Worker {
             waiting,
             left: None,
             proven: false,
-            held: HeldSet::default(),
         };
         worker.share = worker.look();
         if worker.share == Share::Theirs {
@@ -373,7 +371,7 @@ impl Worker {
         let now = Utc::now();
         let mode = wanted.due.mode;
         log(report, error);
-        self.held.tell(report);
+        tell_of_held(report);
         let Some(error) = error else {
             self.proven = true;
             // It may have done more than it was asked for.

@@ -10,7 +10,7 @@ use crate::model::directory::{Directory, ReadingCost};
 use crate::model::ids::RunId;
 use crate::model::quarantine::Alert;
 use crate::model::report::{
-    Counts, DirectoryCounts, Held, Kind, Mode, ObjectError, Skipped, Status, Trigger,
+    Counts, DirectoryCounts, Held, Kind, Mode, ObjectError, Question, Skipped, Status, Trigger,
 };
 use crate::plan::undo::Undo;
 use crate::plan::{Item, Plan};
@@ -42,8 +42,10 @@ pub struct Report {
     pub errors: Vec<ObjectError>,
     /// Over the plan's items.
     pub plan_digest: Option<String>,
-    /// What it opened or closed; not part of the object that is printed.
+    /// What it did to alerts; not part of the object that is printed.
     pub alerts: Vec<Alert>,
+    /// What became of held removals with it, likewise.
+    pub question: Option<Question>,
 }
 
 impl Report {
@@ -62,6 +64,7 @@ impl Report {
             errors: Vec::new(),
             plan_digest: None,
             alerts: Vec::new(),
+            question: None,
         }
     }
 

@@ -6,6 +6,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::sync::Arc;
 
 use chrono::Utc;
 use prometheus_client::collector::Collector;
@@ -15,6 +16,7 @@ use prometheus_client::metrics::MetricType;
 use super::processes;
 use crate::daemon::{Board, Place, SourceState};
 use crate::model::ids::SourceName;
+use crate::notify::Sent;
 use crate::sync::Phase;
 
 type Labels = Vec<(&'static str, String)>;
@@ -286,6 +288,29 @@ fn counters<V: EncodeCounterValue>(
         }
     }
     Ok(())
+}
+
+/// What was posted to the webhook.
+#[derive(Debug)]
+pub(super) struct Alerts(pub(super) Arc<Sent>);
+
+impl Collector for Alerts {
+    fn encode(&self, mut to: DescriptorEncoder<'_>) -> fmt::Result {
+        let samples = self.0.snapshot().into_iter();
+        let samples = samples.map(|(kind, result, many)| {
+            let labels = vec![
+                ("kind", kind.as_str().to_owned()),
+                ("result", result.as_str().to_owned()),
+            ];
+            (labels, many)
+        });
+        counters(
+            &mut to,
+            "alerts_sent",
+            "Notifications for the webhook",
+            samples,
+        )
+    }
 }
 
 /// The process's own figures, under the names that Prometheus' own clients use.

@@ -4,6 +4,7 @@
 //! settings, so that nothing here grows with time, requests or the directory.
 //! Must not: hold ids, names or addresses.
 
+use std::sync::Arc;
 use std::time::SystemTime;
 
 use prometheus_client::encoding::text;
@@ -14,9 +15,10 @@ use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::metrics::info::Info;
 use prometheus_client::registry::Registry;
 
-use super::exposition::{Process, Sources};
+use super::exposition::{Alerts, Process, Sources};
 use crate::daemon::{Board, Event, Observer};
 use crate::model::report::Counts;
+use crate::notify::Sent;
 use crate::sync::Report;
 
 /// Seconds of a pass: an incremental one takes a tenth, a first full one
@@ -35,12 +37,16 @@ pub struct Metrics {
     durations: Family<Labels<2>, Histogram>,
     changes: Family<Labels<3>, Counter>,
     answers: Family<Labels<2>, Counter>,
+    alerts: Arc<Sent>,
     /// Unix seconds.
     started: f64,
 }
 
-impl Default for Metrics {
-    fn default() -> Self {
+impl Metrics {
+    /// Counts passes and answers from now on; what is posted to the webhook is
+    /// counted there.
+    #[must_use]
+    pub fn beside(alerts: Arc<Sent>) -> Self {
         let mut registry = Registry::with_prefix("entra_sync");
         let passes = Family::default();
         registry.register("passes", "Passes that have ended", passes.clone());
@@ -73,6 +79,7 @@ impl Default for Metrics {
             durations,
             changes,
             answers,
+            alerts,
             started,
         }
     }
@@ -137,6 +144,7 @@ impl Metrics {
         text::encode_registry(&mut text, &self.registry)?;
         let mut now = Registry::with_prefix("entra_sync");
         now.register_collector(Box::new(Sources::of(board)));
+        now.register_collector(Box::new(Alerts(Arc::clone(&self.alerts))));
         let replicas = Gauge::<i64>::default();
         replicas.set(i64::try_from(board.replicas()).unwrap_or(i64::MAX));
         now.register(

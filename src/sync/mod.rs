@@ -294,7 +294,8 @@ impl Source {
             contradicted: &planned.contradicted,
             room: Room::of(report),
         };
-        self.settle(lease, run, rest).await
+        report.question = self.settle(lease, run, rest).await?;
+        Ok(())
     }
 
     /// What this LiteLLM's tables look like, and that they hold whatever the

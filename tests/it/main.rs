@@ -53,6 +53,7 @@ mod matching;
 mod matching_by_email;
 mod meeting_a_login;
 mod names;
+mod notifications;
 mod organization_models;
 mod organizations;
 mod owned_for_some;

@@ -1,5 +1,7 @@
 //! Whether what is counted is what happened.
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use entra_sync::simulator::{Effect, Fault};
 
 use super::Served;
@@ -147,4 +149,94 @@ async fn held_removals_and_what_is_skipped_are_shown() {
     let samples = served.metrics().await;
     assert!(samples.value(&of("held_removals")) >= 1.0);
     served.end().await;
+}
+
+/// Rules and dashboards may use what is documented, and it is what there is.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_served_is_what_is_documented() {
+    let mut world = world().await;
+    world.entra.tenant(|tenant| {
+        tenant.user("dora").disabled();
+        tenant.group("arts").member("dora");
+    });
+    world.set("ENTRA_SYNC__ENTRA__ATTEMPTS", "1");
+    let served = Served::after_a_pass(&mut world).await;
+    let well = served.get("/metrics").await.1;
+    world
+        .entra
+        .fault(Fault::status(403).on("/servicePrincipals/*").always());
+    served.daemon.signal("USR1").await;
+    assert_eq!(pass_by(&world, "signal", 1).await, "failed");
+    served.daemon.says("pass failed", 1).await;
+    let failing = served.get("/metrics").await.1;
+    served.end().await;
+
+    let documented = documented();
+    let mut types = BTreeMap::new();
+    for line in well.lines().chain(failing.lines()) {
+        if let Some((name, kind)) = line
+            .strip_prefix("# TYPE ")
+            .and_then(|rest| rest.split_once(' '))
+        {
+            // By the names of samples, as rules write them.
+            let (name, kind) = match kind {
+                "counter" => (format!("{name}_total"), kind),
+                "info" => (format!("{name}_info"), "gauge"),
+                _ => (name.to_owned(), kind),
+            };
+            types.insert(name, kind.to_owned());
+        }
+    }
+    let expected: BTreeMap<String, String> = documented
+        .iter()
+        .map(|(name, (kind, _))| (name.clone(), kind.clone()))
+        .collect();
+    assert_eq!(types, expected);
+
+    let mut seen = BTreeMap::new();
+    for line in well.lines().chain(failing.lines()) {
+        if line.starts_with('#') {
+            continue;
+        }
+        let (sample, _) = line.rsplit_once(' ').expect("a value");
+        let (name, labels) = sample.split_once('{').unwrap_or((sample, "}"));
+        let labels: BTreeSet<String> = labels
+            .trim_end_matches('}')
+            .split("\",")
+            .filter_map(|label| Some(label.split_once('=')?.0.to_owned()))
+            .filter(|label| label != "le")
+            .collect();
+        let family = ["_bucket", "_sum", "_count"]
+            .iter()
+            .find_map(|end| name.strip_suffix(end))
+            .filter(|name| documented.contains_key(*name))
+            .unwrap_or(name);
+        seen.insert(family.to_owned(), labels);
+    }
+    for (name, (_, labels)) in &documented {
+        assert_eq!(seen.get(name), Some(labels), "{name}");
+    }
+    let page = include_str!("../../../docs/METRICS.md");
+    for name in documented.keys() {
+        assert!(
+            page.contains(&format!("`{name}`")),
+            "{name} is not in METRICS.md"
+        );
+    }
+}
+
+/// Type and labels by name.
+fn documented() -> BTreeMap<String, (String, BTreeSet<String>)> {
+    include_str!("../../fixtures/metrics.txt")
+        .lines()
+        .filter(|line| !line.starts_with('#'))
+        .map(|line| {
+            let mut words = line.split(' ');
+            let name = words.next().expect("a name").to_owned();
+            let kind = words.next().expect("a type").to_owned();
+            let labels = words.next().unwrap_or_default();
+            let labels = labels.split(',').filter(|label| !label.is_empty());
+            (name, (kind, labels.map(str::to_owned).collect()))
+        })
+        .collect()
 }

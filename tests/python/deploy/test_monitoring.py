@@ -13,7 +13,8 @@ import promql_parser
 import yaml
 
 from support import (
-    DEPLOY, PROMTOOL, ROOT, chart, documents, kustomize, needs_helm, needs_kustomize, needs_promtool, of_kind,
+    DEPLOY, PROMTOOL, ROOT, chart, documents, helm, kustomize, needs_helm, needs_kustomize, needs_promtool,
+    of_kind,
 )
 
 RULES = DEPLOY / "monitoring" / "prometheusrule.yaml"
@@ -206,6 +207,15 @@ class KustomizeAndHelm(unittest.TestCase):
         texts = [one["data"]["dashboard.json"] for objects in (ours, theirs)
                  for one in of_kind(objects, "ConfigMap") if "dashboard.json" in one["data"]]
         self.assertEqual([json.loads(text) for text in texts], [of_dashboard()[0]] * 2)
+
+    def test_the_chart_leaves_out_alerts_and_moves_a_limit(self):
+        unwanted = [rule["alert"] for rule in rules() if "Versions" in rule["alert"] or "Held" in rule["alert"]]
+        values = {"prometheusRule": {"enabled": True, "without": unwanted, "noSuccessSeconds": 100000}}
+        done = helm("template", "--kube-version", "1.31.0", values=values)
+        (rule,) = of_kind(documents(done.stdout), "PrometheusRule")
+        there = {one["alert"]: one["expr"] for group in rule["spec"]["groups"] for one in group["rules"]}
+        self.assertEqual(set(there), {one["alert"] for one in rules()} - set(unwanted))
+        self.assertTrue(there["EntraSyncNoSuccess"].strip().endswith(" > 100000"), there["EntraSyncNoSuccess"])
 
     def test_the_example_names_its_own_runbooks(self):
         (rule,) = of_kind(kustomize("overlays/example"), "PrometheusRule")

@@ -13,6 +13,8 @@ mod order;
 mod requests;
 mod roster;
 mod schedule;
+mod service_manager;
+mod status_line;
 mod telling;
 mod ticker;
 mod wakes;
@@ -37,6 +39,7 @@ use wakes::Wake;
 use worker::Worker;
 
 pub use board::{Board, Event, InUse, Observer, Place, Running, SourceState};
+pub use service_manager::ServiceManager;
 pub use wakes::{Hangup, Wakes};
 
 /// Passes that run at once, for each processor: they wait for Graph and for the
@@ -75,6 +78,8 @@ pub async fn run(
         ears: Ears::open(&team.settings, team.database.clone()),
         slots: team.slots(),
         reload,
+        reading: JoinSet::new(),
+        reads_once_more: false,
         form: team.form(),
         board,
     };
@@ -158,6 +163,11 @@ struct Daemon {
     ears: Ears,
     slots: Arc<Semaphore>,
     reload: Reload,
+    /// Settings that are being read, at most one reading at a time. They may be
+    /// on a disk that does not answer: the loop goes on meanwhile.
+    reading: JoinSet<anyhow::Result<Vec<Settings>>>,
+    /// Whether somebody has asked since that reading began.
+    reads_once_more: bool,
     form: Form,
     board: Board,
 }
@@ -219,14 +229,12 @@ impl Daemon {
                     Wake::Stop => return Ok(()),
                     Wake::Tick => self.tell_all(|| Order::Tick),
                     Wake::Pass => self.tell_all(|| Order::Pass),
-                    Wake::Reload => {
-                        // The files may be on a disk that does not answer.
-                        tokio::select! {
-                            () = self.read_settings_again() => {}
-                            () = wakes.stopped() => return Ok(()),
-                        }
-                    }
+                    Wake::Reload if self.reading.is_empty() => self.read_settings_again(),
+                    Wake::Reload => self.reads_once_more = true,
                 },
+                Some(read) = self.reading.join_next() => {
+                    self.settings_were_read(read);
+                }
                 Some(ended) = self.tasks.join_next() => self.ended(ended)?,
             }
         }
@@ -261,12 +269,14 @@ impl Daemon {
         Ok(())
     }
 
-    async fn read_settings_again(&mut self) {
+    fn read_settings_again(&mut self) {
         self.board.tell(&Event::Reloading);
         let reload = Arc::clone(&self.reload);
-        let read = tokio::task::spawn_blocking(move || reload()).await;
-        let team = read.map_err(Into::into).flatten().and_then(Team::of);
-        match team {
+        self.reading.spawn_blocking(move || reload());
+    }
+
+    fn settings_were_read(&mut self, read: Result<anyhow::Result<Vec<Settings>>, JoinError>) {
+        match read.map_err(Into::into).flatten().and_then(Team::of) {
             Ok(team) => {
                 if let Some(first) = team.settings.first() {
                     crate::telemetry::start(&first.telemetry);
@@ -292,6 +302,9 @@ impl Daemon {
             ),
         }
         self.board.tell(&Event::Reloaded);
+        if std::mem::take(&mut self.reads_once_more) {
+            self.read_settings_again();
+        }
     }
 
     /// Ends all passes, then lets the others take over.

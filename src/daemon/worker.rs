@@ -17,7 +17,7 @@ use super::order::{Course, Order, Wanted};
 use super::requests::{Answered, Requests};
 use super::roster::{Eyes, Share};
 use super::schedule::{Due, Schedule, moment};
-use super::telling::{HeldSet, log, say_when};
+use super::telling::{log, say_when, tell_of_held};
 use crate::config::OnStart;
 use crate::ledger::requests::Asker;
 use crate::model::policy::Scope;
@@ -47,7 +47,6 @@ pub(super) struct Worker {
     left: Option<Wanted>,
     /// Whether a pass has shown that the settings fit the ledger.
     proven: bool,
-    held: HeldSet,
 }
 
 /// What to do after waking.
@@ -92,7 +91,6 @@ impl Worker {
             waiting,
             left: None,
             proven: false,
-            held: HeldSet::default(),
         };
         worker.share = worker.look();
         if worker.share == Share::Theirs {
@@ -363,7 +361,7 @@ impl Worker {
         let now = Utc::now();
         let mode = wanted.due.mode;
         log(report, error);
-        self.held.tell(report);
+        tell_of_held(report);
         let Some(error) = error else {
             self.proven = true;
             // It may have done more than it was asked for.

@@ -294,7 +294,8 @@ impl Source {
             contradicted: &planned.contradicted,
             room: Room::of(report),
         };
-        self.settle(lease, run, rest).await
+        report.question = self.settle(lease, run, rest).await?;
+        Ok(())
     }
 
     /// What this LiteLLM's tables look like, and that they hold whatever the
@@ -402,8 +403,9 @@ pub fn holder() -> String {
 /// This machine's name.
 #[must_use]
 pub fn host() -> String {
-    let host = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
-    match host.trim() {
+    // Not from /proc: a service may be kept from all of it but processes.
+    let uname = rustix::system::uname();
+    match uname.nodename().to_str().unwrap_or_default() {
         "" => "unknown host".to_owned(),
         host => host.to_owned(),
     }

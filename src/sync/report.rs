@@ -11,7 +11,7 @@ use crate::model::directory::{Directory, ReadingCost};
 use crate::model::ids::RunId;
 use crate::model::quarantine::Alert;
 use crate::model::report::{
-    Counts, DirectoryCounts, Held, Kind, Mode, ObjectError, Skipped, Status, Trigger,
+    Counts, DirectoryCounts, Held, Kind, Mode, ObjectError, Question, Skipped, Status, Trigger,
 };
 use crate::plan::undo::Undo;
 use crate::plan::{Item, Plan};
@@ -43,8 +43,10 @@ pub struct Report {
     pub errors: Vec<ObjectError>,
     /// Over the plan's items.
     pub plan_digest: Option<String>,
-    /// What it opened or closed; not part of the object that is printed.
+    /// What it did to alerts; not part of the object that is printed.
     pub alerts: Vec<Alert>,
+    /// What became of held removals with it, likewise.
+    pub question: Option<Question>,
 }
 
 impl Report {
@@ -63,6 +65,7 @@ impl Report {
             errors: Vec::new(),
             plan_digest: None,
             alerts: Vec::new(),
+            question: None,
         }
     }
 
@@ -88,6 +91,7 @@ impl Report {
             errors: part(json, "errors")?,
             plan_digest: None,
             alerts: Vec::new(),
+            question: None,
         })
     }
 

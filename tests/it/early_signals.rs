@@ -42,13 +42,13 @@ async fn ends_on(running: Running, signal: &str, code: i32) -> Ended {
 }
 
 /// A settings file that is a pipe: whoever reads it waits for a writer.
-struct Pipe {
+pub struct Pipe {
     path: PathBuf,
     _folder: TempDir,
 }
 
 impl Pipe {
-    async fn new() -> Self {
+    pub async fn new() -> Self {
         let folder = TempDir::new().expect("a folder");
         let path = folder.path().join("settings.yaml");
         let made = tokio::process::Command::new("mkfifo")
@@ -62,8 +62,14 @@ impl Pipe {
         }
     }
 
-    fn arguments<'a>(&'a self, command: &'a str) -> [&'a str; 3] {
+    pub fn arguments<'a>(&'a self, command: &'a str) -> [&'a str; 3] {
         [command, "--config", self.path.to_str().expect("UTF-8")]
+    }
+
+    /// Waits until somebody reads, and gives them this.
+    pub async fn write(&self, text: &str) {
+        let mut writer = self.read().await;
+        writer.write_all(text.as_bytes()).await.expect("it reads");
     }
 
     /// Waits until somebody reads.

@@ -140,8 +140,8 @@ async fn one_group_that_fails_leaves_the_others_alone() {
     let end = *watched.borrow();
     assert_eq!((end.groups_total, end.groups_done), (41, 41));
     assert_eq!(end.memberships, 37);
-    assert_eq!(end.requests, directory.cost.requests);
-    assert_eq!(end.retries, 2);
+    assert_eq!(end.usage.requests, directory.cost.requests);
+    assert_eq!(end.usage.retries, 2);
 }
 
 #[tokio::test]

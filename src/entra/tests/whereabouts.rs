@@ -329,7 +329,7 @@ async fn a_portion_that_fails_leaves_the_others_known_and_asks_for_nobody_alone(
     }
     assert_eq!((cost.requests, cost.retries), (6, 3));
     let watched = *watched.borrow();
-    assert_eq!((watched.requests, watched.retries), (6, 3));
+    assert_eq!((watched.usage.requests, watched.usage.retries), (6, 3));
 }
 
 #[tokio::test]

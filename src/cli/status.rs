@@ -90,7 +90,7 @@ pub(super) async fn run(
             if let Some(failing) = state.standing.quarantine() {
                 writeln!(
                     out,
-                    "waits    next attempt at {}, because {} has failed {}; SIGUSR1 or SIGHUP: now",
+                    "waits    next attempt at {}, because {} has failed {}; `resync` or SIGUSR1: now",
                     moment(failing.next_at),
                     failing.trouble.deed(),
                     failing.times()

@@ -6,8 +6,10 @@
 # shellcheck shell=bash
 
 MACHINE_SUITE=bookworm
-# `kill` for the unit, `make` for the installation.
+# `kill` is for the unit, `make` for the installation.
 MACHINE_PACKAGES=systemd,systemd-sysv,ca-certificates,procps,make
+# What runs now, debootstrap or the machine: an interruption ends it by this id.
+MACHINE_PID=
 
 machine_install() {
     [ "$(id -u)" = 0 ] || fail "a machine can be booted by root only"
@@ -23,26 +25,29 @@ machine_mirror() {
         sed -n "s/^$MACHINE_SUITE main Packages //p" | head -n 1
 }
 
-# Makes the tree when it is not there; prints its folder.
+# Makes the tree when it is not there; sets MACHINE_TREE.
 machine_tree() {
-    local tree mirror
-    tree=$CACHE/machine-$MACHINE_SUITE-$(echo "$MACHINE_PACKAGES" | sha256sum | cut -c1-8)
-    if [ ! -d "$tree" ]; then
-        # Of a run that was killed; its /proc may still be mounted.
-        umount -q "$tree.part/proc" "$tree.part/sys" 2>/dev/null || true
-        rm -rf --one-file-system "$tree.part"
-        mirror=${ENTRA_SYNC_DEBIAN_MIRROR:-$(machine_mirror)}
-        # shellcheck disable=SC2086 # no mirror is no argument
-        if ! debootstrap --variant=minbase --include="$MACHINE_PACKAGES" \
-            "$MACHINE_SUITE" "$tree.part" $mirror >"$tree.log" 2>&1; then
-            tail -n 20 "$tree.log" >&2
-            fail "debootstrap made no tree"
-        fi
-        rm -rf "$tree.part"/var/cache/apt/archives/*.deb "$tree.part"/var/lib/apt/lists/*
-        mv "$tree.part" "$tree"
-        rm -f "$tree.log"
+    local mirror
+    MACHINE_TREE=$CACHE/machine-$MACHINE_SUITE-$(echo "$MACHINE_PACKAGES" | sha256sum | cut -c1-8)
+    [ ! -d "$MACHINE_TREE" ] || return 0
+    # Of a run that was killed; its /proc may still be mounted.
+    umount -q "$MACHINE_TREE.part/proc" "$MACHINE_TREE.part/sys" 2>/dev/null || true
+    rm -rf --one-file-system "$MACHINE_TREE.part"
+    mirror=${ENTRA_SYNC_DEBIAN_MIRROR:-$(machine_mirror)}
+    # `timeout` ends what debootstrap has started as well.
+    # shellcheck disable=SC2086 # no mirror is no argument
+    timeout 900 debootstrap --variant=minbase --include="$MACHINE_PACKAGES" \
+        "$MACHINE_SUITE" "$MACHINE_TREE.part" $mirror >"$MACHINE_TREE.log" 2>&1 &
+    MACHINE_PID=$!
+    if ! wait "$MACHINE_PID"; then
+        MACHINE_PID=
+        tail -n 20 "$MACHINE_TREE.log" >&2
+        fail "debootstrap made no tree"
     fi
-    printf '%s\n' "$tree"
+    MACHINE_PID=
+    rm -rf "$MACHINE_TREE.part"/var/cache/apt/archives/*.deb "$MACHINE_TREE.part"/var/lib/apt/lists/*
+    mv "$MACHINE_TREE.part" "$MACHINE_TREE"
+    rm -f "$MACHINE_TREE.log"
 }
 
 # The folders where cgroups are made: one, or two where version 1 is still there.
@@ -53,12 +58,12 @@ machine_cgroups() {
     done
 }
 
-# machine_run NAME SECONDS TREE UNIT [ARGUMENT…]: boots the tree into this unit
-# and waits until the machine is off, at most so long. The arguments are
+# machine_run NAME SECONDS UNIT [ARGUMENT…]: boots the tree into this unit and
+# waits until the machine is off, at most so long. The arguments are
 # systemd-nspawn's, --bind and the like. The network is this machine's.
 machine_run() {
-    local name=$1 seconds=$2 tree=$3 unit=$4 flags=(--register=no) group status=0
-    shift 4
+    local name=$1 seconds=$2 unit=$3 flags=(--register=no) group status=0
+    shift 3
     # Where systemd is not in charge, nobody gives the machine a cgroup.
     if [ ! -d /run/systemd/system ]; then
         flags+=(--keep-unit)
@@ -73,20 +78,20 @@ machine_run() {
             done
         fi
         exec timeout --kill-after=10 "$seconds" systemd-nspawn --quiet "${flags[@]}" --machine="$name" \
-            --directory="$tree" --volatile=overlay --console=pipe "$@" \
+            --directory="$MACHINE_TREE" --volatile=overlay --console=pipe "$@" \
             --boot "systemd.unit=$unit" systemd.show_status=false </dev/null
     ) &
-    # By its id, so that an interruption can end it.
     MACHINE_PID=$!
     wait "$MACHINE_PID" || status=$?
+    MACHINE_PID=
     machine_sweep "$name"
     return "$status"
 }
 
-# machine_sweep NAME: ends the machine if it runs, and removes what it leaves.
+# machine_sweep NAME: ends what runs, and removes what a machine leaves.
 machine_sweep() {
     local name=$1 group
-    if [ -n "${MACHINE_PID:-}" ]; then
+    if [ -n "$MACHINE_PID" ]; then
         # To `timeout`, which passes it on and waits no longer than 10 s.
         kill -TERM "$MACHINE_PID" 2>/dev/null || true
         wait "$MACHINE_PID" 2>/dev/null || true

@@ -18,12 +18,7 @@ use super::reader::{Read, Reader};
 use super::settings::Settings;
 
 /// Keys and sections whose values are checked and then steer nothing yet.
-const WITHOUT_EFFECT: [&str; 4] = [
-    "litellm.redis_url",
-    "litellm.redis_url_file",
-    "server",
-    "telemetry.otlp_endpoint",
-];
+const WITHOUT_EFFECT: [&str; 3] = ["litellm.redis_url", "litellm.redis_url_file", "server"];
 
 /// Reads every section.
 pub(super) fn settings(

@@ -59,6 +59,19 @@ impl Call {
         }
     }
 
+    /// Around one request, for traces: where it goes and what comes of it,
+    /// without an id.
+    pub(super) fn span(self, method: &'static str) -> tracing::Span {
+        tracing::trace_span!(
+            "request",
+            otel.name = %format_args!("{method} {self}"),
+            otel.kind = "client",
+            http.request.method = method,
+            url.template = %self,
+            http.response.status_code = tracing::field::Empty,
+        )
+    }
+
     /// What one answer costs in resource units when it does not say so itself.
     /// All our calls carry `$select`, which takes one unit off.
     pub(super) const fn resource_units(self) -> u64 {

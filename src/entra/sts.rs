@@ -10,6 +10,7 @@ use chrono::Utc;
 use reqwest::header::{DATE, HeaderMap, RETRY_AFTER};
 use secrecy::{ExposeSecret, SecretString};
 use serde::{Deserialize, Deserializer};
+use tracing::Instrument;
 use url::Url;
 
 use super::call::Call;
@@ -90,14 +91,17 @@ impl Sts {
                 .iter()
                 .map(|(key, value)| (*key, value.expose_secret())),
         );
+        let span = Call::Token.span("POST");
         let answer = self
             .http
             .post(self.endpoint.clone())
             .form(&form)
             .send()
+            .instrument(span.clone())
             .await
             .map_err(|error| self.unreachable(transport::network_failure(&error)))?;
         let status = answer.status();
+        span.record("http.response.status_code", status.as_u16());
         let wait = pause(answer.headers());
         let body = match transport::whole_body(answer).await {
             Ok(body) => body,

@@ -72,6 +72,7 @@ mod taking_members_away;
 mod taking_teams_away;
 mod taking_users_access;
 mod team_defaults;
+mod telemetry;
 mod times;
 mod two_schemas;
 mod undo;

@@ -18,11 +18,7 @@ use super::reader::{Read, Reader};
 use super::settings::Settings;
 
 /// Keys and sections whose values are checked and then steer nothing yet.
-const WITHOUT_EFFECT: [&str; 3] = [
-    "litellm.redis_url",
-    "litellm.redis_url_file",
-    "telemetry.otlp_endpoint",
-];
+const WITHOUT_EFFECT: [&str; 2] = ["litellm.redis_url", "litellm.redis_url_file"];
 
 /// Reads every section.
 pub(super) fn settings(

@@ -185,8 +185,7 @@ fn what_is_allowed_but_odd_is_a_warning() {
         (
             "ENTRA_SYNC__TELEMETRY__OTLP_ENDPOINT",
             "http://collector:4318",
-            "`telemetry.otlp_endpoint` is plain http: traces with object ids cross the network to collector unencrypted\n\
-             `telemetry.otlp_endpoint` (environment ENTRA_SYNC__TELEMETRY__OTLP_ENDPOINT) has no effect in this version; remove it, or leave it for a later one",
+            "`telemetry.otlp_endpoint` is plain http: traces with run ids and counts cross the network to collector unencrypted",
         ),
         (
             "IAM_TOKEN_DB_AUTH",

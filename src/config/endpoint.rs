@@ -67,6 +67,12 @@ impl Cloud {
         }
     }
 
+    /// The usual host of the identity platform.
+    #[must_use]
+    pub fn login_host(self) -> &'static str {
+        self.login_hosts().first().copied().unwrap_or_default()
+    }
+
     /// The OAuth scope of Microsoft Graph in this cloud.
     #[must_use]
     pub fn scope(self) -> String {
@@ -82,7 +88,7 @@ impl Cloud {
     }
 
     /// Whether a host is some cloud's identity platform.
-    pub(super) fn is_login_host(host: &str) -> bool {
+    pub(crate) fn is_login_host(host: &str) -> bool {
         Self::NAMES
             .into_iter()
             .any(|(_, cloud)| cloud.login_hosts().contains(&host))

@@ -10,6 +10,7 @@ use std::path::{Path, PathBuf};
 use chrono::NaiveDate;
 use serde_json::Value;
 
+use super::azure_environment::{self, AzureEnvironment};
 use super::entries;
 use super::error::{Problem, Wrong};
 use super::origin::Origin;
@@ -78,6 +79,8 @@ pub(super) struct Gathered {
     /// The entries of `sources`, also those that hold nothing.
     pub entries: BTreeSet<SourceName>,
     pub fallbacks: Fallbacks,
+    /// What Azure says that is no setting.
+    pub azure: AzureEnvironment,
     pub problems: Vec<Problem>,
     pub warnings: Vec<String>,
 }
@@ -103,6 +106,10 @@ pub(super) fn merge(schema: &Schema, sources: &Sources) -> Gathered {
     gathering.database_parts(&sources.environment);
     gathering.warn_of_token_logins(&sources.environment);
     gathering.litellm_file(&sources.environment);
+    for (key, name, text) in azure_environment::values(&sources.environment) {
+        let origin = Origin::Environment(name.to_owned());
+        gathering.give_weakly(key, Value::String(text), origin);
+    }
     for (key, default) in schema.keys() {
         gathering.give_weakly(key, default.clone(), Origin::Default);
     }
@@ -110,6 +117,7 @@ pub(super) fn merge(schema: &Schema, sources: &Sources) -> Gathered {
         merged: gathering.merged,
         entries: gathering.entries,
         fallbacks: gathering.fallbacks,
+        azure: AzureEnvironment::of(&sources.environment),
         problems: gathering.problems,
         warnings: gathering.warnings,
     }

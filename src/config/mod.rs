@@ -5,6 +5,9 @@
 //! function of files, environment, flags and the day, so that SIGHUP just loads
 //! again.
 
+mod azure_environment;
+mod client_certificate;
+mod credential;
 mod database;
 mod endpoint;
 mod entries;
@@ -22,6 +25,8 @@ mod shown;
 mod timetable;
 mod values;
 
+pub use client_certificate::{Certified, ClientCertificate, ClientCertificateError};
+pub use credential::{Credential, IdentityIssuer, ManagedIdentity};
 pub use database::{RereadError, UrlError};
 pub use endpoint::Cloud;
 pub use error::{Error, Problem};

@@ -79,6 +79,18 @@ impl Cloud {
         format!("https://{}/.default", self.graph_host())
     }
 
+    /// The OAuth scope of Azure's open-source databases in this cloud.
+    #[must_use]
+    pub fn database_scope(self) -> &'static str {
+        match self {
+            Self::Global => "https://ossrdbms-aad.database.windows.net/.default",
+            Self::UsGov | Self::UsGovDod => {
+                "https://ossrdbms-aad.database.usgovcloudapi.net/.default"
+            }
+            Self::China => "https://ossrdbms-aad.database.chinacloudapi.cn/.default",
+        }
+    }
+
     /// The cloud whose Graph has this host.
     pub(super) fn of_graph_host(host: &str) -> Option<Self> {
         Self::NAMES

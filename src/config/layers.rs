@@ -293,24 +293,40 @@ impl Gathering<'_> {
         }
     }
 
-    /// LiteLLM then puts a token of its own in the place of the password, which
-    /// this version cannot do.
+    /// LiteLLM then puts a token of its own in the place of the password.
     fn warn_of_token_logins(&mut self, environment: &Environment) {
         let Some(Entry { origin, .. }) = self.merged.get("litellm.database_url") else {
             return;
         };
         let is_theirs =
             matches!(origin, Origin::Environment(name) if name.starts_with("DATABASE_"));
-        for name in ["IAM_TOKEN_DB_AUTH", "AZURE_POSTGRESQL_AUTH"] {
+        let is_decided = self.merged.contains_key("litellm.database_auth");
+        if !is_theirs || is_decided {
+            return;
+        }
+        let url = schema::environment_name("litellm.database_url");
+        for (name, instead) in [
+            (
+                "IAM_TOKEN_DB_AUTH",
+                format!(
+                    "give {url} with a user that has one, or see Database logins in docs/OPERATING.md"
+                ),
+            ),
+            (
+                "AZURE_POSTGRESQL_AUTH",
+                format!(
+                    "set litellm.database_auth to azure, or give {url} with a user that has one"
+                ),
+            ),
+        ] {
             let on = environment
                 .get(name)
                 .is_some_and(|text| litellm_environment::is_true(text));
-            if on && is_theirs {
+            if on {
                 self.warnings.push(format!(
-                    "{name} makes LiteLLM log in to its database with cloud tokens, which \
-                     entra-sync cannot do: it uses the password of {origin}; if that is refused, \
-                     give {} with a user that has one",
-                    schema::environment_name("litellm.database_url")
+                    "{name} makes LiteLLM log in to its database with cloud tokens, and \
+                     litellm.database_auth is password: the password of {origin} is used; if that \
+                     is refused, {instead}"
                 ));
             }
         }

@@ -79,6 +79,8 @@ pub fn load(sources: &Sources) -> Result<Loaded, Error> {
     }
     let twice = entries::twice(&read.sources, &gathered.merged);
     read.problems.extend(twice);
+    let logins = entries::logins(&read.sources, &gathered.merged);
+    read.problems.extend(logins);
     let (Some(first), true) = (read.sources.first(), read.problems.is_empty()) else {
         return Err(Error::new(read.problems));
     };

@@ -174,6 +174,8 @@ impl Default for AttributeNames {
 pub struct LitellmSettings {
     /// LiteLLM's database.
     pub database: DatabaseTarget,
+    /// By what connections to it log in.
+    pub database_auth: DatabaseAuth,
     /// What decisions depend on.
     pub policy: Policy,
     /// Redis that LiteLLM caches in, with its password.
@@ -182,6 +184,15 @@ pub struct LitellmSettings {
     pub calendar: BudgetCalendar,
     /// Whether LiteLLM's audit log is kept.
     pub store_audit_logs: StoreAuditLogs,
+}
+
+/// `litellm.database_auth`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum DatabaseAuth {
+    /// The password in the URL, a client certificate, or nothing.
+    Password,
+    /// An access token of the same application that reads Entra.
+    Azure,
 }
 
 /// `litellm.store_audit_logs`.
@@ -197,6 +208,7 @@ impl fmt::Debug for LitellmSettings {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("LitellmSettings")
             .field("database", &self.database)
+            .field("database_auth", &self.database_auth)
             .field("redis_url", &self.redis_url)
             .field("calendar", &self.calendar)
             .field("store_audit_logs", &self.store_audit_logs)

@@ -10,6 +10,7 @@
 
 mod connect_error;
 mod error;
+mod login;
 mod tls;
 mod transaction;
 
@@ -32,6 +33,8 @@ use connect_error::Place;
 
 pub use connect_error::ConnectError;
 pub use error::{Error, QueryContext, Result};
+pub use login::Passwords;
+use login::{Login, Seen};
 pub use transaction::{Durability, Limits, Transaction};
 
 /// How long a connection that was idle may take to say that it is alive, when
@@ -46,8 +49,9 @@ pub struct Database {
     pool_timeout: Option<Duration>,
     socket_timeout: Option<Duration>,
     place: Arc<str>,
-    /// The target when its file was last looked at.
-    seen: Arc<Mutex<DatabaseTarget>>,
+    login: Arc<Login>,
+    /// What was in the files when they were last looked at.
+    seen: Arc<Mutex<Seen>>,
 }
 
 impl Database {
@@ -56,11 +60,25 @@ impl Database {
     /// # Errors
     /// Only if the pool cannot be built at all.
     pub fn new(target: &DatabaseTarget) -> Result<Self> {
-        let current = Arc::new(Mutex::new(Arc::new(target.clone())));
+        Self::logging_in(target, None)
+    }
+
+    /// The same with the password of the moment from elsewhere, asked for with
+    /// each new connection.
+    ///
+    /// # Errors
+    /// As [`Database::new`].
+    pub fn with_passwords(target: &DatabaseTarget, from: Arc<dyn Passwords>) -> Result<Self> {
+        Self::logging_in(target, Some(from))
+    }
+
+    fn logging_in(target: &DatabaseTarget, passwords: Option<Arc<dyn Passwords>>) -> Result<Self> {
+        let login = Arc::new(Login::new(target, passwords));
+        let connecting = Arc::clone(&login);
         let mut config = ManagerConfig::default();
         config.custom_setup = Box::new(move |_| {
-            let current = Arc::clone(&current);
-            async move { connect(&current).await.map_err(error::carry) }.boxed()
+            let login = Arc::clone(&connecting);
+            async move { login.connect().await.map_err(error::carry) }.boxed()
         });
         // A simple query: an extended one would be prepared outside a
         // transaction, which a transaction-mode pooler may route apart.
@@ -87,32 +105,28 @@ impl Database {
             pool_timeout: target.pool_timeout,
             socket_timeout: target.socket_timeout,
             place: Place::of(&target.connection).to_string().into(),
-            seen: Arc::new(Mutex::new(target.clone())),
+            login,
+            seen: Arc::new(Mutex::new(Seen::of(target.clone()))),
         })
     }
 
-    /// The same, after seeing that the certificates to check the server by can
-    /// be used; nothing is sent.
+    /// Sees that the certificates for the connection can be used; nothing is
+    /// sent.
     ///
     /// # Errors
     /// [`Error::Connect`] when they cannot.
-    pub fn prepare(target: &DatabaseTarget) -> Result<Self> {
-        tls::prepare(target).map_err(|cause| Error::Connect { cause })?;
-        Self::new(target)
+    pub fn prepare(target: &DatabaseTarget) -> Result<()> {
+        tls::prepare(target).map_err(|cause| Error::Connect { cause })
     }
 
-    /// Whether the URL changed in its file since this was last asked; a refused
-    /// login then finds the newer one by itself.
-    #[must_use]
-    pub fn has_a_new_secret(&self) -> bool {
-        let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
-        match seen.reread() {
-            Ok(fresh) if fresh.connection != seen.connection => {
-                *seen = fresh;
-                true
-            }
-            _ => false,
-        }
+    /// Whether the URL, the client certificate or the token changed since this
+    /// was last asked; a refused login then finds the newer one by itself.
+    pub async fn has_a_new_secret(&self) -> bool {
+        let changed = {
+            let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
+            seen.changed()
+        };
+        changed || self.login.has_a_new_password().await
     }
 
     /// The same connections for somebody else, who is told of a new secret
@@ -151,28 +165,6 @@ impl Database {
         let checked_out = self.pool.get().await;
         checked_out.map_err(|error| Error::from_pool(error, self.pool_timeout))
     }
-}
-
-/// Opens a connection; after a refused login with the password that is in the
-/// URL's file by now, because passwords are rotated under a running daemon.
-async fn connect(
-    current: &Mutex<Arc<DatabaseTarget>>,
-) -> std::result::Result<AsyncPgConnection, ConnectError> {
-    let target = Arc::clone(&current.lock().unwrap_or_else(PoisonError::into_inner));
-    let refused = match tls::establish(&target).await {
-        Err(error) if error.is_authentication() => error,
-        ended => return ended,
-    };
-    let Ok(fresh) = target.reread() else {
-        return Err(refused);
-    };
-    if fresh.connection == target.connection {
-        return Err(refused);
-    }
-    let fresh = Arc::new(fresh);
-    let connection = tls::establish(&fresh).await?;
-    *current.lock().unwrap_or_else(PoisonError::into_inner) = fresh;
-    Ok(connection)
 }
 
 /// The server's own clock.

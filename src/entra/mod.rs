@@ -24,6 +24,7 @@ mod causes;
 mod client;
 mod credential;
 mod credential_error;
+mod database_tokens;
 mod delta;
 mod envelope;
 mod error;
@@ -62,6 +63,7 @@ mod tests;
 
 pub use call::{Call, Permission};
 pub use credential_error::CredentialError;
+pub use database_tokens::DatabaseTokens;
 pub use delta::{Heard, Terms};
 pub use error::{Error, LinkFault, NetworkCause, NoDelta};
 pub use fault::Defect;

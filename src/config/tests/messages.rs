@@ -189,7 +189,7 @@ fn what_is_allowed_but_odd_is_a_warning() {
         (
             "IAM_TOKEN_DB_AUTH",
             "true",
-            "IAM_TOKEN_DB_AUTH makes LiteLLM log in to its database with cloud tokens, which entra-sync cannot do: it uses the password of environment DATABASE_URL; if that is refused, give ENTRA_SYNC__LITELLM__DATABASE_URL with a user that has one",
+            "IAM_TOKEN_DB_AUTH makes LiteLLM log in to its database with cloud tokens, and litellm.database_auth is password: the password of environment DATABASE_URL is used; if that is refused, give ENTRA_SYNC__LITELLM__DATABASE_URL with a user that has one, or see Database logins in docs/OPERATING.md",
         ),
         (
             "DATABASE_URL",

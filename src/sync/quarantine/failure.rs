@@ -100,7 +100,7 @@ const fn entra_trouble(error: &entra::Error) -> Option<Trouble> {
 const fn database_trouble(error: &db::Error) -> Trouble {
     match error {
         db::Error::Connect {
-            cause: db::ConnectError::Login { .. },
+            cause: db::ConnectError::Login { .. } | db::ConnectError::Token { .. },
         } => Trouble::DatabaseLogin,
         _ => Trouble::Database,
     }

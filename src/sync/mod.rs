@@ -9,6 +9,7 @@
 //! takes too long.
 //! Must not: know who asked, beyond writing it down.
 
+mod database;
 mod deciding;
 mod elsewhere;
 mod ending;
@@ -50,6 +51,7 @@ use crate::{entra, sync::write::Writer};
 use ending::{Rest, Room};
 use report::Size;
 
+pub use database::open_database;
 pub use elsewhere::Made;
 pub use error::{Error, Result};
 pub use narrowing::Narrowing;
@@ -124,7 +126,7 @@ impl Source {
     /// # Errors
     /// When this machine's TLS or proxy settings are unusable.
     pub fn new(settings: Arc<Settings>) -> Result<Self> {
-        let database = Database::new(&settings.litellm.database)?;
+        let database = open_database(&settings)?;
         Self::beside(settings, database)
     }
 

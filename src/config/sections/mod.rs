@@ -3,6 +3,7 @@
 //! Invariant: a section reads all its keys before it gives up, so that every
 //! problem is reported in one run. Must not: open a connection.
 
+mod credential;
 mod entra;
 mod litellm;
 mod operation;
@@ -26,7 +27,7 @@ pub(super) fn settings(
     fallbacks: &Fallbacks,
     today: NaiveDate,
 ) -> Read<Settings> {
-    let entra = entra::read(reader);
+    let entra = entra::read(reader, today);
     let litellm = litellm::read(reader, fallbacks, today);
     let schedule = schedule::read(reader);
     let deprovision = operation::deprovision(reader);

@@ -15,6 +15,7 @@ mod elsewhere;
 mod ending;
 mod error;
 mod following;
+mod host;
 mod narrowing;
 mod progress;
 mod quarantine;
@@ -54,6 +55,7 @@ use report::Size;
 pub use database::open_database;
 pub use elsewhere::Made;
 pub use error::{Error, Result};
+pub use host::{holder, host};
 pub use narrowing::Narrowing;
 pub use progress::{Moment, Phase, Progress, Watch, Written};
 pub use report::{Report, failed_plan_json, plan_json};
@@ -415,21 +417,4 @@ async fn in_time(stop: &CancellationToken, work: Heap<'_>) -> Result<()> {
 async fn overdue(stop: &CancellationToken, grace: Duration) {
     stop.cancelled().await;
     tokio::time::sleep(grace).await;
-}
-
-/// Host and process, as `status` shows the holder of the lease.
-#[must_use]
-pub fn holder() -> String {
-    format!("{} (process {})", host(), std::process::id())
-}
-
-/// This machine's name.
-#[must_use]
-pub fn host() -> String {
-    // Not from /proc: a service may be kept from all of it but processes.
-    let uname = rustix::system::uname();
-    match uname.nodename().to_str().unwrap_or_default() {
-        "" => "unknown host".to_owned(),
-        host => host.to_owned(),
-    }
 }

@@ -151,9 +151,9 @@ async fn a_closed_pipe_is_no_failure() {
 #[tokio::test(flavor = "multi_thread")]
 async fn settings_that_steer_nothing_yet_are_named_once() {
     let mut world = world().await;
-    world.set("ENTRA_SYNC__SERVER__LISTEN", "127.0.0.1:9999");
+    world.set("ENTRA_SYNC__LITELLM__REDIS_URL", "redis://localhost");
     let said =
-        "`server.listen` (environment ENTRA_SYNC__SERVER__LISTEN) has no effect in this version";
+        "`litellm.redis_url` (environment ENTRA_SYNC__LITELLM__REDIS_URL) has no effect in this version";
     let warned = |stderr: &str| {
         let lines = stderr.lines().filter(|line| line.contains(said));
         lines.filter(|line| line.contains(" WARN ")).count()

@@ -18,7 +18,9 @@ pub mod entra;
 pub mod ledger;
 pub mod litellm;
 pub mod model;
+pub mod notify;
 pub mod plan;
+pub mod server;
 #[cfg(feature = "simulator")]
 pub mod simulator;
 pub mod sync;

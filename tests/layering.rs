@@ -20,7 +20,7 @@ struct Rule {
     refuses: &'static [&'static str],
 }
 
-const RULES: [Rule; 6] = [
+const RULES: [Rule; 7] = [
     Rule {
         says: "model and plan decide from what they are given: no I/O, no clock, no chance",
         holds: |file| inside(file, "model") || inside(file, "plan"),
@@ -79,9 +79,14 @@ const RULES: [Rule; 6] = [
         ],
     },
     Rule {
+        says: "nobody waits for notifications: only the terminal knows who sends them",
+        holds: |file| !inside(file, "notify") && !inside(file, "cli") && !inside(file, "server"),
+        refuses: &["crate::notify"],
+    },
+    Rule {
         says: "the rooms that talk to the outside do not know the terminal",
         holds: |file| {
-            ["sync", "daemon", "server"]
+            ["sync", "daemon", "server", "notify"]
                 .iter()
                 .any(|room| inside(file, room))
         },
@@ -140,6 +145,7 @@ fn the_rules_bite() {
             "do not know who uses them",
         ),
         ("server/health.rs", "use crate::cli::render;", "terminal"),
+        ("sync/mod.rs", "use crate::notify::Kind;", "notifications"),
         (
             "sync.rs",
             "let sql = \"SELECT 1 FROM \\\"LiteLLM_TeamTable\\\"\";",

@@ -91,11 +91,13 @@ pub enum Format {
 /// The subcommands.
 #[derive(Debug, Clone, Subcommand)]
 pub enum Command {
-    /// The daemon: passes on a schedule, on start, and on SIGUSR1; SIGHUP reads
-    /// the settings again.
+    /// The daemon: passes on a schedule, on start, on SIGUSR1 and when `resync`
+    /// asks; SIGHUP reads the settings again.
     Run(CommonArguments),
     /// One pass, then exit.
     Sync(SyncArguments),
+    /// Asks the daemon for a pass now, through the database.
+    Resync(ResyncArguments),
     /// What a pass would change; changes nothing.
     Plan(PlanArguments),
     /// Why a person is, or is not, in a team; changes nothing.
@@ -138,6 +140,7 @@ impl Command {
             Self::Run(common) | Self::Status(common) | Self::Migrate(common) => Some(common),
             Self::Approve(command) | Self::Reject(command) => Some(&command.common),
             Self::Sync(command) => Some(&command.common),
+            Self::Resync(command) => Some(&command.common),
             Self::Plan(command) => Some(&command.common),
             Self::Explain(command) => Some(&command.common),
             Self::History(command) => Some(&command.common),
@@ -175,6 +178,20 @@ pub struct SyncArguments {
     /// How far to look.
     #[command(flatten)]
     pub scope: ScopeArguments,
+    /// Given after the subcommand.
+    #[command(flatten)]
+    pub common: CommonArguments,
+}
+
+/// `entra-sync resync`.
+#[derive(Debug, Clone, Args)]
+pub struct ResyncArguments {
+    /// Read everything, not only what changed.
+    #[arg(long)]
+    pub full: bool,
+    /// Wait until the pass has ended, print its report and exit as `sync` does.
+    #[arg(long)]
+    pub wait: bool,
     /// Given after the subcommand.
     #[command(flatten)]
     pub common: CommonArguments,

@@ -62,8 +62,12 @@ pub(super) fn line(run: &Run) -> String {
         None => changed,
     };
     let started = run.started_at.format("%Y-%m-%dT%H:%M:%SZ");
+    let asked = match run.asked_by.as_slice() {
+        [] => String::new(),
+        who => format!(" (asked for by {})", printable(&who.join(", "))),
+    };
     format!(
-        "{started}  {}  {:<9}  {:<8}  {what}",
+        "{started}  {}  {:<9}  {:<8}  {what}{asked}",
         run.run_id, status, run.trigger
     )
 }

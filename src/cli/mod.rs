@@ -17,6 +17,7 @@ mod migrate;
 mod output;
 mod plan;
 mod progress;
+mod resync;
 mod run;
 mod show;
 mod sources;
@@ -132,6 +133,7 @@ async fn configured(arguments: &Arguments, loaded: Loaded) -> anyhow::Result<Exi
             })
             .await
         }
+        Command::Resync(command) => resync::run(command, format, chosen).await,
         Command::Explain(command) => explain::run(command, format, chosen).await,
         Command::Approve(command) => decide::run(command, Decision::Approve, format, chosen).await,
         Command::Reject(command) => decide::run(command, Decision::Reject, format, chosen).await,

@@ -4,12 +4,18 @@
 //! ends a daemon that is still starting with another exit code.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use anyhow::Context;
 
 use super::sources::Misuse;
 use super::{Arguments, Exit};
 use crate::daemon::{self, Board, Hangup, ServiceManager, Wakes};
+use crate::notify::Notifier;
+use crate::server::{Metrics, Server};
+
+/// For notifications that still wait when everything else has ended.
+const LAST_WORDS: Duration = Duration::from_secs(2);
 
 /// Runs until a signal ends it.
 pub(super) async fn run(arguments: &Arguments) -> anyhow::Result<Exit> {
@@ -33,8 +39,15 @@ pub(super) async fn run(arguments: &Arguments) -> anyhow::Result<Exit> {
         Ok(loaded.sources)
     };
     let service_manager = ServiceManager::of_this_process();
-    let board = Board::observed_by(vec![service_manager.clone()]);
+    let (notifier, delivery) = Notifier::start(&loaded.settings.notify);
+    let metrics = Arc::new(Metrics::beside(notifier.sent()));
+    let board = Board::observed_by(vec![metrics.clone(), service_manager.clone(), notifier]);
     service_manager.looks_at(&board);
-    daemon::run(loaded.sources, Arc::new(reload), wakes, board).await?;
+    delivery.follow(board.in_use());
+    let server = Server::start(board.clone(), metrics).context("HTTP cannot be answered")?;
+    let ended = daemon::run(loaded.sources, Arc::new(reload), wakes, board).await;
+    server.end().await;
+    delivery.end(LAST_WORDS).await;
+    ended?;
     Ok(Exit::Ok)
 }

@@ -5,17 +5,13 @@ use std::fmt::Display;
 use std::io::Write;
 
 use chrono::{DateTime, Utc};
-use serde_json::{Value, json};
 
 use super::sources::Heading;
 use super::words::counted;
 use super::{Exit, Format, history, output};
 use crate::config::{Loaded, Settings};
 use crate::db::{Database, Limits};
-use crate::ledger::ownership::{self, Extent};
-use crate::ledger::runs::Run;
-use crate::ledger::{self, alerts, held, lease, runs};
-use crate::model::quarantine::{Failing, Standing};
+use crate::ledger::{self, Overview};
 use crate::plan::printable;
 
 /// Prints the state of this source.
@@ -26,42 +22,14 @@ pub(super) async fn run(
 ) -> anyhow::Result<Exit> {
     let database = Database::new(&settings.litellm.database)?;
     let entra = &settings.entra;
-    let (mut last, mut success, mut holder, mut managed) = (None, None, None, Extent::default());
-    let mut open = Vec::new();
-    let mut standing = Standing::default();
+    let mut state = Overview::default();
     if ledger::exists(&database).await? {
         let mut transaction = database.begin(Limits::READ).await?;
-        let source = ledger::find_source(&mut transaction, settings.described()).await?;
-        if let Some(source) = source {
-            last = runs::list(&mut transaction, source, 1).await?.pop();
-            success = runs::last_success(&mut transaction, source).await?;
-            holder = lease::holder(&mut transaction, source).await?;
-            managed = ownership::extent(&mut transaction, source).await?;
-            open = held::open(&mut transaction, source).await?;
-            standing = alerts::load(&mut transaction, source).await?;
-        }
+        state = ledger::overview(&mut transaction, settings.described()).await?;
         transaction.commit().await?;
     }
-    let held = last
-        .as_ref()
-        .and_then(|run: &Run| run.report.as_ref()?.get("held").cloned());
     match format {
-        Format::Json => heading.json(json!({
-            "source": {
-                "tenant": entra.tenant,
-                "service_principal_id": entra.service_principal_id,
-            },
-            "lease": holder.as_ref().map(|(holder, seconds)| json!({
-                "holder": holder, "remaining_seconds": seconds,
-            })),
-            "last_run": last,
-            "last_success_at": success.as_ref().map(|run| run.started_at),
-            "managed": managed,
-            "held": held,
-            "held_sets": open,
-            "alerts": standing.alerts().map(alert).collect::<Vec<_>>(),
-            "quarantine": standing.quarantine().map(alert),
-        }))?,
+        Format::Json => heading.json(state.json(settings.described()))?,
         Format::Text => output::text(|out| {
             heading.text(out)?;
             writeln!(
@@ -69,17 +37,18 @@ pub(super) async fn run(
                 "source   tenant {}, service principal {}",
                 entra.tenant, entra.service_principal_id
             )?;
-            match &last {
+            match &state.last {
                 None => writeln!(out, "last     no pass has run yet")?,
                 Some(run) => writeln!(out, "last     {}", history::line(run))?,
             }
-            if let Some(run) = &success {
-                writeln!(out, "success  {}", moment(run.started_at))?;
+            if let Some(at) = state.success_at {
+                writeln!(out, "success  {}", moment(at))?;
             }
-            match &holder {
+            match &state.holder {
                 None => writeln!(out, "lease    free: no pass is running")?,
                 Some((holder, seconds)) => writeln!(out, "lease    {holder}, {seconds} s more")?,
             }
+            let managed = &state.managed;
             writeln!(
                 out,
                 "managed  {}, {}, {}, {}, {}",
@@ -92,7 +61,7 @@ pub(super) async fn run(
                     "organization_membership"
                 ),
             )?;
-            for set in &open {
+            for set in &state.held_sets {
                 write!(
                     out,
                     "{:<8} {}, digest {}: {}",
@@ -108,7 +77,7 @@ pub(super) async fn run(
                     _ => writeln!(out)?,
                 }
             }
-            for failing in standing.alerts() {
+            for failing in state.standing.alerts() {
                 writeln!(
                     out,
                     "alert    {}: {} has failed since {}: {}",
@@ -118,7 +87,7 @@ pub(super) async fn run(
                     printable(&failing.message)
                 )?;
             }
-            if let Some(failing) = standing.quarantine() {
+            if let Some(failing) = state.standing.quarantine() {
                 writeln!(
                     out,
                     "waits    next attempt at {}, because {} has failed {}; SIGUSR1 or SIGHUP: now",
@@ -156,21 +125,6 @@ pub(super) async fn tell_of_the_unnamed(loaded: &Loaded) {
             unnamed.join(", ")
         );
     }
-}
-
-/// What fails, for programs.
-fn alert(failing: &Failing) -> Value {
-    json!({
-        "kind": failing.trouble,
-        "failures": failing.failures,
-        "since": failing.since,
-        "last_at": failing.last_at,
-        "next_attempt_at": failing.next_at,
-        "opened_at": failing.opened_at,
-        "error": failing.error,
-        "message": failing.message,
-        "remedy": failing.trouble.remedy(),
-    })
 }
 
 fn moment(time: DateTime<Utc>) -> impl Display {

@@ -19,8 +19,12 @@ use super::{Arguments, Exit, Format, output, watch};
 use crate::config::Settings;
 use crate::model::policy::Scope;
 use crate::model::report::{Kind, Mode, Skipped, Status, Trigger};
+use crate::notify::Notifier;
 use crate::plan::printable;
 use crate::sync::{Error, Progress, Report, Request, Source};
+
+/// How long a webhook may take, further attempts included.
+const NOTIFYING: Duration = Duration::from_secs(15);
 
 /// Runs one pass for each source and prints their reports.
 pub(super) async fn run(
@@ -70,6 +74,7 @@ async fn one(
     if let Some(error) = &error {
         eprintln!("entra-sync: {error}");
     }
+    notify(source.settings(), &report, stop).await;
     match format {
         Format::Json => heading.json(report.json())?,
         Format::Text => output::text(|out| {
@@ -81,6 +86,18 @@ async fn one(
         Some(error) if error.is_configuration() => Exit::Usage,
         _ => Exit::of_status(report.status),
     })
+}
+
+/// An alert that this pass opens is told by nobody else: the daemon's next pass
+/// finds it open. Does not wait for a receiver once somebody asks to end.
+async fn notify(settings: &Settings, report: &Report, stop: &Stop) {
+    let (notifier, delivery) = Notifier::start(&settings.notify);
+    notifier.tell(settings, report);
+    drop(notifier);
+    tokio::select! {
+        () = delivery.drain(NOTIFYING) => {}
+        () = stop.asked() => {}
+    }
 }
 
 pub(super) fn scope(arguments: &ScopeArguments) -> Scope {

@@ -29,7 +29,7 @@ pub use layers::{Environment, Overrides, Sources, process_environment};
 pub use origin::{Effective, Origin, Shown};
 pub use schema::DEFAULTS;
 pub use secret::{Secret, SecretFileError};
-pub use sections::cron;
+pub use sections::{cron, signing_key};
 pub use settings::*;
 pub use timetable::{Line, Timetable};
 

@@ -19,11 +19,12 @@ pub const DEFAULTS: &str = include_str!("default.yaml");
 pub(super) const PREFIX: &str = "ENTRA_SYNC__";
 
 /// Keys whose value is never shown.
-const SECRETS: [&str; 6] = [
+const SECRETS: [&str; 7] = [
     "entra.client_secret",
     "litellm.database_url",
     "litellm.license",
     "litellm.redis_url",
+    "notify.secret",
     "notify.webhook_url",
     "server.token",
 ];

@@ -245,8 +245,25 @@ pub struct ServerSettings {
 pub struct NotifySettings {
     /// Where alerts go.
     pub webhook_url: Option<Secret>,
+    /// In which form.
+    pub form: WebhookForm,
+    /// What they are signed with: `whsec_` and a key in base64.
+    pub secret: Option<Secret>,
     /// Which alerts go there.
     pub when: BTreeSet<NotifyWhen>,
+}
+
+/// `notify.form`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum WebhookForm {
+    /// Told from the host of the URL.
+    Auto,
+    /// Our own object.
+    Json,
+    /// A message for Slack's incoming webhooks.
+    Slack,
+    /// An Adaptive Card for a workflow of Microsoft Teams.
+    Teams,
 }
 
 /// `notify.when`.

@@ -8,6 +8,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -130,6 +131,13 @@ impl SourceState {
     }
 }
 
+/// What came of asking the database.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Heard {
+    Something,
+    Nothing,
+}
+
 /// Shared: the daemon's end and the looker's are the same.
 #[derive(Clone)]
 pub struct Board(Arc<Inner>);
@@ -138,6 +146,7 @@ struct Inner {
     sources: Mutex<BTreeMap<SourceName, SourceState>>,
     in_use: watch::Sender<Option<InUse>>,
     replicas: watch::Sender<usize>,
+    reachable: AtomicBool,
     /// When the loop last turned.
     turned: Mutex<Instant>,
     observers: Vec<Arc<dyn Observer>>,
@@ -159,6 +168,7 @@ impl Board {
             sources: Mutex::default(),
             in_use: watch::Sender::new(None),
             replicas: watch::Sender::new(0),
+            reachable: AtomicBool::new(false),
             turned: Mutex::new(Instant::now()),
             observers,
         }))
@@ -181,6 +191,12 @@ impl Board {
     #[must_use]
     pub fn replicas(&self) -> usize {
         *self.0.replicas.borrow()
+    }
+
+    /// Whether the database answered the last heartbeat.
+    #[must_use]
+    pub fn reaches_the_database(&self) -> bool {
+        self.0.reachable.load(Ordering::Relaxed)
     }
 
     /// How long ago the daemon's loop last turned. It does every second.
@@ -208,6 +224,12 @@ impl Board {
             settings: settings.into(),
             database: database.clone(),
         }));
+    }
+
+    /// The database answered, or did not.
+    pub(super) fn heard_from_the_database(&self, heard: Heard) {
+        let heard = heard == Heard::Something;
+        self.0.reachable.store(heard, Ordering::Relaxed);
     }
 
     /// So many replicas are seen.

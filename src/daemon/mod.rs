@@ -1,4 +1,5 @@
-//! When passes run: schedules, signals, and the replicas that share the work.
+//! When passes run: schedules, signals, requests through the ledger, and the
+//! replicas that share the work.
 //!
 //! Invariant: a wake carries no data; whatever asks, the same pass runs. Of one
 //! source one runs and at most one waits, of different sources several run at
@@ -8,6 +9,8 @@
 
 mod assignment;
 mod board;
+mod order;
+mod requests;
 mod roster;
 mod schedule;
 mod service_manager;
@@ -29,9 +32,11 @@ use crate::config::Settings;
 use crate::db::Database;
 use crate::model::ids::SourceName;
 use crate::sync::Error;
+use order::{Course, Order};
+use requests::Ears;
 use roster::Roster;
 use wakes::Wake;
-use worker::{Course, Order, Worker};
+use worker::Worker;
 
 pub use board::{Board, Event, InUse, Observer, Place, Running, SourceState};
 pub use service_manager::ServiceManager;
@@ -70,6 +75,7 @@ pub async fn run(
         workers: BTreeMap::new(),
         tasks: JoinSet::new(),
         roster,
+        ears: Ears::open(&team.settings, team.database.clone()),
         slots: team.slots(),
         reload,
         reading: JoinSet::new(),
@@ -154,6 +160,7 @@ struct Daemon {
     workers: BTreeMap<SourceName, Handle>,
     tasks: JoinSet<(SourceName, Result<(), Error>)>,
     roster: Roster,
+    ears: Ears,
     slots: Arc<Semaphore>,
     reload: Reload,
     /// Settings that are being read, at most one reading at a time. They may be
@@ -200,6 +207,7 @@ impl Daemon {
         let worker = Worker::new(
             course,
             self.roster.eyes(),
+            self.ears.requests(),
             Arc::clone(&self.slots),
             stop.clone(),
             self.board.desk(&name),
@@ -277,6 +285,7 @@ impl Daemon {
                 self.form = team.form();
                 self.board.uses(&team.settings, &team.database);
                 self.roster.say(&team.settings, team.database.clone());
+                self.ears.turn_to(&team.settings, team.database.clone());
                 let gone = |name: &SourceName| team.courses.iter().all(|(one, _)| one != name);
                 self.workers.retain(|name, worker| {
                     let stays = !gone(name);

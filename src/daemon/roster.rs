@@ -13,7 +13,7 @@ use tokio::task::JoinHandle;
 use uuid::Uuid;
 
 use super::assignment;
-use super::board::Board;
+use super::board::{Board, Heard};
 use crate::config::Settings;
 use crate::db::{Database, Limits};
 use crate::ledger;
@@ -214,7 +214,12 @@ impl Heart {
         let third = saying.lease / 3;
         // A failed beat is made up for before the row expires.
         let soon = third / 4;
-        let replicas = match tokio::time::timeout(PATIENCE, self.look(&saying)).await {
+        let looked = tokio::time::timeout(PATIENCE, self.look(&saying)).await;
+        self.board.heard_from_the_database(match &looked {
+            Ok(Ok(_)) => Heard::Something,
+            Ok(Err(_)) | Err(_) => Heard::Nothing,
+        });
+        let replicas = match looked {
             Ok(Ok(Some(replicas))) => replicas,
             // The first pass makes the table.
             Ok(Ok(None)) => return third.min(LOOK_EVERY),

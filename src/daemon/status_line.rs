@@ -205,6 +205,7 @@ mod tests {
             last_at: noon(),
             next_at: noon() + TimeDelta::minutes(2),
             opened_at: None,
+            left_out_at: None,
             closed_at: None,
             error: "graph".to_owned(),
             message: "alice@example.com was not found".to_owned(),
@@ -229,6 +230,7 @@ mod tests {
             errors: Vec::new(),
             plan_digest: None,
             alerts: Vec::new(),
+            question: None,
         };
         idle_but(|state| state.last = Some(Arc::new(report)))
     }

@@ -4,42 +4,30 @@
 
 use super::schedule::moment;
 use crate::model::quarantine::Failing;
-use crate::model::report::{Kind, Status};
+use crate::model::report::{Kind, Question, Status};
 use crate::sync::{Error, Report};
 
-/// Digest of the removals that the last pass held.
-#[derive(Debug, Default)]
-pub(super) struct HeldSet(Option<String>);
-
-impl HeldSet {
-    /// One line when a set of removals is held that was not held before, and one
-    /// when none is any more.
-    pub(super) fn tell(&mut self, report: &Report) {
-        let run = report.run_id;
-        match (&report.held, &self.0) {
-            (Some(set), known) if known.as_ref() != Some(&set.digest) => {
-                tracing::error!(
-                    target: "alert",
-                    {
-                        run.id = %run,
-                        held.removals = set.removals,
-                        held.digest = set.digest,
-                        held.reason = set.reason,
-                    },
-                    "removals are held: `entra-sync plan` lists them, `approve` or `reject` decides"
-                );
-                self.0 = Some(set.digest.clone());
-            }
-            (None, Some(digest)) if report.status != Status::Failed => {
-                tracing::info!(
-                    target: "alert",
-                    { run.id = %run, held.digest = digest },
-                    "no removals are held any more"
-                );
-                self.0 = None;
-            }
-            _ => {}
-        }
+/// One line when a set of removals is held that was not held before, and one
+/// when none is any more.
+pub(super) fn tell_of_held(report: &Report) {
+    let run = report.run_id;
+    match (report.question, &report.held) {
+        (Some(Question::New), Some(set)) => tracing::error!(
+            target: "alert",
+            {
+                run.id = %run,
+                held.removals = set.removals,
+                held.digest = set.digest,
+                held.reason = set.reason,
+            },
+            "removals are held: `entra-sync plan` lists them, `approve` or `reject` decides"
+        ),
+        (Some(Question::Over), _) => tracing::info!(
+            target: "alert",
+            { run.id = %run },
+            "no removals are held any more"
+        ),
+        _ => {}
     }
 }
 

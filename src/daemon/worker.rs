@@ -13,11 +13,13 @@ use tokio::sync::{Semaphore, mpsc};
 use tokio_util::sync::CancellationToken;
 
 use super::board::{Desk, Place};
+use super::order::{Course, Order, Wanted};
+use super::requests::{Answered, Requests};
 use super::roster::{Eyes, Share};
 use super::schedule::{Due, Schedule, moment};
-use super::telling::{HeldSet, log, say_when};
-use crate::config::{OnStart, Settings};
-use crate::db::Database;
+use super::telling::{log, say_when, tell_of_held};
+use crate::config::OnStart;
+use crate::ledger::requests::Asker;
 use crate::model::policy::Scope;
 use crate::model::report::{Mode, Trigger};
 use crate::sync::{Error, Made, Progress, Report, Request, Source};
@@ -25,56 +27,12 @@ use crate::sync::{Error, Made, Progress, Report, Request, Source};
 /// When an instance that found the lease taken looks again, at the latest.
 const LEASE_PAUSE: TimeDelta = TimeDelta::seconds(5);
 
-/// What a worker is told.
-pub(super) enum Order {
-    /// A second has gone by, or others came or went: is anything due?
-    Tick,
-    /// A pass now.
-    Pass,
-    /// New settings, then a pass.
-    Settings(Box<Course>),
-    /// End.
-    Stop,
-}
-
-/// A source and when it is due, made from settings.
-pub(super) struct Course {
-    pub(super) source: Source,
-    pub(super) schedule: Schedule,
-}
-
-impl Course {
-    pub(super) fn new(settings: Settings, database: Database) -> anyhow::Result<Self> {
-        let schedule = Schedule::new(&settings.schedule, Utc::now())?;
-        let source = Source::beside(Arc::new(settings), database)?;
-        Ok(Self { source, schedule })
-    }
-}
-
-/// A pass that is asked for.
-#[derive(Debug, Clone, Copy)]
-struct Wanted {
-    trigger: Trigger,
-    due: Due,
-}
-
-impl Wanted {
-    /// Asked for by name, now.
-    fn by(trigger: Trigger) -> Self {
-        Self {
-            trigger,
-            due: Due {
-                since: Utc::now(),
-                mode: Mode::Incremental,
-            },
-        }
-    }
-}
-
 pub(super) struct Worker {
     source: Source,
     schedule: Schedule,
     eyes: Eyes,
+    requests: Requests,
+    answered: Answered,
     /// Whose the source was when this was last looked at.
     share: Share,
     /// How many passes may run at once in this process.
@@ -89,7 +47,6 @@ pub(super) struct Worker {
     left: Option<Wanted>,
     /// Whether a pass has shown that the settings fit the ledger.
     proven: bool,
-    held: HeldSet,
 }
 
 /// What to do after waking.
@@ -112,6 +69,7 @@ impl Worker {
     pub(super) fn new(
         course: Course,
         eyes: Eyes,
+        requests: Requests,
         slots: Arc<Semaphore>,
         stop: CancellationToken,
         desk: Desk,
@@ -124,6 +82,8 @@ impl Worker {
             source: course.source,
             schedule: course.schedule,
             eyes,
+            requests,
+            answered: Answered::default(),
             share: Share::Alone,
             slots,
             stop,
@@ -131,7 +91,6 @@ impl Worker {
             waiting,
             left: None,
             proven: false,
-            held: HeldSet::default(),
         };
         worker.share = worker.look();
         if worker.share == Share::Theirs {
@@ -196,10 +155,12 @@ impl Worker {
     }
 
     async fn next(&mut self, orders: &mut mpsc::Receiver<Order>) -> Order {
+        let key = self.source.settings().described().key();
         tokio::select! {
             biased;
             () = self.stop.cancelled() => Order::Stop,
             order = orders.recv() => order.unwrap_or(Order::Stop),
+            () = self.requests.come(&key) => Order::Asked,
             () = self.eyes.changed() => Order::Tick,
         }
     }
@@ -213,6 +174,7 @@ impl Worker {
                     self.waiting.get_or_insert(Wanted::by(Trigger::Signal));
                 }
             }
+            Order::Asked => self.asked().await,
             Order::Settings(course) => {
                 self.source = course.source.following(&self.source);
                 self.schedule = course.schedule;
@@ -275,6 +237,29 @@ impl Worker {
         });
     }
 
+    /// Makes a pass for whoever asks through the ledger. A person is not kept
+    /// waiting by quarantine, a notification is: the next attempt serves it.
+    async fn asked(&mut self) {
+        if self.look() == Share::Theirs {
+            return;
+        }
+        let Some(waiting) = self.source.requests().await else {
+            return;
+        };
+        let Some(wish) = self.answered.wish(waiting) else {
+            return;
+        };
+        if wish.asker == Asker::Notification && !self.may_pass().await {
+            return;
+        }
+        let wanted = Wanted::like(wish.asker.trigger(), wish.mode);
+        match &mut self.waiting {
+            None => self.waiting = Some(wanted),
+            Some(one) if wish.mode == Mode::Full => one.due.mode = Mode::Full,
+            Some(_) => {}
+        }
+    }
+
     /// Whether a time of the schedule may be kept. In quarantine it is let go
     /// by; who asks by name (a signal, a start, new settings) is not asked this.
     async fn may_pass(&mut self) -> bool {
@@ -325,7 +310,10 @@ impl Worker {
         };
         match ended {
             Ended::Stopped => return Next::End,
-            Ended::LeftToOthers => self.left = Some(wanted),
+            Ended::LeftToOthers => {
+                self.left = Some(wanted);
+                self.answered = Answered::default();
+            }
             Ended::Passed(_, Some(error)) if error.is_configuration() && !self.proven => {
                 return Next::GiveUp(error);
             }
@@ -373,7 +361,7 @@ impl Worker {
         let now = Utc::now();
         let mode = wanted.due.mode;
         log(report, error);
-        self.held.tell(report);
+        tell_of_held(report);
         let Some(error) = error else {
             self.proven = true;
             // It may have done more than it was asked for.
@@ -384,6 +372,11 @@ impl Worker {
             self.schedule.is_past(now, done);
             return;
         };
+        if error.is_lease_held() && wanted.is_requested() {
+            // Who asked is heard again, unless the other pass is what they get.
+            self.answered = Answered::default();
+            return;
+        }
         self.schedule.is_past(now, mode);
         match self.source.quarantine() {
             Some(failing) if error.trouble() == Some(failing.trouble) => {

@@ -11,6 +11,7 @@
 mod connect_error;
 mod error;
 mod figures;
+mod listener;
 mod tls;
 mod transaction;
 
@@ -28,12 +29,13 @@ use diesel_async::pooled_connection::{
 use diesel_async::{AsyncPgConnection, RunQueryDsl, SimpleAsyncConnection};
 use futures::FutureExt;
 
-use crate::config::DatabaseTarget;
+use crate::config::{DatabaseTarget, Pooler};
 use connect_error::Place;
 
 pub use connect_error::ConnectError;
 pub use error::{Error, QueryContext, Result};
 pub use figures::Figures;
+pub use listener::{Broken, Listener};
 pub use transaction::{Durability, Limits, Transaction};
 
 /// How long a connection that was idle may take to say that it is alive, when
@@ -48,6 +50,8 @@ pub struct Database {
     pool_timeout: Option<Duration>,
     socket_timeout: Option<Duration>,
     place: Arc<str>,
+    /// The target as it was last connected to.
+    current: Arc<Mutex<Arc<DatabaseTarget>>>,
     /// The target when its file was last looked at.
     seen: Arc<Mutex<DatabaseTarget>>,
     figures: Figures,
@@ -61,9 +65,17 @@ impl Database {
     pub fn new(target: &DatabaseTarget) -> Result<Self> {
         let current = Arc::new(Mutex::new(Arc::new(target.clone())));
         let mut config = ManagerConfig::default();
+        let shared = Arc::clone(&current);
         config.custom_setup = Box::new(move |_| {
-            let current = Arc::clone(&current);
-            async move { connect(&current).await.map_err(error::carry) }.boxed()
+            let current = Arc::clone(&shared);
+            async move {
+                let connected = connect(
+                    &current,
+                    |target| async move { tls::establish(&target).await },
+                );
+                connected.await.map_err(error::carry)
+            }
+            .boxed()
         });
         // A simple query: an extended one would be prepared outside a
         // transaction, which a transaction-mode pooler may route apart.
@@ -90,6 +102,7 @@ impl Database {
             pool_timeout: target.pool_timeout,
             socket_timeout: target.socket_timeout,
             place: Place::of(&target.connection).to_string().into(),
+            current,
             seen: Arc::new(Mutex::new(target.clone())),
             figures: Figures::default(),
         })
@@ -130,6 +143,26 @@ impl Database {
         }
     }
 
+    /// Listens on a channel, on a connection outside the pool; `None` where there
+    /// can be none: a transaction-mode pooler would not keep it, and whoever allows
+    /// one connection in all has the pool's.
+    ///
+    /// # Errors
+    /// [`Error::Connect`] when it cannot be made.
+    pub async fn listen(&self, channel: &'static str) -> Result<Option<Listener>> {
+        let target = Arc::clone(&self.current.lock().unwrap_or_else(PoisonError::into_inner));
+        if target.pooler == Pooler::Transaction || target.pool_size == 1 {
+            return Ok(None);
+        }
+        let listening = connect(&self.current, |target| async move {
+            tls::listen(&target, channel).await
+        });
+        match listening.await {
+            Ok(listener) => Ok(Some(listener)),
+            Err(cause) => Err(Error::Connect { cause }),
+        }
+    }
+
     /// What has been measured since it was made.
     #[must_use]
     pub fn figures(&self) -> &Figures {
@@ -165,11 +198,15 @@ impl Database {
 
 /// Opens a connection; after a refused login with the password that is in the
 /// URL's file by now, because passwords are rotated under a running daemon.
-async fn connect(
+async fn connect<T, F>(
     current: &Mutex<Arc<DatabaseTarget>>,
-) -> std::result::Result<AsyncPgConnection, ConnectError> {
+    open: impl Fn(Arc<DatabaseTarget>) -> F,
+) -> std::result::Result<T, ConnectError>
+where
+    F: Future<Output = std::result::Result<T, ConnectError>>,
+{
     let target = Arc::clone(&current.lock().unwrap_or_else(PoisonError::into_inner));
-    let refused = match tls::establish(&target).await {
+    let refused = match open(Arc::clone(&target)).await {
         Err(error) if error.is_authentication() => error,
         ended => return ended,
     };
@@ -180,7 +217,7 @@ async fn connect(
         return Err(refused);
     }
     let fresh = Arc::new(fresh);
-    let connection = tls::establish(&fresh).await?;
+    let connection = open(Arc::clone(&fresh)).await?;
     *current.lock().unwrap_or_else(PoisonError::into_inner) = fresh;
     Ok(connection)
 }

@@ -19,11 +19,13 @@ use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 use rustls::{
     CertificateError, ClientConfig, DigitallySignedStruct, RootCertStore, SignatureScheme,
 };
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio_postgres::tls::MakeTlsConnect;
-use tokio_postgres::{NoTls, Socket};
+use tokio_postgres::{Client, Config, Connection, NoTls, Socket};
 use tokio_postgres_rustls::MakeRustlsConnect;
 
 use super::connect_error::{ConnectError, Place};
+use super::listener::Listener;
 use crate::config::{DatabaseTarget, DatabaseTls};
 
 /// Opens one connection and drives it in the background until it is dropped.
@@ -34,13 +36,46 @@ use crate::config::{DatabaseTarget, DatabaseTls};
 /// Why there is no connection, with the cause that tokio-postgres would cut
 /// off.
 pub async fn establish(target: &DatabaseTarget) -> Result<AsyncPgConnection, ConnectError> {
-    match &target.tls {
-        DatabaseTls::Disable => connect(target, NoTls).await,
-        tls => {
-            let config = client_config(tls)?;
-            connect(target, MakeRustlsConnect::new(config)).await
-        }
-    }
+    let attempt = async {
+        let client = match &target.tls {
+            DatabaseTls::Disable => drive(open(&target.connection, NoTls).await?),
+            tls => {
+                let tls = MakeRustlsConnect::new(client_config(tls)?);
+                drive(open(&target.connection, tls).await?)
+            }
+        };
+        let set_up = set_up(client).await;
+        set_up.map_err(|reason| refused(target, reason))
+    };
+    in_time(target, attempt).await
+}
+
+/// Opens one connection that listens on a channel until it is dropped, under a
+/// name of its own for whoever looks into `pg_stat_activity`.
+///
+/// # Errors
+/// Why there is no connection, or nothing can be heard on it.
+pub(super) async fn listen(
+    target: &DatabaseTarget,
+    channel: &str,
+) -> Result<Listener, ConnectError> {
+    let mut config = target.connection.clone();
+    let name = config.get_application_name().unwrap_or("entra-sync");
+    let name = format!("{name} (listening)");
+    config.application_name(name);
+    let attempt = async {
+        let listener = match &target.tls {
+            DatabaseTls::Disable => Listener::drive(open(&config, NoTls).await?),
+            tls => {
+                let tls = MakeRustlsConnect::new(client_config(tls)?);
+                Listener::drive(open(&config, tls).await?)
+            }
+        };
+        let listening = listener.subscribe(channel).await;
+        listening.map_err(|error| refused(target, error.to_string()))?;
+        Ok(listener)
+    };
+    in_time(target, attempt).await
 }
 
 /// Whether the certificates that the target asks for can be used.
@@ -51,27 +86,31 @@ pub(super) fn prepare(target: &DatabaseTarget) -> Result<(), ConnectError> {
     }
 }
 
-async fn connect<T>(target: &DatabaseTarget, tls: T) -> Result<AsyncPgConnection, ConnectError>
+type Opened<S> = (Client, Connection<Socket, S>);
+
+async fn open<T>(config: &Config, tls: T) -> Result<Opened<T::Stream>, ConnectError>
 where
     T: MakeTlsConnect<Socket>,
-    T::Stream: Unpin + Send + 'static,
 {
-    let config = &target.connection;
-    let place = Place::of(config);
-    let attempt = async {
-        let (client, connection) = config
-            .connect(tls)
-            .await
-            .map_err(|error| ConnectError::from_postgres(&place, &error))?;
-        // Ends by itself when the client is dropped.
-        tokio::spawn(connection);
-        set_up(client).await.map_err(|reason| ConnectError::Other {
-            place: place.to_string(),
-            reason,
-        })
-    };
-    // tokio-postgres's own limit ends when the socket is open: a server that
-    // takes connections and then says nothing would hold us for ever.
+    let opened = config.connect(tls).await;
+    opened.map_err(|error| ConnectError::from_postgres(&Place::of(config), &error))
+}
+
+/// Ends by itself when the client is dropped.
+fn drive<S>((client, connection): Opened<S>) -> Client
+where
+    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+{
+    tokio::spawn(connection);
+    client
+}
+
+/// tokio-postgres's own limit ends when the socket is open: a server that takes
+/// connections and then says nothing would hold us for ever.
+async fn in_time<T>(
+    target: &DatabaseTarget,
+    attempt: impl Future<Output = Result<T, ConnectError>>,
+) -> Result<T, ConnectError> {
     let Some(limit) = time_limit(target) else {
         return attempt.await;
     };
@@ -79,16 +118,23 @@ where
         .await
         .unwrap_or_else(|_| {
             Err(ConnectError::TimedOut {
-                place: place.to_string(),
+                place: Place::of(&target.connection).to_string(),
                 after: limit,
             })
         })
 }
 
+fn refused(target: &DatabaseTarget, reason: String) -> ConnectError {
+    ConnectError::Other {
+        place: Place::of(&target.connection).to_string(),
+        reason,
+    }
+}
+
 /// diesel-async prepares two `SET`s on a new connection. Inside a transaction
 /// a transaction-mode pooler sends all of it to one server; outside, it may
 /// send preparing and executing to two.
-async fn set_up(client: tokio_postgres::Client) -> Result<AsyncPgConnection, String> {
+async fn set_up(client: Client) -> Result<AsyncPgConnection, String> {
     client
         .batch_execute("BEGIN")
         .await

@@ -30,6 +30,8 @@ struct Row {
     #[diesel(sql_type = Nullable<Timestamptz>)]
     opened_at: Option<DateTime<Utc>>,
     #[diesel(sql_type = Nullable<Timestamptz>)]
+    left_out_at: Option<DateTime<Utc>>,
+    #[diesel(sql_type = Nullable<Timestamptz>)]
     closed_at: Option<DateTime<Utc>>,
     #[diesel(sql_type = Text)]
     error: String,
@@ -51,6 +53,7 @@ impl TryFrom<Row> for Failing {
             last_at: row.last_at,
             next_at: row.next_at,
             opened_at: row.opened_at,
+            left_out_at: row.left_out_at,
             closed_at: row.closed_at,
             error: row.error,
             message: row.message,
@@ -65,7 +68,7 @@ impl TryFrom<Row> for Failing {
 pub async fn load(connection: &mut AsyncPgConnection, source: SourceId) -> Result<Standing> {
     let rows: Vec<Row> = sql_query(
         "SELECT kind, stage, failures, since, last_at, next_at, opened_at, closed_at, error, \
-         message FROM entra_sync.alert WHERE source_id = $1",
+         message, left_out_at FROM entra_sync.alert WHERE source_id = $1",
     )
     .bind::<Integer, _>(source.get())
     .load(connection)
@@ -88,12 +91,13 @@ pub async fn record(
 ) -> Result<()> {
     sql_query(
         "INSERT INTO entra_sync.alert (source_id, kind, stage, failures, since, last_at, next_at, \
-            opened_at, closed_at, error, message) \
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11) \
+            opened_at, closed_at, error, message, left_out_at) \
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12) \
          ON CONFLICT (source_id, kind) DO UPDATE SET stage = excluded.stage, \
             failures = excluded.failures, since = excluded.since, last_at = excluded.last_at, \
             next_at = excluded.next_at, opened_at = excluded.opened_at, \
-            closed_at = excluded.closed_at, error = excluded.error, message = excluded.message",
+            closed_at = excluded.closed_at, error = excluded.error, message = excluded.message, \
+            left_out_at = excluded.left_out_at",
     )
     .bind::<Integer, _>(source.get())
     .bind::<Text, _>(failing.trouble.as_str())
@@ -106,6 +110,7 @@ pub async fn record(
     .bind::<Nullable<Timestamptz>, _>(failing.closed_at)
     .bind::<Text, _>(&failing.error)
     .bind::<Text, _>(&failing.message)
+    .bind::<Nullable<Timestamptz>, _>(failing.left_out_at)
     .execute(connection)
     .await
     .doing("recording an alert")?;

@@ -70,6 +70,12 @@ pub enum Error {
         "the schema entra_sync is not ready: {0}; run `entra-sync migrate` with a role that may create it"
     )]
     NotMigrated(String),
+    /// There is no ledger yet, or it does not know the source.
+    #[error(
+        "no pass has run for this source yet, so there is nobody to ask for one: start \
+         `entra-sync run`, or run `entra-sync sync` once"
+    )]
+    NoPassYet,
     /// A run took things, and the copies of them have been deleted.
     #[error(
         "the copies of what run {run} took away are no longer in entra_sync.taken: it cannot be \
@@ -116,6 +122,7 @@ impl Error {
             Self::LeaseLocked(_) => "lease_locked",
             Self::SourceMismatch { .. } => "source_mismatch",
             Self::NotMigrated(_) => "not_migrated",
+            Self::NoPassYet => "no_pass_yet",
             Self::CopiesGone { .. } => "copies_gone",
             Self::DirectoryUnknown => "directory_unknown",
             Self::Foreign { .. } => "foreign_ledger",

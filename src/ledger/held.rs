@@ -19,6 +19,7 @@ use super::{recent, waiting};
 use crate::db::QueryContext;
 use crate::model::ids::{RunId, SourceId};
 use crate::model::ledger::{Decisions, Recent};
+use crate::model::report::Question;
 
 pub use super::decided::Decision;
 
@@ -152,7 +153,8 @@ pub struct Set<'a> {
 }
 
 /// Records it: new waits begin, others end; decisions that are over end, and
-/// with them their sets; the held set is stored.
+/// with them their sets; the held set is stored. Gives what became of the
+/// question that a set was.
 ///
 /// # Errors
 /// When the database fails.
@@ -160,7 +162,7 @@ pub async fn record(
     connection: &mut AsyncPgConnection,
     source: SourceId,
     outcome: &Outcome<'_>,
-) -> Result<()> {
+) -> Result<Option<Question>> {
     let (begun, due) = (&outcome.waiting, &outcome.due);
     waiting::note(connection, source, outcome.now, begun, due).await?;
     // Sets before their items, as `decide` does: two that lock in one order do
@@ -175,10 +177,26 @@ pub async fn record(
     decided::end(connection, source, Decision::Approve, outcome.approved).await?;
     decided::end(connection, source, Decision::Reject, outcome.rejected).await?;
     close(connection, source, outcome).await?;
-    if let Some(set) = &outcome.held {
-        hold(connection, source, outcome.run, outcome.now, set).await?;
-    }
-    Ok(())
+    let new = match &outcome.held {
+        Some(set) => hold(connection, source, outcome.run, outcome.now, set).await?,
+        None => None,
+    };
+    // Also of sets that an operator has decided about since.
+    let ended = sql_query(
+        "UPDATE entra_sync.held_plan SET asked = false \
+         WHERE source_id = $1 AND asked AND status <> 'held'",
+    )
+    .bind::<Integer, _>(source.get())
+    .execute(connection)
+    .await
+    .doing("ending what was asked about held removals")?;
+    let is_asked =
+        sql_query("SELECT FROM entra_sync.held_plan WHERE source_id = $1 AND asked LIMIT 1")
+            .bind::<Integer, _>(source.get())
+            .execute(connection)
+            .await
+            .doing("looking for held removals")?;
+    Ok(new.or((ended > 0 && is_asked == 0).then_some(Question::Over)))
 }
 
 /// Ends sets: a held one that is not held any more, an approved one of which
@@ -218,7 +236,8 @@ async fn close(
 }
 
 /// Stores a held set, so that it can be decided about. One that was over and
-/// is held again is a new question: earlier answers do not count.
+/// is held again is a new question: earlier answers do not count. Gives
+/// [`Question::New`] or nothing.
 ///
 /// # Errors
 /// When the database fails.
@@ -228,12 +247,12 @@ pub async fn hold(
     run: RunId,
     now: DateTime<Utc>,
     set: &Set<'_>,
-) -> Result<()> {
-    sql_query(
+) -> Result<Option<Question>> {
+    let stored = sql_query(
         "INSERT INTO entra_sync.held_plan AS old \
-         (source_id, digest, status, reason, items, run_id, held_at, weights) \
-         VALUES ($1, $2, 'held', $3, $4, $5, $6, $7) \
-         ON CONFLICT (source_id, digest) DO UPDATE SET status = 'held', \
+         (source_id, digest, status, reason, items, run_id, held_at, weights, asked) \
+         VALUES ($1, $2, 'held', $3, $4, $5, $6, $7, true) \
+         ON CONFLICT (source_id, digest) DO UPDATE SET status = 'held', asked = true, \
             reason = excluded.reason, items = excluded.items, weights = excluded.weights, \
             run_id = excluded.run_id, held_at = excluded.held_at, \
             decided_at = NULL, decided_by = NULL \
@@ -254,7 +273,7 @@ pub async fn hold(
     .execute(connection)
     .await
     .doing("recording held removals")?;
-    Ok(())
+    Ok((stored > 0).then_some(Question::New))
 }
 
 /// A set of removals that an operator has undone.

@@ -14,9 +14,11 @@ mod error;
 pub mod held;
 pub mod lease;
 mod migrate;
+mod overview;
 pub mod ownership;
 pub mod recent;
 pub mod replicas;
+pub mod requests;
 pub mod runs;
 mod source;
 mod standing;
@@ -25,5 +27,6 @@ pub mod waiting;
 
 pub use error::{Error, Result};
 pub use migrate::{Migrated, exists, migrate};
+pub use overview::{Overview, overview};
 pub use source::{Resolved, find_source, resolve_source, unnamed_sources};
 pub use standing::{Standing, standing};

@@ -7,7 +7,7 @@
 
 use std::time::Duration;
 
-use diesel::sql_types::{Array, Bool, Double, Text, Uuid as SqlUuid};
+use diesel::sql_types::{Array, BigInt, Bool, Double, Text, Uuid as SqlUuid};
 use diesel::{QueryableByName, sql_query};
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
 use uuid::Uuid;
@@ -110,6 +110,27 @@ pub async fn beat(
         remaining: Duration::try_from_secs_f64(row.remaining).unwrap_or_default(),
     });
     Ok(Some(replicas.collect()))
+}
+
+/// How many daemons are there whose settings name this source, by its key.
+///
+/// # Errors
+/// When the database fails.
+pub async fn knowing(connection: &mut AsyncPgConnection, key: &str) -> Result<i64> {
+    #[derive(QueryableByName)]
+    struct Counted {
+        #[diesel(sql_type = BigInt)]
+        daemons: i64,
+    }
+    let counted: Counted = sql_query(
+        "SELECT count(*) AS daemons FROM entra_sync.replica \
+         WHERE $1 = ANY(sources) AND expires_at > clock_timestamp()",
+    )
+    .bind::<Text, _>(key)
+    .get_result(connection)
+    .await
+    .doing("looking for daemons")?;
+    Ok(counted.daemons)
 }
 
 /// Takes the row of a daemon that ends away, so that the others need not wait.

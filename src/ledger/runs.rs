@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 use diesel::sql_types::{
-    BigInt, Bool, Double, Integer, Jsonb, Nullable, Text, Timestamptz, Uuid as SqlUuid,
+    Array, BigInt, Bool, Double, Integer, Jsonb, Nullable, Text, Timestamptz, Uuid as SqlUuid,
 };
 use diesel::{OptionalExtension, QueryableByName, sql_query};
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
@@ -36,6 +36,9 @@ pub struct Run {
     pub report: Option<Value>,
     /// Why it failed.
     pub error: Option<String>,
+    /// Whose requests it took: `account@host`, `api`; nobody's where the daemon's
+    /// own schedule, a signal or `sync` made it run.
+    pub asked_by: Vec<String>,
 }
 
 #[derive(QueryableByName)]
@@ -56,6 +59,8 @@ struct Row {
     report: Option<Value>,
     #[diesel(sql_type = Nullable<Text>)]
     error: Option<String>,
+    #[diesel(sql_type = Array<Text>)]
+    asked_by: Vec<String>,
 }
 
 impl From<Row> for Run {
@@ -69,11 +74,15 @@ impl From<Row> for Run {
             finished_at: row.finished_at,
             report: row.report,
             error: row.error,
+            asked_by: row.asked_by,
         }
     }
 }
 
-const COLUMNS: &str = "SELECT run_id, trigger, mode, status, started_at, finished_at, report, error FROM entra_sync.run";
+const COLUMNS: &str = "SELECT run_id, trigger, mode, status, started_at, finished_at, report, error, \
+     ARRAY(SELECT DISTINCT q.asked_by FROM entra_sync.pass_request q \
+           WHERE q.run_id = run.run_id ORDER BY 1) AS asked_by \
+     FROM entra_sync.run";
 
 /// Records that a pass began.
 ///
@@ -241,7 +250,7 @@ pub async fn is_made(
 }
 
 /// Deletes runs that began longer ago than this by the database's clock, with
-/// their changes and the copies of what they took; also those whose process
+/// their changes, the requests and the copies of what they took; also those whose process
 /// died and that never ended.
 ///
 /// # Errors

@@ -90,6 +90,10 @@ guid_id!(
     /// One pass, as the ledger and the logs name it.
     RunId
 );
+guid_id!(
+    /// A request for a pass, in the ledger.
+    RequestId
+);
 
 impl AppRoleId {
     /// Default access: the assignment carries no app role

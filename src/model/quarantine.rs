@@ -110,6 +110,9 @@ pub struct Failing {
     pub next_at: DateTime<Utc>,
     /// When the alert opened; `None` while there were too few failures.
     pub opened_at: Option<DateTime<Utc>>,
+    /// When a time of the schedule was first left out for it although its alert
+    /// was open; `None` while none was.
+    pub left_out_at: Option<DateTime<Utc>>,
     /// When a pass got through; `None` while it goes on.
     pub closed_at: Option<DateTime<Utc>>,
     /// The last error's label.
@@ -157,8 +160,8 @@ impl Failing {
     }
 }
 
-/// An alert that opened or closed: what is logged, and what a notification
-/// would carry.
+/// An alert that opened, lasts or closed: what is logged, and what a
+/// notification carries.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Alert {
     /// Which of the two.
@@ -172,6 +175,8 @@ pub struct Alert {
 pub enum AlertChange {
     /// Somebody should look.
     Opened,
+    /// It lasts: from now on the schedule's own times are left out for it.
+    Stretched,
     /// It is over.
     Closed,
 }
@@ -215,8 +220,7 @@ impl Standing {
         self.iter().filter(|one| one.is_alert())
     }
 
-    /// What a pass that ended so makes of it, and the alerts that it opened or
-    /// closed.
+    /// What a pass that ended so makes of it, and what that does to alerts.
     pub fn after(&mut self, ended: &Ended) -> Vec<Alert> {
         let mut alerts = Vec::new();
         let failed = ended.failure.as_ref().map(|failure| failure.trouble);
@@ -238,7 +242,7 @@ impl Standing {
         alerts
     }
 
-    fn failed(&mut self, failure: &Failure, ended: &Ended) -> Option<Alert> {
+    fn failed(&mut self, failure: &Failure, ended: &Ended) -> Vec<Alert> {
         let trouble = failure.trouble;
         let earlier = self.get(trouble).filter(|one| one.goes_on());
         let mut failing = match earlier {
@@ -251,6 +255,7 @@ impl Standing {
                 last_at: ended.at,
                 next_at: ended.at,
                 opened_at: None,
+                left_out_at: None,
                 closed_at: None,
                 error: String::new(),
                 message: String::new(),
@@ -265,11 +270,19 @@ impl Standing {
         if opens {
             failing.opened_at = Some(ended.at);
         }
+        let leaves_out = ended.scheduled.is_some_and(|time| time < failing.next_at);
+        let stretches = leaves_out && failing.left_out_at.is_none() && failing.is_alert();
+        if stretches {
+            failing.left_out_at = Some(ended.at);
+        }
         self.put(failing.clone());
-        opens.then_some(Alert {
-            change: AlertChange::Opened,
-            failing,
-        })
+        let alert = |change| Alert {
+            change,
+            failing: failing.clone(),
+        };
+        let opened = opens.then(|| alert(AlertChange::Opened));
+        let stretched = stretches.then(|| alert(AlertChange::Stretched));
+        opened.into_iter().chain(stretched).collect()
     }
 }
 

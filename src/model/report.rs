@@ -277,3 +277,13 @@ pub struct Held {
     /// Which threshold, in one sentence.
     pub reason: String,
 }
+
+/// What became of the question that held removals put to an operator. Each is
+/// said by one pass only, whichever process runs it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Question {
+    /// A set is held that was not held before.
+    New,
+    /// What was held is held no more, and nothing else is.
+    Over,
+}

@@ -1,4 +1,5 @@
-//! What other processes have done for this source meanwhile.
+//! What other processes have done for this source meanwhile, and what they ask
+//! for.
 //!
 //! Must not: keep anybody from a pass. Whatever cannot be asked counts as not
 //! done; the lease keeps two from writing at once.
@@ -9,6 +10,7 @@ use chrono::{DateTime, Utc};
 
 use super::{Result, Source};
 use crate::db::Limits;
+use crate::ledger::requests::{self, Waiting};
 use crate::ledger::{self, runs};
 use crate::model::report::Mode;
 
@@ -49,6 +51,31 @@ impl Source {
             }
             Err(_) => None,
         }
+    }
+
+    /// The passes that somebody asks for and no run has taken, oldest first;
+    /// `None` if the ledger does not say so soon.
+    pub async fn requests(&self) -> Option<Vec<Waiting>> {
+        match tokio::time::timeout(PATIENCE, self.ask_for_requests()).await {
+            Ok(Ok(waiting)) => Some(waiting),
+            Ok(Err(error)) => {
+                tracing::debug!(error.message = %error, "the ledger was not asked about requests");
+                None
+            }
+            Err(_) => None,
+        }
+    }
+
+    /// Somebody has seen a request in the ledger, so it is there.
+    async fn ask_for_requests(&self) -> Result<Vec<Waiting>> {
+        let mut transaction = self.database.begin(Limits::READ).await?;
+        let source = ledger::find_source(&mut transaction, self.settings.described()).await?;
+        let waiting = match source {
+            Some(source) => requests::waiting(&mut transaction, source).await?,
+            None => Vec::new(),
+        };
+        transaction.commit().await?;
+        Ok(waiting)
     }
 
     async fn ask_for_success(&self) -> Result<Option<DateTime<Utc>>> {

@@ -16,7 +16,7 @@ use crate::ledger::{held, ownership, runs};
 use crate::model::ids::{PersonId, RunId};
 use crate::model::known::Touched;
 use crate::model::policy::Scope;
-use crate::model::report::Skipped;
+use crate::model::report::{Question, Skipped};
 use crate::plan::following::{Agreement, Contradicted};
 use crate::plan::{Plan, Removal};
 
@@ -52,7 +52,8 @@ impl Room {
 
 impl Source {
     /// Notes what is held, what waits and what is no longer ours; of the last two
-    /// only a pass that looked at everything knows.
+    /// only a pass that looked at everything knows. Gives what became of held
+    /// removals.
     pub(super) async fn settle(
         &self,
         lease: Lease,
@@ -63,7 +64,7 @@ impl Source {
             contradicted,
             room,
         }: Rest<'_>,
-    ) -> Result<()> {
+    ) -> Result<Option<Question>> {
         let deprovision = &plan.deprovision;
         let keys = |removals: &[Removal]| removals.iter().map(Removal::key).collect::<Vec<_>>();
         let waiting = deprovision.waiting.iter();
@@ -82,13 +83,13 @@ impl Source {
         if !scope.judges_absence() {
             // It can be decided about; what else waits or is over, a filtered
             // pass does not know.
-            if let Some(set) = held {
-                let mut transaction = self.database.begin(Limits::WRITE).await?;
-                lease::fence(&mut transaction, lease).await?;
+            let Some(set) = held else { return Ok(None) };
+            let mut transaction = self.database.begin(Limits::WRITE).await?;
+            lease::fence(&mut transaction, lease).await?;
+            let question =
                 held::hold(&mut transaction, lease.source, run, Utc::now(), &set).await?;
-                transaction.commit().await?;
-            }
-            return Ok(());
+            transaction.commit().await?;
+            return Ok(question);
         }
         let verdict = &deprovision.verdict;
         let (waiting, due) = match self.settings.deprovision.grace.is_zero() {
@@ -110,7 +111,7 @@ impl Source {
         };
         let mut transaction = self.database.begin(Limits::WRITE).await?;
         lease::fence(&mut transaction, lease).await?;
-        held::record(&mut transaction, lease.source, &outcome).await?;
+        let question = held::record(&mut transaction, lease.source, &outcome).await?;
         let forgotten = &deprovision.forgotten;
         ownership::forget_team_members(&mut transaction, lease.source, &forgotten.team_members)
             .await?;
@@ -146,7 +147,7 @@ impl Source {
             None => {}
         }
         transaction.commit().await?;
-        Ok(())
+        Ok(question)
     }
 
     /// What is left to the next pass: to look once more at what this one was to

@@ -33,7 +33,7 @@ use uuid::Uuid;
 use crate::config::Settings;
 use crate::db::{Database, Limits};
 use crate::ledger::lease::{self, Lease};
-use crate::ledger::{self, runs};
+use crate::ledger::{self, requests, runs};
 use crate::litellm::{self, Capabilities};
 use crate::model::directory::{Directory, ReadingCost};
 use crate::model::ids::{RunId, SourceId};
@@ -84,6 +84,15 @@ pub struct Request {
     pub mode: Mode,
     /// How far to look.
     pub scope: Scope,
+}
+
+/// Whether a run is what somebody who asked for a pass waits for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Takes {
+    /// It looks at everything.
+    Requests,
+    /// It is about some objects only, or no pass at all.
+    Nothing,
 }
 
 /// A plan with what it was made from.
@@ -202,8 +211,12 @@ impl Source {
         let life = self.settings.schedule.lease;
         let lease = lease::acquire(&self.database, source, &self.holder, life).await?;
         let started = report.started_at;
-        self.note_start(lease, run, request.trigger, report.mode, started)
-            .await?;
+        let takes = match request.scope.is_everything() {
+            true => Takes::Requests,
+            false => Takes::Nothing,
+        };
+        let begun = (request.trigger, report.mode, started);
+        self.note_start(lease, run, begun, takes).await?;
 
         let halt = stop.child_token();
         let work = self.work(lease, run, request, &capabilities, progress, &halt, report);
@@ -212,19 +225,22 @@ impl Source {
         ended
     }
 
-    /// Writes the run's row. Without one there is no pass, and the next need not
-    /// wait out a lease that nobody uses.
+    /// Writes the run's row, with the requests that it serves. Without one there is
+    /// no pass, and the next need not wait out a lease that nobody uses.
     async fn note_start(
         &self,
         lease: Lease,
         run: RunId,
-        trigger: Trigger,
-        mode: Mode,
-        started: DateTime<Utc>,
+        (trigger, mode, started): (Trigger, Mode, DateTime<Utc>),
+        takes: Takes,
     ) -> Result<()> {
         let noting = async {
             let mut begun = self.database.begin(Limits::WRITE).await?;
+            lease::fence(&mut begun, lease).await?;
             runs::start(&mut begun, lease, run, trigger, mode, started).await?;
+            if takes == Takes::Requests {
+                requests::take(&mut begun, lease, run, mode).await?;
+            }
             begun.commit().await?;
             Ok(())
         };
@@ -278,7 +294,8 @@ impl Source {
             contradicted: &planned.contradicted,
             room: Room::of(report),
         };
-        self.settle(lease, run, rest).await
+        report.question = self.settle(lease, run, rest).await?;
+        Ok(())
     }
 
     /// What this LiteLLM's tables look like, and that they hold whatever the
@@ -380,11 +397,16 @@ async fn overdue(stop: &CancellationToken, grace: Duration) {
 /// Host and process, as `status` shows the holder of the lease.
 #[must_use]
 pub fn holder() -> String {
+    format!("{} (process {})", host(), std::process::id())
+}
+
+/// This machine's name.
+#[must_use]
+pub fn host() -> String {
     // Not from /proc: a service may be kept from all of it but processes.
     let uname = rustix::system::uname();
-    let host = match uname.nodename().to_str().unwrap_or_default() {
-        "" => "unknown host",
-        host => host,
-    };
-    format!("{host} (process {})", std::process::id())
+    match uname.nodename().to_str().unwrap_or_default() {
+        "" => "unknown host".to_owned(),
+        host => host.to_owned(),
+    }
 }

@@ -226,6 +226,16 @@ fn announce(source: &str, alert: &Alert) {
             },
             "alert opened: {deed} fails"
         ),
+        AlertChange::Stretched => tracing::warn!(
+            target: "alert",
+            {
+                source.id = source,
+                alert.kind = kind,
+                failures,
+                next_attempt = time(failing.next_at),
+            },
+            "in quarantine: the schedule's times before the next attempt are left out"
+        ),
         AlertChange::Closed => tracing::info!(
             target: "alert",
             {

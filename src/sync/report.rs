@@ -1,6 +1,7 @@
 //! What a pass reports: the object of `sync --format json` (design 4).
 
 use chrono::{DateTime, SecondsFormat, Utc};
+use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
 use super::error::Error;
@@ -10,7 +11,7 @@ use crate::model::directory::{Directory, ReadingCost};
 use crate::model::ids::RunId;
 use crate::model::quarantine::Alert;
 use crate::model::report::{
-    Counts, DirectoryCounts, Held, Kind, Mode, ObjectError, Skipped, Status, Trigger,
+    Counts, DirectoryCounts, Held, Kind, Mode, ObjectError, Question, Skipped, Status, Trigger,
 };
 use crate::plan::undo::Undo;
 use crate::plan::{Item, Plan};
@@ -42,8 +43,10 @@ pub struct Report {
     pub errors: Vec<ObjectError>,
     /// Over the plan's items.
     pub plan_digest: Option<String>,
-    /// What it opened or closed; not part of the object that is printed.
+    /// What it did to alerts; not part of the object that is printed.
     pub alerts: Vec<Alert>,
+    /// What became of held removals with it, likewise.
+    pub question: Option<Question>,
 }
 
 impl Report {
@@ -62,7 +65,34 @@ impl Report {
             errors: Vec::new(),
             plan_digest: None,
             alerts: Vec::new(),
+            question: None,
         }
+    }
+
+    /// Reads the object of [`Self::json`] back; `None` if it is not one.
+    #[must_use]
+    pub fn from_json(json: &Value) -> Option<Self> {
+        let word = |key| json.get(key).and_then(Value::as_str);
+        let time = |key| Some(DateTime::parse_from_rfc3339(word(key)?).ok()?.to_utc());
+        Some(Self {
+            run_id: part(json, "run_id")?,
+            trigger: part(json, "trigger")?,
+            mode: match word("mode")? {
+                "full" => Mode::Full,
+                _ => Mode::Incremental,
+            },
+            status: part(json, "status")?,
+            started_at: time("started_at")?,
+            finished_at: time("finished_at"),
+            directory: part(json, "directory")?,
+            changes: part(json, "changes")?,
+            held: part(json, "held")?,
+            skipped: part(json, "skipped")?,
+            errors: part(json, "errors")?,
+            plan_digest: None,
+            alerts: Vec::new(),
+            question: None,
+        })
     }
 
     /// What was read, how, and what that cost.
@@ -164,6 +194,10 @@ impl Report {
             "errors": self.errors,
         })
     }
+}
+
+fn part<T: DeserializeOwned>(json: &Value, key: &str) -> Option<T> {
+    serde_json::from_value(json.get(key)?.clone()).ok()
 }
 
 /// How large the directory is, as far as it could be read.

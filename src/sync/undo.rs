@@ -16,7 +16,7 @@ use super::error::{Error, Result};
 use super::progress::{Phase, Progress};
 use super::report::Report;
 use super::write::Writer;
-use super::{Request, Source, in_time};
+use super::{Request, Source, Takes, in_time};
 use crate::db::Limits;
 use crate::ledger::lease::{self, Lease};
 use crate::ledger::ownership::{self, ForgottenTeam};
@@ -123,9 +123,9 @@ impl Source {
         };
         let life = self.settings.schedule.lease;
         let lease = lease::acquire(&self.database, source, &self.holder, life).await?;
-        let (trigger, mode) = (undone.report.trigger, undone.report.mode);
-        let started = undone.report.started_at;
-        self.note_start(lease, run, trigger, mode, started).await?;
+        let report = &undone.report;
+        let begun = (report.trigger, report.mode, report.started_at);
+        self.note_start(lease, run, begun, Takes::Nothing).await?;
 
         let halt = stop.child_token();
         let work = self.work_undo(

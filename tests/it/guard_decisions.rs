@@ -274,20 +274,42 @@ async fn a_set_that_is_held_again_is_a_new_question() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_daemon_alerts_once_for_a_held_set_and_says_when_it_is_over() {
-    let (mut world, digest) = held_world().await;
+    let mut world = World::new(crowd).await;
+    world.settle().await;
+    leave(&world, "science", MANY);
     quiet(&mut world);
     let daemon = Running::start(world.environment(), &["run"]);
     daemon.says("removals are held:", 1).await;
     daemon.signal("USR1").await;
     assert_eq!(pass_by(&world, "signal", 1).await, "held");
+    daemon.signal("TERM").await;
+    let log = daemon.ended().await.exits_with(0).stderr;
+    assert_eq!(log.matches("removals are held:").count(), 1, "{log}");
+    // Another process knows that it has been said.
+    let daemon = Running::start(world.environment(), &["run"]);
+    assert_eq!(pass_by(&world, "start", 2).await, "held");
     come_back(&world, "science", MANY);
     daemon.signal("USR1").await;
     pass_by(&world, "signal", 2).await;
     daemon.says("no removals are held any more", 1).await;
     daemon.signal("TERM").await;
     let log = daemon.ended().await.exits_with(0).stderr;
-    assert_eq!(log.matches("removals are held:").count(), 1, "{log}");
-    assert!(log.contains(&digest), "{log}");
+    assert!(!log.contains("removals are held:"), "{log}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_decision_about_a_held_set_ends_its_alert() {
+    for decision in ["approve", "reject"] {
+        let (mut world, digest) = held_world().await;
+        entra_sync(world.environment(), &[decision, &digest])
+            .await
+            .exits_with(0);
+        quiet(&mut world);
+        let daemon = Running::start(world.environment(), &["run"]);
+        daemon.says("no removals are held any more", 1).await;
+        daemon.signal("TERM").await;
+        daemon.ended().await.exits_with(0);
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -2,6 +2,7 @@
 //! LiteLLM database of its own. `scripts/test` provides the PostgreSQL.
 
 mod asked_snapshot;
+mod asking_for_passes;
 mod audit;
 mod bad_objects;
 mod broken_second_look;
@@ -38,6 +39,7 @@ mod graph_edges;
 mod guard;
 mod guard_decisions;
 mod hired_again;
+mod http;
 mod incomplete_readings;
 mod incremental;
 mod interruptions;
@@ -51,6 +53,7 @@ mod matching;
 mod matching_by_email;
 mod meeting_a_login;
 mod names;
+mod notifications;
 mod organization_models;
 mod organizations;
 mod owned_for_some;

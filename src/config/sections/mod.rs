@@ -8,6 +8,7 @@ mod litellm;
 mod operation;
 mod schedule;
 
+pub use operation::signing_key;
 pub use schedule::cron;
 
 use chrono::NaiveDate;
@@ -17,11 +18,9 @@ use super::reader::{Read, Reader};
 use super::settings::Settings;
 
 /// Keys and sections whose values are checked and then steer nothing yet.
-const WITHOUT_EFFECT: [&str; 5] = [
+const WITHOUT_EFFECT: [&str; 3] = [
     "litellm.redis_url",
     "litellm.redis_url_file",
-    "notify",
-    "server",
     "telemetry.otlp_endpoint",
 ];
 

@@ -3,6 +3,7 @@
 
 use std::time::Duration;
 
+use base64::Engine;
 use secrecy::ExposeSecret;
 use serde_json::Value;
 use tracing_subscriber::EnvFilter;
@@ -13,7 +14,7 @@ use crate::config::reader::{Read, Reader};
 use crate::config::settings::{
     DeprovisionSettings, GonePersonPolicy, GuardSettings, HistorySettings, LogFormat,
     MembershipPolicy, NotifySettings, NotifyWhen, ServerSettings, TelemetrySettings,
-    UnassignedGroupPolicy,
+    UnassignedGroupPolicy, WebhookForm,
 };
 use crate::config::values;
 
@@ -145,6 +146,28 @@ pub(super) fn notify(reader: &mut Reader<'_>) -> Read<NotifySettings> {
         },
         other => other,
     };
+    let form = reader.required("notify.form", |value| {
+        values::one_of(
+            value,
+            &[
+                ("auto", WebhookForm::Auto),
+                ("json", WebhookForm::Json),
+                ("slack", WebhookForm::Slack),
+                ("teams", WebhookForm::Teams),
+            ],
+        )
+    });
+    let secret = reader.secret("notify.secret", "notify.secret_file");
+    let secret = match secret {
+        Ok(Some(secret)) if signing_key(secret.value().expose_secret()).is_none() => {
+            let wrong = Wrong::new(
+                "gives no signing secret (`whsec_` and 24 to 64 bytes in base64)",
+                "make one with `echo whsec_$(openssl rand -base64 32)`",
+            );
+            Err(reader.wrong_secret("notify.secret", "notify.secret_file", wrong))
+        }
+        other => other,
+    };
     let when = reader.required("notify.when", |value| {
         values::list(value)?
             .iter()
@@ -163,8 +186,18 @@ pub(super) fn notify(reader: &mut Reader<'_>) -> Read<NotifySettings> {
     });
     Ok(NotifySettings {
         webhook_url: webhook_url?,
+        form: form?,
+        secret: secret?,
         when: when?,
     })
+}
+
+/// The key in a secret of the form that Standard Webhooks has; `None` when it is
+/// of another, or of another length than that allows.
+pub fn signing_key(secret: &str) -> Option<Vec<u8>> {
+    let key = secret.strip_prefix("whsec_")?;
+    let key = base64::engine::general_purpose::STANDARD.decode(key).ok()?;
+    (24..=64).contains(&key.len()).then_some(key)
 }
 
 /// Unlike an endpoint it may have a query, which is where some services put

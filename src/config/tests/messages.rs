@@ -117,6 +117,8 @@ fn every_value_that_cannot_be_used_says_so_with_its_remedy() {
         ("server: {token: short}", "`server.token` gives a token that can be guessed (under 16 characters); make one with `openssl rand -hex 32`".to_owned()),
         ("notify: {when: [always]}", "`notify.when` is `always`, which is not known; give one of failure, held, quarantine, recovery".to_owned()),
         ("notify: {webhook_url: \"http://example.org/x\"}", "`notify.webhook_url` gives a URL that would show its key to the network; give an https URL; plain http is for loopback only".to_owned()),
+        ("notify: {form: xml}", "`notify.form` is `xml`, which is not known; give one of auto, json, slack, teams".to_owned()),
+        ("notify: {secret: \"whsec_c2hvcnQ=\"}", "`notify.secret` gives no signing secret (`whsec_` and 24 to 64 bytes in base64); make one with `echo whsec_$(openssl rand -base64 32)`".to_owned()),
         ("telemetry: {log_format: xml}", "`telemetry.log_format` is `xml`, which is not known; give one of text, json".to_owned()),
         ("history: {keep: 1d}\nguard: {window: 2d}", "`history.keep` is shorter than `guard.window`, whose removals are counted from the history; make it at least as long".to_owned()),
     ] {

@@ -14,27 +14,19 @@ fn told(room: &Room) -> Vec<String> {
 #[test]
 fn a_setting_that_steers_nothing_yet_is_named_with_whoever_gave_it() {
     let room = Room::complete()
-        .file("settings.yaml", "server:\n  token: 0123456789abcdef0\n")
         .with(
             "ENTRA_SYNC__LITELLM__REDIS_URL",
             "redis://:hush@redis:6379/0",
         )
         .with(
-            "ENTRA_SYNC__NOTIFY__WEBHOOK_URL",
-            "https://example.org/hush",
-        )
-        .with(
             "ENTRA_SYNC__TELEMETRY__OTLP_ENDPOINT",
             "https://example.org",
         );
-    let file = room.path("settings.yaml").display().to_string();
     let rest = "has no effect in this version; remove it, or leave it for a later one";
     assert_eq!(
         told(&room),
         [
             format!("`litellm.redis_url` (environment ENTRA_SYNC__LITELLM__REDIS_URL) {rest}"),
-            format!("`notify.webhook_url` (environment ENTRA_SYNC__NOTIFY__WEBHOOK_URL) {rest}"),
-            format!("`server.token` ({file}) {rest}"),
             format!(
                 "`telemetry.otlp_endpoint` (environment ENTRA_SYNC__TELEMETRY__OTLP_ENDPOINT) {rest}"
             ),
@@ -50,9 +42,7 @@ fn every_key_of_the_reference_is_named_exactly_when_it_steers_nothing() {
             Value::Null if key.ends_with("_file") => continue,
             Value::Null => match key {
                 "litellm.redis_url" => "redis://redis".to_owned(),
-                "notify.webhook_url" | "telemetry.otlp_endpoint" => {
-                    "https://example.org".to_owned()
-                }
+                "telemetry.otlp_endpoint" => "https://example.org".to_owned(),
                 "server.token" => "0123456789abcdef0".to_owned(),
                 // They all steer something, and have tests of their own.
                 _ => continue,
@@ -64,8 +54,7 @@ fn every_key_of_the_reference_is_named_exactly_when_it_steers_nothing() {
         };
         let told = told(&Room::complete().with(&environment_name(key), &text));
         let idle = ["litellm.redis_url", "telemetry.otlp_endpoint"];
-        let expected =
-            idle.contains(&key) || key.starts_with("server.") || key.starts_with("notify.");
+        let expected = idle.contains(&key);
         assert_eq!(told.len(), usize::from(expected), "{key}: {told:?}");
     }
 }
@@ -82,7 +71,7 @@ fn the_file_of_a_secret_without_effect_is_named_too() {
 fn what_nobody_gave_or_somebody_set_to_null_is_not_named() {
     let room = Room::complete().file(
         "nothing.yaml",
-        "server: {token: null}\nlitellm: {redis_url: null}",
+        "notify: {webhook_url: null}\nlitellm: {redis_url: null}",
     );
     assert_eq!(told(&Room::complete()), Vec::<String>::new());
     assert_eq!(told(&room), Vec::<String>::new());

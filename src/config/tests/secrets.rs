@@ -4,11 +4,12 @@ use secrecy::ExposeSecret;
 use super::support::{Room, effective};
 use crate::config::{Secret, Shown};
 
-const KEYS: [(&str, &str); 6] = [
+const KEYS: [(&str, &str); 7] = [
     ("entra.client_secret", "ENTRA_SYNC__ENTRA__CLIENT_SECRET"),
     ("litellm.license", "ENTRA_SYNC__LITELLM__LICENSE"),
     ("litellm.redis_url", "ENTRA_SYNC__LITELLM__REDIS_URL"),
     ("litellm.database_url", "ENTRA_SYNC__LITELLM__DATABASE_URL"),
+    ("notify.secret", "ENTRA_SYNC__NOTIFY__SECRET"),
     ("notify.webhook_url", "ENTRA_SYNC__NOTIFY__WEBHOOK_URL"),
     ("server.token", "ENTRA_SYNC__SERVER__TOKEN"),
 ];

@@ -103,6 +103,31 @@ fn a_pause_that_graph_asks_for_is_kept_up_to_the_cap() {
 }
 
 #[test]
+fn that_the_schedule_is_left_out_is_told_once_and_after_the_alert() {
+    let at = utc("2026-11-21T10:00:00Z");
+    let mut standing = Standing::default();
+    let mut told = Vec::new();
+    for failures in 1..=5 {
+        let ended = Ended {
+            // A pass a minute: pauses of 10, 20, 40, 80, 160 s.
+            scheduled: Some(at + TimeDelta::seconds(30)),
+            ..failed(Trouble::Outage, Stage::Reading, at)
+        };
+        let alerts = standing.after(&ended);
+        told.extend(alerts.iter().map(|alert| (failures, alert.change)));
+    }
+    let expected = [(3, AlertChange::Opened), (3, AlertChange::Stretched)];
+    assert_eq!(told, expected);
+    standing.after(&well(Stage::Done, at));
+    // The next time it is another one.
+    let again = Ended {
+        scheduled: Some(at),
+        ..failed(Trouble::Authentication, Stage::Token, at)
+    };
+    assert_eq!(standing.after(&again)[1].change, AlertChange::Stretched);
+}
+
+#[test]
 fn a_refused_credential_alerts_at_once_and_only_once() {
     let at = utc("2026-11-21T10:00:00Z");
     let mut standing = Standing::default();
@@ -242,6 +267,10 @@ proptest! {
             ended.at = now;
             let alerts = standing.after(&ended);
             for alert in &alerts {
+                if alert.change == AlertChange::Stretched {
+                    prop_assert_eq!(open.get(&alert.failing.trouble), Some(&true));
+                    continue;
+                }
                 let was = open.insert(alert.failing.trouble, alert.change == AlertChange::Opened);
                 prop_assert_eq!(was.unwrap_or(false), alert.change == AlertChange::Closed);
             }

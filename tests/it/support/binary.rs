@@ -132,8 +132,13 @@ impl Running {
     }
 
     fn command(environment: &Environment, mut command: Command) -> Self {
+        // Tests run side by side: each daemon listens where nobody else does.
+        let is_daemon = command.as_std().get_args().any(|word| word == "run");
+        command.env_clear();
+        if is_daemon {
+            command.env("ENTRA_SYNC__SERVER__LISTEN", "127.0.0.1:0");
+        }
         let mut child = command
-            .env_clear()
             .envs(environment)
             .stdin(Stdio::null())
             .stdout(Stdio::piped())

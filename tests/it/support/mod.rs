@@ -14,6 +14,7 @@ pub mod look;
 pub mod nook;
 pub mod pooler;
 pub mod psql;
+pub mod receiver;
 pub mod seed;
 pub mod server;
 pub mod session;

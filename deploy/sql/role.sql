@@ -160,4 +160,15 @@ SELECT pg_temp.allow('INSERT', '{LiteLLM_DeletedTeamTable}');
 SELECT pg_temp.allow('INSERT', '{LiteLLM_AuditLog}');
 \endif
 
+-- 5. Whoever dumps the whole database as the owner of LiteLLM's tables must be
+--    able to read what was added to it, or a backup that worked breaks.
+
+SELECT relowner::regrole::text AS litellm_owner FROM pg_class
+WHERE oid = to_regclass(format('%I."LiteLLM_TeamTable"', :'litellm_schema')) \gset
+GRANT USAGE ON SCHEMA entra_sync TO :litellm_owner;
+GRANT SELECT ON ALL TABLES IN SCHEMA entra_sync TO :litellm_owner;
+GRANT SELECT ON ALL SEQUENCES IN SCHEMA entra_sync TO :litellm_owner;
+ALTER DEFAULT PRIVILEGES FOR ROLE :"role" IN SCHEMA entra_sync GRANT SELECT ON TABLES TO :litellm_owner;
+ALTER DEFAULT PRIVILEGES FOR ROLE :"role" IN SCHEMA entra_sync GRANT SELECT ON SEQUENCES TO :litellm_owner;
+
 COMMIT;

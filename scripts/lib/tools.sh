@@ -3,6 +3,7 @@
 # shellcheck shell=bash
 
 CARGO_DENY_VERSION=0.20.2
+CARGO_CYCLONEDX_VERSION=0.5.9
 
 # python_install REQUIREMENTS FOLDER: exactly the pinned files, by hash.
 # A folder and no virtual environment: Debian's Python comes without venv.
@@ -25,14 +26,22 @@ litellm_python() {
     printf '%s\n' "$target"
 }
 
-# Installs cargo-deny when it is missing; prints its path. Unoptimized: it runs
-# for a second and would compile for minutes.
-cargo_deny() {
-    local tools=$CACHE/cargo-deny-$CARGO_DENY_VERSION
-    if [ ! -x "$tools/bin/cargo-deny" ]; then
-        cargo install --quiet --locked --debug --root "$tools" "cargo-deny@$CARGO_DENY_VERSION" >&2
+# cargo_tool NAME VERSION: installs it when it is missing; prints its path.
+# Unoptimized: these run for a second and would compile for minutes.
+cargo_tool() {
+    local name=$1 version=$2 tools=$CACHE/$1-$2
+    if [ ! -x "$tools/bin/$name" ]; then
+        cargo install --quiet --locked --debug --root "$tools" "$name@$version" >&2
     fi
-    printf '%s\n' "$tools/bin/cargo-deny"
+    printf '%s\n' "$tools/bin/$name"
+}
+
+cargo_deny() {
+    cargo_tool cargo-deny "$CARGO_DENY_VERSION"
+}
+
+cargo_cyclonedx() {
+    cargo_tool cargo-cyclonedx "$CARGO_CYCLONEDX_VERSION"
 }
 
 # A linker and a C compiler: one dependency has C in it.

@@ -10,10 +10,11 @@ use super::arguments::DecideArguments;
 use super::sources::Misuse;
 use super::{Exit, Format, output};
 use crate::config::Settings;
-use crate::db::{Database, Limits};
+use crate::db::Limits;
 use crate::ledger;
 use crate::ledger::held::{self, Decision};
 use crate::plan::printable;
+use crate::sync::open_database;
 
 /// Records the decision; the next complete pass acts on it.
 pub(super) async fn run(
@@ -23,7 +24,7 @@ pub(super) async fn run(
     chosen: Vec<Settings>,
 ) -> anyhow::Result<Exit> {
     let settings = whose(command, decision, &chosen).await?;
-    let database = Database::new(&settings.litellm.database)?;
+    let database = open_database(settings)?;
     let mut transaction = database.begin(Limits::WRITE).await?;
     let source = ledger::find_source(&mut transaction, settings.described()).await?;
     let decided = match source {
@@ -78,7 +79,7 @@ async fn whose<'s>(
     if chosen.len() == 1 {
         return Ok(first);
     }
-    let database = Database::new(&first.litellm.database)?;
+    let database = open_database(first)?;
     let mut found = Vec::new();
     let mut transaction = database.begin(Limits::READ).await?;
     for settings in chosen {

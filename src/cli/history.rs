@@ -8,10 +8,11 @@ use super::arguments::HistoryArguments;
 use super::sources::Heading;
 use super::{Exit, Format, output, sync};
 use crate::config::Settings;
-use crate::db::{Database, Limits};
+use crate::db::Limits;
 use crate::ledger::runs::Run;
 use crate::ledger::{self, runs};
 use crate::plan::printable;
+use crate::sync::open_database;
 
 /// Lists passes, newest first.
 pub(super) async fn run(
@@ -20,7 +21,7 @@ pub(super) async fn run(
     settings: Settings,
     heading: &Heading,
 ) -> anyhow::Result<Exit> {
-    let database = Database::new(&settings.litellm.database)?;
+    let database = open_database(&settings)?;
     let mut listed = Vec::new();
     if ledger::exists(&database).await? {
         let mut transaction = database.begin(Limits::READ).await?;

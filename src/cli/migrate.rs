@@ -6,12 +6,13 @@ use serde_json::json;
 
 use super::{Exit, Format, output};
 use crate::config::Loaded;
-use crate::db::{Database, Limits};
+use crate::db::Limits;
+use crate::sync::open_database;
 use crate::{ledger, litellm};
 
 /// Applies what is pending and says so.
 pub(super) async fn run(format: Format, loaded: Loaded) -> anyhow::Result<Exit> {
-    let database = Database::new(&loaded.settings.litellm.database)?;
+    let database = open_database(&loaded.settings)?;
     let mut transaction = database.begin(Limits::READ).await?;
     litellm::probe(&mut transaction, &loaded.settings.litellm.database.schema).await?;
     transaction.commit().await?;

@@ -30,6 +30,7 @@ mod which_run;
 mod words;
 
 use std::process::ExitCode;
+use std::time::Duration;
 
 use anyhow::Context;
 use clap::Parser;
@@ -39,6 +40,9 @@ pub use exit::Exit;
 
 use crate::config::{Loaded, Sources, process_environment};
 use crate::ledger::held::Decision;
+
+/// For traces that still wait when everything else has ended.
+const LAST_TRACES: Duration = Duration::from_secs(2);
 
 /// Runs the program.
 #[must_use]
@@ -68,7 +72,11 @@ pub fn main() -> ExitCode {
             return Exit::Failed.into();
         }
     };
-    let exit = runtime.block_on(dispatch(arguments));
+    let exit = runtime.block_on(async {
+        let exit = dispatch(arguments).await;
+        crate::telemetry::end(LAST_TRACES).await;
+        exit
+    });
     // Blocking work of a dropped future must not keep the process.
     runtime.shutdown_background();
     exit.into()

@@ -22,7 +22,7 @@ use crate::ledger::requests::{self, Asker, Ended, Outcome, Waiting, Wish};
 use crate::ledger::{self, replicas};
 use crate::model::ids::RunId;
 use crate::model::report::Mode;
-use crate::sync::{Report, host};
+use crate::sync::{Report, host, open_database};
 
 /// Who waits asks this often how it stands.
 const LOOK_EVERY: Duration = Duration::from_millis(250);
@@ -60,7 +60,7 @@ struct Asked {
 }
 
 async fn ask(command: &ResyncArguments, settings: &Settings) -> anyhow::Result<Asked> {
-    let database = Database::new(&settings.litellm.database)?;
+    let database = open_database(settings)?;
     let who = format!("{}@{}", operator(), host());
     let wish = Wish {
         mode: match command.full {

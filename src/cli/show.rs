@@ -8,9 +8,10 @@ use serde_json::json;
 use super::arguments::ShowArguments;
 use super::{Exit, Format, history, output, which_run};
 use crate::config::Settings;
-use crate::db::{Database, Limits};
+use crate::db::Limits;
 use crate::ledger::changes;
 use crate::plan::printable;
+use crate::sync::open_database;
 
 /// Prints one pass with every change it made.
 pub(super) async fn run(
@@ -19,7 +20,7 @@ pub(super) async fn run(
     chosen: Vec<Settings>,
 ) -> anyhow::Result<Exit> {
     let first = chosen.first().context("the settings have no source")?;
-    let database = Database::new(&first.litellm.database)?;
+    let database = open_database(first)?;
     let (_, run) = which_run::find(&database, &chosen, &command.run).await?;
     let mut transaction = database.begin(Limits::READ).await?;
     let changes = changes::of_run(&mut transaction, run.run_id).await?;

@@ -10,9 +10,10 @@ use super::sources::Heading;
 use super::words::counted;
 use super::{Exit, Format, history, output};
 use crate::config::{Loaded, Settings};
-use crate::db::{Database, Limits};
+use crate::db::Limits;
 use crate::ledger::{self, Overview};
 use crate::plan::printable;
+use crate::sync::open_database;
 
 /// Prints the state of this source.
 pub(super) async fn run(
@@ -20,7 +21,7 @@ pub(super) async fn run(
     settings: Settings,
     heading: &Heading,
 ) -> anyhow::Result<Exit> {
-    let database = Database::new(&settings.litellm.database)?;
+    let database = open_database(&settings)?;
     let entra = &settings.entra;
     let mut state = Overview::default();
     if ledger::exists(&database).await? {
@@ -90,7 +91,7 @@ pub(super) async fn run(
             if let Some(failing) = state.standing.quarantine() {
                 writeln!(
                     out,
-                    "waits    next attempt at {}, because {} has failed {}; SIGUSR1 or SIGHUP: now",
+                    "waits    next attempt at {}, because {} has failed {}; `resync` or SIGUSR1: now",
                     moment(failing.next_at),
                     failing.trouble.deed(),
                     failing.times()
@@ -106,7 +107,7 @@ pub(super) async fn run(
 /// Beside the data, and only if it can be had.
 pub(super) async fn tell_of_the_unnamed(loaded: &Loaded) {
     let unnamed = async {
-        let database = Database::new(&loaded.settings.litellm.database)?;
+        let database = open_database(&loaded.settings)?;
         if !ledger::exists(&database).await? {
             return Ok(Vec::new());
         }
@@ -114,7 +115,7 @@ pub(super) async fn tell_of_the_unnamed(loaded: &Loaded) {
         let settings: Vec<_> = loaded.sources.iter().map(Settings::described).collect();
         let unnamed = ledger::unnamed_sources(&mut transaction, &settings).await?;
         transaction.commit().await?;
-        Ok::<_, ledger::Error>(unnamed)
+        anyhow::Ok(unnamed)
     };
     if let Ok(unnamed) = unnamed.await
         && !unnamed.is_empty()

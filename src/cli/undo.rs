@@ -8,8 +8,7 @@ use anyhow::{Context, bail};
 use super::arguments::{Arguments, UndoArguments};
 use super::stop::Stop;
 use super::{Exit, Format, decide, output, sources, sync, watch, which_run};
-use crate::db::Database;
-use crate::sync::{Progress, Source, UndoRequest, Undone, undo_json};
+use crate::sync::{Progress, Source, UndoRequest, Undone, open_database, undo_json};
 
 /// Gives back, or only shows what would be, and prints.
 pub(super) async fn run(
@@ -23,7 +22,7 @@ pub(super) async fn run(
         () = stop.asked() => bail!("ended on request, before the settings were read"),
     };
     let chosen = sources::chosen(&loaded, &arguments.common())?;
-    let database = Database::new(&loaded.settings.litellm.database)?;
+    let database = open_database(&loaded.settings)?;
     let (settings, run) = which_run::find(&database, &chosen, &command.run).await?;
     let (of, patience) = (run.run_id, settings.schedule.lease * 2);
     let source = Source::beside(Arc::new(settings.clone()), database)?;

@@ -67,10 +67,28 @@ impl Cloud {
         }
     }
 
+    /// The usual host of the identity platform.
+    #[must_use]
+    pub fn login_host(self) -> &'static str {
+        self.login_hosts().first().copied().unwrap_or_default()
+    }
+
     /// The OAuth scope of Microsoft Graph in this cloud.
     #[must_use]
     pub fn scope(self) -> String {
         format!("https://{}/.default", self.graph_host())
+    }
+
+    /// The OAuth scope of Azure's open-source databases in this cloud.
+    #[must_use]
+    pub fn database_scope(self) -> &'static str {
+        match self {
+            Self::Global => "https://ossrdbms-aad.database.windows.net/.default",
+            Self::UsGov | Self::UsGovDod => {
+                "https://ossrdbms-aad.database.usgovcloudapi.net/.default"
+            }
+            Self::China => "https://ossrdbms-aad.database.chinacloudapi.cn/.default",
+        }
     }
 
     /// The cloud whose Graph has this host.
@@ -82,7 +100,7 @@ impl Cloud {
     }
 
     /// Whether a host is some cloud's identity platform.
-    pub(super) fn is_login_host(host: &str) -> bool {
+    pub(crate) fn is_login_host(host: &str) -> bool {
         Self::NAMES
             .into_iter()
             .any(|(_, cloud)| cloud.login_hosts().contains(&host))

@@ -12,7 +12,7 @@ use super::error::{Problem, Wrong};
 use super::layers::{Entry, Merged};
 use super::origin::Origin;
 use super::schema;
-use super::settings::Settings;
+use super::settings::{DatabaseAuth, Settings};
 use crate::model::ids::SourceName;
 
 /// The section that holds the entries.
@@ -152,6 +152,25 @@ pub(super) fn doubt(merged: &Merged, name: &SourceName) -> Option<String> {
              sources: is it this tenant's?",
             path(name, ENDPOINT)
         )
+    })
+}
+
+/// All sources share the connections to the database, so tokens for it can only
+/// be one application's.
+pub(super) fn logins(sources: &[Settings], merged: &Merged) -> Option<Problem> {
+    const KEY: &str = "litellm.database_auth";
+    let first = sources.first()?;
+    let who = |one: &Settings| {
+        let entra = &one.entra;
+        let tenant = entra.tenant.to_lowercase();
+        (tenant, entra.client_id.clone(), entra.credential.name())
+    };
+    let differ = sources.iter().any(|one| who(one) != who(first));
+    (differ && first.litellm.database_auth == DatabaseAuth::Azure).then(|| Problem {
+        origin: merged.get(KEY).map(|given| given.origin.clone()),
+        key: Some(KEY.to_owned()),
+        what: "is `azure`, but the sources sign in as different applications".into(),
+        remedy: "give all of them one tenant, client id and credential, or use a password".into(),
     })
 }
 

@@ -10,6 +10,7 @@ use std::path::{Path, PathBuf};
 use chrono::NaiveDate;
 use serde_json::Value;
 
+use super::azure_environment::{self, AzureEnvironment};
 use super::entries;
 use super::error::{Problem, Wrong};
 use super::origin::Origin;
@@ -78,6 +79,8 @@ pub(super) struct Gathered {
     /// The entries of `sources`, also those that hold nothing.
     pub entries: BTreeSet<SourceName>,
     pub fallbacks: Fallbacks,
+    /// What Azure says that is no setting.
+    pub azure: AzureEnvironment,
     pub problems: Vec<Problem>,
     pub warnings: Vec<String>,
 }
@@ -103,6 +106,10 @@ pub(super) fn merge(schema: &Schema, sources: &Sources) -> Gathered {
     gathering.database_parts(&sources.environment);
     gathering.warn_of_token_logins(&sources.environment);
     gathering.litellm_file(&sources.environment);
+    for (key, name, text) in azure_environment::values(&sources.environment) {
+        let origin = Origin::Environment(name.to_owned());
+        gathering.give_weakly(key, Value::String(text), origin);
+    }
     for (key, default) in schema.keys() {
         gathering.give_weakly(key, default.clone(), Origin::Default);
     }
@@ -110,6 +117,7 @@ pub(super) fn merge(schema: &Schema, sources: &Sources) -> Gathered {
         merged: gathering.merged,
         entries: gathering.entries,
         fallbacks: gathering.fallbacks,
+        azure: AzureEnvironment::of(&sources.environment),
         problems: gathering.problems,
         warnings: gathering.warnings,
     }
@@ -285,24 +293,40 @@ impl Gathering<'_> {
         }
     }
 
-    /// LiteLLM then puts a token of its own in the place of the password, which
-    /// this version cannot do.
+    /// LiteLLM then puts a token of its own in the place of the password.
     fn warn_of_token_logins(&mut self, environment: &Environment) {
         let Some(Entry { origin, .. }) = self.merged.get("litellm.database_url") else {
             return;
         };
         let is_theirs =
             matches!(origin, Origin::Environment(name) if name.starts_with("DATABASE_"));
-        for name in ["IAM_TOKEN_DB_AUTH", "AZURE_POSTGRESQL_AUTH"] {
+        let is_decided = self.merged.contains_key("litellm.database_auth");
+        if !is_theirs || is_decided {
+            return;
+        }
+        let url = schema::environment_name("litellm.database_url");
+        for (name, instead) in [
+            (
+                "IAM_TOKEN_DB_AUTH",
+                format!(
+                    "give {url} with a user that has one, or see Database logins in docs/OPERATING.md"
+                ),
+            ),
+            (
+                "AZURE_POSTGRESQL_AUTH",
+                format!(
+                    "set litellm.database_auth to azure, or give {url} with a user that has one"
+                ),
+            ),
+        ] {
             let on = environment
                 .get(name)
                 .is_some_and(|text| litellm_environment::is_true(text));
-            if on && is_theirs {
+            if on {
                 self.warnings.push(format!(
-                    "{name} makes LiteLLM log in to its database with cloud tokens, which \
-                     entra-sync cannot do: it uses the password of {origin}; if that is refused, \
-                     give {} with a user that has one",
-                    schema::environment_name("litellm.database_url")
+                    "{name} makes LiteLLM log in to its database with cloud tokens, and \
+                     litellm.database_auth is password: the password of {origin} is used; if that \
+                     is refused, {instead}"
                 ));
             }
         }

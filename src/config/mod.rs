@@ -5,6 +5,9 @@
 //! function of files, environment, flags and the day, so that SIGHUP just loads
 //! again.
 
+mod azure_environment;
+mod client_certificate;
+mod credential;
 mod database;
 mod endpoint;
 mod entries;
@@ -22,6 +25,8 @@ mod shown;
 mod timetable;
 mod values;
 
+pub use client_certificate::{Certified, ClientCertificate, ClientCertificateError};
+pub use credential::{Credential, IdentityIssuer, ManagedIdentity};
 pub use database::{RereadError, UrlError};
 pub use endpoint::Cloud;
 pub use error::{Error, Problem};
@@ -74,6 +79,8 @@ pub fn load(sources: &Sources) -> Result<Loaded, Error> {
     }
     let twice = entries::twice(&read.sources, &gathered.merged);
     read.problems.extend(twice);
+    let logins = entries::logins(&read.sources, &gathered.merged);
+    read.problems.extend(logins);
     let (Some(first), true) = (read.sources.first(), read.problems.is_empty()) else {
         return Err(Error::new(read.problems));
     };

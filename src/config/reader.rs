@@ -10,6 +10,7 @@ use std::path::Path;
 use secrecy::SecretString;
 use serde_json::Value;
 
+use super::azure_environment::{self, AzureEnvironment};
 use super::entries;
 use super::error::{Problem, Wrong};
 use super::layers::{Entry, Gathered, Merged};
@@ -30,6 +31,7 @@ pub(super) type Read<T> = Result<T, Reported>;
 
 pub(super) struct Reader<'a> {
     merged: &'a Merged,
+    azure: &'a AzureEnvironment,
     /// The entry of `sources` that is read, and what it holds among all.
     entry: Option<(&'a SourceName, &'a Merged)>,
     pub(super) problems: Vec<Problem>,
@@ -41,6 +43,7 @@ impl<'a> Reader<'a> {
     pub(super) fn new(gathered: &'a Gathered) -> Self {
         Self {
             merged: &gathered.merged,
+            azure: &gathered.azure,
             entry: None,
             problems: gathered.problems.clone(),
             warnings: gathered.warnings.clone(),
@@ -59,6 +62,11 @@ impl<'a> Reader<'a> {
             entry: Some((name, &gathered.merged)),
             ..Self::new(gathered)
         }
+    }
+
+    /// What Azure put into the environment and is no setting.
+    pub(super) fn azure(&self) -> &'a AzureEnvironment {
+        self.azure
     }
 
     /// Whose settings are read.
@@ -195,7 +203,9 @@ impl<'a> Reader<'a> {
             _ => self.named(key),
         };
         let ours = schema::environment_name(&place);
-        let name = match litellm_environment::name_of(&place) {
+        let theirs =
+            litellm_environment::name_of(&place).or_else(|| azure_environment::name_of(&place));
+        let name = match theirs {
             Some(theirs) => format!("{theirs} or {ours}"),
             None => ours,
         };

@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use url::Url;
 
+use super::credential::Credential;
 pub use super::database::{DatabaseTarget, DatabaseTls, Pooler};
 use super::endpoint::Cloud;
 use super::secret::Secret;
@@ -65,10 +66,11 @@ impl Settings {
 pub struct EntraSettings {
     /// Tenant id (GUID) or verified domain.
     pub tenant: String,
-    /// Application (client) id.
+    /// Application (client) id; of a managed identity its client id, or
+    /// `system-assigned`.
     pub client_id: String,
-    /// Client secret.
-    pub client_secret: Secret,
+    /// What proves that.
+    pub credential: Credential,
     /// Object id of the Enterprise Application.
     pub service_principal_id: ServicePrincipalId,
     /// The Microsoft cloud that scope and default endpoints belong to.
@@ -107,6 +109,21 @@ pub enum ResourceUnits {
 }
 
 impl EntraSettings {
+    /// The token endpoint as Microsoft names it: whom a signed assertion is
+    /// for, also where a gateway takes the request.
+    #[must_use]
+    pub fn assertion_audience(&self) -> String {
+        let ours = self
+            .token_endpoint
+            .host_str()
+            .is_some_and(Cloud::is_login_host);
+        if ours {
+            return self.token_endpoint.to_string();
+        }
+        let host = self.cloud.login_host();
+        format!("https://{host}/{}/oauth2/v2.0/token", self.tenant)
+    }
+
     /// Whether both mean the same Enterprise Application of the same tenant.
     #[must_use]
     pub fn is_of(&self, other: &Self) -> bool {
@@ -157,6 +174,8 @@ impl Default for AttributeNames {
 pub struct LitellmSettings {
     /// LiteLLM's database.
     pub database: DatabaseTarget,
+    /// By what connections to it log in.
+    pub database_auth: DatabaseAuth,
     /// What decisions depend on.
     pub policy: Policy,
     /// Redis that LiteLLM caches in, with its password.
@@ -165,6 +184,15 @@ pub struct LitellmSettings {
     pub calendar: BudgetCalendar,
     /// Whether LiteLLM's audit log is kept.
     pub store_audit_logs: StoreAuditLogs,
+}
+
+/// `litellm.database_auth`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum DatabaseAuth {
+    /// The password in the URL, a client certificate, or nothing.
+    Password,
+    /// An access token of the same application that reads Entra.
+    Azure,
 }
 
 /// `litellm.store_audit_logs`.
@@ -180,6 +208,7 @@ impl fmt::Debug for LitellmSettings {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("LitellmSettings")
             .field("database", &self.database)
+            .field("database_auth", &self.database_auth)
             .field("redis_url", &self.redis_url)
             .field("calendar", &self.calendar)
             .field("store_audit_logs", &self.store_audit_logs)

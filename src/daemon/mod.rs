@@ -31,7 +31,7 @@ use tracing::Instrument;
 use crate::config::Settings;
 use crate::db::Database;
 use crate::model::ids::SourceName;
-use crate::sync::Error;
+use crate::sync::{Error, open_database};
 use order::{Course, Order};
 use requests::Ears;
 use roster::Roster;
@@ -115,7 +115,7 @@ impl Team {
         let Some(first) = settings.first() else {
             anyhow::bail!("the settings have no source");
         };
-        let database = Database::new(&first.litellm.database)?;
+        let database = open_database(first)?;
         let courses = settings
             .iter()
             .map(|one| {

@@ -3,6 +3,7 @@
 //! Must not: say names, e-mails or secrets; object ids only.
 
 use super::schedule::moment;
+use crate::model::ids::RunId;
 use crate::model::quarantine::Failing;
 use crate::model::report::{Kind, Question, Status};
 use crate::sync::{Error, Report};
@@ -32,8 +33,9 @@ pub(super) fn tell_of_held(report: &Report) {
 }
 
 /// When the source is asked again, and why not sooner or later.
-pub(super) fn say_when(failing: &Failing) {
+pub(super) fn say_when(run: RunId, failing: &Failing) {
     tracing::warn!(
+        run.id = %run,
         quarantine.kind = failing.trouble.as_str(),
         failures = failing.failures,
         retry_seconds = (failing.next_at - failing.last_at).num_seconds(),

@@ -382,7 +382,7 @@ impl Worker {
             Some(failing) if error.trouble() == Some(failing.trouble) => {
                 let due = Due { since: now, mode };
                 self.schedule.retry_at(failing.next_at, due);
-                say_when(&failing);
+                say_when(report.run_id, &failing);
             }
             // The lease is with another instance; its life is short.
             _ => self.schedule.retry_at(now + pause(error), wanted.due),

@@ -8,6 +8,7 @@ use std::fmt;
 use std::io;
 use std::time::Duration;
 
+use rustls::AlertDescription;
 use tokio_postgres::config::Host;
 use tokio_postgres::error::SqlState;
 
@@ -36,6 +37,20 @@ pub enum ConnectError {
         /// The file, or the system's store.
         store: String,
         /// The cause.
+        reason: String,
+    },
+    /// `sslcert` and `sslkey` cannot be used.
+    #[error("cannot show LiteLLM's database a client certificate: {reason}")]
+    ClientCertificate {
+        /// Which file, and why.
+        reason: String,
+    },
+    /// There is no token to log in with.
+    #[error("no token for the login to LiteLLM's database at {place}: {reason}")]
+    Token {
+        /// User, hosts and database.
+        place: String,
+        /// Why, with its remedy.
         reason: String,
     },
     /// The server's certificate was checked and is not good.
@@ -96,6 +111,8 @@ impl ConnectError {
             Self::Unreachable { .. } => "database_unreachable",
             Self::TimedOut { .. } => "database_timed_out",
             Self::Roots { .. } => "database_root_certificates",
+            Self::ClientCertificate { .. } => "database_client_certificate",
+            Self::Token { .. } => "database_token",
             Self::Certificate { .. } => "database_certificate",
             Self::Tls { .. } => "database_tls",
             Self::Login { .. } => "database_login",
@@ -117,7 +134,7 @@ impl ConnectError {
         )
     }
 
-    /// Whether the password may have been rotated: read the URL again.
+    /// Whether password or certificate may have been rotated: read them again.
     #[must_use]
     pub fn is_authentication(&self) -> bool {
         matches!(self, Self::Login { .. })
@@ -136,13 +153,19 @@ impl ConnectError {
             Self::Roots { .. } => {
                 "name a PEM file that can be read in sslrootcert, or install the system's certificates"
             }
+            Self::ClientCertificate { .. } => "correct sslcert and sslkey in the database URL",
+            Self::Token { .. } => {
+                "mend the credential of entra.credential, by which litellm.database_auth logs in"
+            }
             Self::Certificate { .. } => {
                 "use the host name of the certificate, name its CA in sslrootcert, or renew it"
             }
             Self::Tls { .. } => {
                 "turn on TLS in the server, or lower sslmode if the network is trusted"
             }
-            Self::Login { .. } => "check user and password, and pg_hba.conf on the server",
+            Self::Login { .. } => {
+                "check user and password (or token, or client certificate), and pg_hba.conf on the server"
+            }
             Self::NoDatabase { .. } => "check the name at the end of the database URL",
             Self::Busy { .. } => "wait, or raise max_connections or lower connection_limit",
             Self::Other { .. } => "see the reason",
@@ -186,7 +209,7 @@ impl ConnectError {
             Cause::Certificate => Self::Certificate { place, reason },
             Cause::Tls => Self::Tls { place, reason },
             Cause::Network => Self::Unreachable { place, reason },
-            Cause::Password => Self::Login { place, reason },
+            Cause::Login => Self::Login { place, reason },
             Cause::Unknown => Self::Other { place, reason },
         }
     }
@@ -196,7 +219,7 @@ enum Cause {
     Certificate,
     Tls,
     Network,
-    Password,
+    Login,
     Unknown,
 }
 
@@ -210,6 +233,9 @@ impl Cause {
                 .and_then(|inner| inner.downcast_ref::<rustls::Error>());
             match inner.or_else(|| cause.downcast_ref()) {
                 Some(rustls::Error::InvalidCertificate(_)) => return Self::Certificate,
+                Some(rustls::Error::AlertReceived(alert)) if is_about_ours(*alert) => {
+                    return Self::Login;
+                }
                 Some(_) => return Self::Tls,
                 None => {}
             }
@@ -226,11 +252,26 @@ impl Cause {
             text if text.starts_with("invalid configuration")
                 && causes(error).contains("password missing") =>
             {
-                Self::Password
+                Self::Login
             }
             _ => Self::Unknown,
         }
     }
+}
+
+/// Whether the server says this of our certificate, or of its absence.
+const fn is_about_ours(alert: AlertDescription) -> bool {
+    matches!(
+        alert,
+        AlertDescription::AccessDenied
+            | AlertDescription::BadCertificate
+            | AlertDescription::CertificateExpired
+            | AlertDescription::CertificateRequired
+            | AlertDescription::CertificateRevoked
+            | AlertDescription::CertificateUnknown
+            | AlertDescription::UnknownCA
+            | AlertDescription::UnsupportedCertificate
+    )
 }
 
 type Caught<'a> = &'a (dyn Error + 'static);

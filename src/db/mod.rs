@@ -12,6 +12,7 @@ mod connect_error;
 mod error;
 mod figures;
 mod listener;
+mod login;
 mod tls;
 mod transaction;
 
@@ -36,6 +37,8 @@ pub use connect_error::ConnectError;
 pub use error::{Error, QueryContext, Result};
 pub use figures::Figures;
 pub use listener::{Broken, Listener};
+pub use login::Passwords;
+use login::{Login, Seen};
 pub use transaction::{Durability, Limits, Transaction};
 
 /// How long a connection that was idle may take to say that it is alive, when
@@ -50,10 +53,9 @@ pub struct Database {
     pool_timeout: Option<Duration>,
     socket_timeout: Option<Duration>,
     place: Arc<str>,
-    /// The target as it was last connected to.
-    current: Arc<Mutex<Arc<DatabaseTarget>>>,
-    /// The target when its file was last looked at.
-    seen: Arc<Mutex<DatabaseTarget>>,
+    login: Arc<Login>,
+    /// What was in the files when they were last looked at.
+    seen: Arc<Mutex<Seen>>,
     figures: Figures,
 }
 
@@ -63,17 +65,28 @@ impl Database {
     /// # Errors
     /// Only if the pool cannot be built at all.
     pub fn new(target: &DatabaseTarget) -> Result<Self> {
-        let current = Arc::new(Mutex::new(Arc::new(target.clone())));
+        Self::logging_in(target, None)
+    }
+
+    /// The same with the password of the moment from elsewhere, asked for with
+    /// each new connection.
+    ///
+    /// # Errors
+    /// As [`Database::new`].
+    pub fn with_passwords(target: &DatabaseTarget, from: Arc<dyn Passwords>) -> Result<Self> {
+        Self::logging_in(target, Some(from))
+    }
+
+    fn logging_in(target: &DatabaseTarget, passwords: Option<Arc<dyn Passwords>>) -> Result<Self> {
+        let login = Arc::new(Login::new(target, passwords));
+        let connecting = Arc::clone(&login);
         let mut config = ManagerConfig::default();
-        let shared = Arc::clone(&current);
         config.custom_setup = Box::new(move |_| {
-            let current = Arc::clone(&shared);
+            let login = Arc::clone(&connecting);
             async move {
-                let connected = connect(
-                    &current,
-                    |target| async move { tls::establish(&target).await },
-                );
-                connected.await.map_err(error::carry)
+                let open =
+                    |target: Arc<DatabaseTarget>| async move { tls::establish(&target).await };
+                login.connect(open).await.map_err(error::carry)
             }
             .boxed()
         });
@@ -102,34 +115,29 @@ impl Database {
             pool_timeout: target.pool_timeout,
             socket_timeout: target.socket_timeout,
             place: Place::of(&target.connection).to_string().into(),
-            current,
-            seen: Arc::new(Mutex::new(target.clone())),
+            login,
+            seen: Arc::new(Mutex::new(Seen::of(target.clone()))),
             figures: Figures::default(),
         })
     }
 
-    /// The same, after seeing that the certificates to check the server by can
-    /// be used; nothing is sent.
+    /// Sees that the certificates for the connection can be used; nothing is
+    /// sent.
     ///
     /// # Errors
     /// [`Error::Connect`] when they cannot.
-    pub fn prepare(target: &DatabaseTarget) -> Result<Self> {
-        tls::prepare(target).map_err(|cause| Error::Connect { cause })?;
-        Self::new(target)
+    pub fn prepare(target: &DatabaseTarget) -> Result<()> {
+        tls::prepare(target).map_err(|cause| Error::Connect { cause })
     }
 
-    /// Whether the URL changed in its file since this was last asked; a refused
-    /// login then finds the newer one by itself.
-    #[must_use]
-    pub fn has_a_new_secret(&self) -> bool {
-        let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
-        match seen.reread() {
-            Ok(fresh) if fresh.connection != seen.connection => {
-                *seen = fresh;
-                true
-            }
-            _ => false,
-        }
+    /// Whether the URL, the client certificate or the token changed since this
+    /// was last asked; a refused login then finds the newer one by itself.
+    pub async fn has_a_new_secret(&self) -> bool {
+        let changed = {
+            let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
+            seen.changed()
+        };
+        changed || self.login.has_a_new_password().await
     }
 
     /// The same connections for somebody else, who is told of a new secret
@@ -150,14 +158,12 @@ impl Database {
     /// # Errors
     /// [`Error::Connect`] when it cannot be made.
     pub async fn listen(&self, channel: &'static str) -> Result<Option<Listener>> {
-        let target = Arc::clone(&self.current.lock().unwrap_or_else(PoisonError::into_inner));
+        let target = self.login.target();
         if target.pooler == Pooler::Transaction || target.pool_size == 1 {
             return Ok(None);
         }
-        let listening = connect(&self.current, |target| async move {
-            tls::listen(&target, channel).await
-        });
-        match listening.await {
+        let open = |target: Arc<DatabaseTarget>| async move { tls::listen(&target, channel).await };
+        match self.login.connect(open).await {
             Ok(listener) => Ok(Some(listener)),
             Err(cause) => Err(Error::Connect { cause }),
         }
@@ -194,32 +200,6 @@ impl Database {
         let checked_out = self.pool.get().await;
         checked_out.map_err(|error| Error::from_pool(error, self.pool_timeout))
     }
-}
-
-/// Opens a connection; after a refused login with the password that is in the
-/// URL's file by now, because passwords are rotated under a running daemon.
-async fn connect<T, F>(
-    current: &Mutex<Arc<DatabaseTarget>>,
-    open: impl Fn(Arc<DatabaseTarget>) -> F,
-) -> std::result::Result<T, ConnectError>
-where
-    F: Future<Output = std::result::Result<T, ConnectError>>,
-{
-    let target = Arc::clone(&current.lock().unwrap_or_else(PoisonError::into_inner));
-    let refused = match open(Arc::clone(&target)).await {
-        Err(error) if error.is_authentication() => error,
-        ended => return ended,
-    };
-    let Ok(fresh) = target.reread() else {
-        return Err(refused);
-    };
-    if fresh.connection == target.connection {
-        return Err(refused);
-    }
-    let fresh = Arc::new(fresh);
-    let connection = open(Arc::clone(&fresh)).await?;
-    *current.lock().unwrap_or_else(PoisonError::into_inner) = fresh;
-    Ok(connection)
 }
 
 /// The server's own clock.

@@ -16,6 +16,7 @@ use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, Server
 use rustls::crypto::{CryptoProvider, ring, verify_tls12_signature, verify_tls13_signature};
 use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
+use rustls::sign::SingleCertAndKey;
 use rustls::{
     CertificateError, ClientConfig, DigitallySignedStruct, RootCertStore, SignatureScheme,
 };
@@ -26,7 +27,7 @@ use tokio_postgres_rustls::MakeRustlsConnect;
 
 use super::connect_error::{ConnectError, Place};
 use super::listener::Listener;
-use crate::config::{DatabaseTarget, DatabaseTls};
+use crate::config::{ClientCertificate, DatabaseTarget, DatabaseTls};
 
 /// Opens one connection and drives it in the background until it is dropped.
 ///
@@ -40,7 +41,8 @@ pub async fn establish(target: &DatabaseTarget) -> Result<AsyncPgConnection, Con
         let client = match &target.tls {
             DatabaseTls::Disable => drive(open(&target.connection, NoTls).await?),
             tls => {
-                let tls = MakeRustlsConnect::new(client_config(tls)?);
+                let tls =
+                    MakeRustlsConnect::new(client_config(tls, target.client_certificate.as_ref())?);
                 drive(open(&target.connection, tls).await?)
             }
         };
@@ -67,7 +69,8 @@ pub(super) async fn listen(
         let listener = match &target.tls {
             DatabaseTls::Disable => Listener::drive(open(&config, NoTls).await?),
             tls => {
-                let tls = MakeRustlsConnect::new(client_config(tls)?);
+                let tls =
+                    MakeRustlsConnect::new(client_config(tls, target.client_certificate.as_ref())?);
                 Listener::drive(open(&config, tls).await?)
             }
         };
@@ -82,7 +85,7 @@ pub(super) async fn listen(
 pub(super) fn prepare(target: &DatabaseTarget) -> Result<(), ConnectError> {
     match &target.tls {
         DatabaseTls::Disable => Ok(()),
-        tls => client_config(tls).map(drop),
+        tls => client_config(tls, target.client_certificate.as_ref()).map(drop),
     }
 }
 
@@ -160,16 +163,29 @@ fn time_limit(target: &DatabaseTarget) -> Option<Duration> {
     Some(each * u32::try_from(hosts.max(1)).unwrap_or(u32::MAX)).filter(|limit| !limit.is_zero())
 }
 
-fn client_config(tls: &DatabaseTls) -> Result<ClientConfig, ConnectError> {
+/// Reads all files anew: they may have been replaced since the last connection.
+fn client_config(
+    tls: &DatabaseTls,
+    ours: Option<&ClientCertificate>,
+) -> Result<ClientConfig, ConnectError> {
     // Named, because a process with two providers has no default one.
     let provider = Arc::new(ring::default_provider());
     let builder = ClientConfig::builder_with_provider(Arc::clone(&provider))
         .with_safe_default_protocol_versions()
         .map_err(|error| ConnectError::tls_setup(&error))?;
-    Ok(builder
+    let builder = builder
         .dangerous()
-        .with_custom_certificate_verifier(verifier(tls, provider)?)
-        .with_no_client_auth())
+        .with_custom_certificate_verifier(verifier(tls, provider)?);
+    let Some(files) = ours else {
+        return Ok(builder.with_no_client_auth());
+    };
+    let certified = files
+        .read()
+        .map_err(|error| ConnectError::ClientCertificate {
+            reason: error.to_string(),
+        })?;
+    let ours = SingleCertAndKey::from(certified.key);
+    Ok(builder.with_client_cert_resolver(Arc::new(ours)))
 }
 
 fn verifier(

@@ -14,6 +14,7 @@ use std::time::Duration;
 
 use futures::{StreamExt, TryStreamExt, stream};
 use reqwest::StatusCode;
+use tracing::Instrument;
 use url::Url;
 
 use super::call::Call;
@@ -178,8 +179,12 @@ impl Questions<'_> {
         let sent = self
             .client()
             .send(&url, Payload::Json(json), self.priority(), token);
-        let whole = match sent.await {
-            Ok(whole) => whole,
+        let span = Call::Batch.span("POST");
+        let whole = match sent.instrument(span.clone()).await {
+            Ok(whole) => {
+                span.record("http.response.status_code", whole.status.as_u16());
+                whole
+            }
             Err(none) => {
                 permit.settle(judge::silence(&none));
                 let fate = unanswered(Call::Batch, endpoint.authority(), none);

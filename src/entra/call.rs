@@ -12,6 +12,8 @@ use std::fmt;
 pub enum Call {
     /// The token endpoint.
     Token,
+    /// Where Azure gives tokens of managed identities.
+    ManagedIdentity,
     /// `/servicePrincipals/{id}`.
     ServicePrincipal,
     /// `/servicePrincipals/{id}/appRoleAssignedTo`.
@@ -43,7 +45,7 @@ impl Call {
     #[must_use]
     pub const fn permission(self) -> Permission {
         match self {
-            Self::Token | Self::ServicePrincipal | Self::Assignments => {
+            Self::Token | Self::ManagedIdentity | Self::ServicePrincipal | Self::Assignments => {
                 Permission::ApplicationReadAll
             }
             Self::Groups | Self::Members | Self::TransitiveMembers | Self::GroupChanges => {
@@ -59,11 +61,24 @@ impl Call {
         }
     }
 
+    /// Around one request, for traces: where it goes and what comes of it,
+    /// without an id.
+    pub(super) fn span(self, method: &'static str) -> tracing::Span {
+        tracing::trace_span!(
+            "request",
+            otel.name = %format_args!("{method} {self}"),
+            otel.kind = "client",
+            http.request.method = method,
+            url.template = %self,
+            http.response.status_code = tracing::field::Empty,
+        )
+    }
+
     /// What one answer costs in resource units when it does not say so itself.
     /// All our calls carry `$select`, which takes one unit off.
     pub(super) const fn resource_units(self) -> u64 {
         match self {
-            Self::Token | Self::Batch => 0,
+            Self::Token | Self::ManagedIdentity | Self::Batch => 0,
             Self::Members => 2,
             Self::TransitiveMembers => 4,
             Self::ServicePrincipal
@@ -83,6 +98,7 @@ impl fmt::Display for Call {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Token => "the token endpoint",
+            Self::ManagedIdentity => "the endpoint for managed identities",
             Self::ServicePrincipal => "/servicePrincipals/{id}",
             Self::Assignments => "/servicePrincipals/{id}/appRoleAssignedTo",
             Self::Groups => "/groups",

@@ -1,17 +1,22 @@
 //! How the application proves itself to the token endpoint.
 //!
 //! Invariant: a secret leaves this file only inside a form that is on its way
-//! to the token endpoint. Certificates, federated tokens and managed
-//! identities become further variants here (graph-contract 1.1): each yields
-//! form fields and knows whether it may have changed since.
+//! to the token endpoint. Files are read again whenever a token is asked for;
+//! that of a secret, which may be half written, only when it was refused.
 
 use std::fmt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use secrecy::{ExposeSecret, SecretString};
 
+use super::assertion::Statement;
+use super::credential_error::CredentialError;
 use super::error::Error;
-use crate::config::Secret;
+use crate::config;
+use crate::config::{Certified, ClientCertificate, EntraSettings, Secret};
+
+/// What kind of assertion there is (RFC 7523).
+const ASSERTION_TYPE: &str = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer";
 
 /// What proves the application.
 pub(super) enum Credential {
@@ -21,69 +26,172 @@ pub(super) enum Credential {
         /// Where to look for a newer one.
         file: Option<PathBuf>,
     },
+    /// A certificate whose key signs each request.
+    Certificate {
+        files: ClientCertificate,
+        /// As it was last read.
+        held: Box<Certified>,
+        statement: Statement,
+    },
+    /// Another issuer's token.
+    Federated {
+        file: PathBuf,
+        /// What was last sent.
+        sent: Option<SecretString>,
+    },
+    /// Nothing of ours: Azure knows its machines.
+    ManagedIdentity { client_id: Option<String> },
 }
 
 impl fmt::Debug for Credential {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Secret { file, .. } => f
-                .debug_struct("Secret")
-                .field("file", file)
-                .finish_non_exhaustive(),
-        }
+        f.write_str(&self.described())
     }
 }
 
 impl Credential {
-    pub(super) fn new(secret: &Secret) -> Self {
-        match secret {
-            Secret::Value(value) => Self::Secret {
-                value: value.clone(),
-                file: None,
+    pub(super) fn new(settings: &EntraSettings) -> Result<Self, Error> {
+        Ok(match &settings.credential {
+            config::Credential::ClientSecret(secret) => Self::Secret {
+                value: secret.value().clone(),
+                file: match secret {
+                    Secret::Value(_) => None,
+                    Secret::File { path, .. } => Some(path.clone()),
+                },
             },
-            Secret::File { path, value } => Self::Secret {
-                value: value.clone(),
-                file: Some(path.clone()),
+            config::Credential::ClientCertificate(files) => Self::Certificate {
+                held: Box::new(files.read().map_err(of_no_use)?),
+                files: files.clone(),
+                statement: Statement {
+                    client_id: settings.client_id.clone(),
+                    audience: settings.assertion_audience(),
+                },
             },
+            config::Credential::WorkloadIdentity { token_file } => Self::Federated {
+                file: token_file.clone(),
+                sent: None,
+            },
+            config::Credential::ManagedIdentity(identity) => Self::ManagedIdentity {
+                client_id: identity.client_id.clone(),
+            },
+        })
+    }
+
+    /// The proof in words, for people.
+    pub(super) fn described(&self) -> String {
+        match self {
+            Self::Secret { file: None, .. } => "the client secret".to_owned(),
+            Self::Secret {
+                file: Some(file), ..
+            } => format!("the client secret in {}", file.display()),
+            Self::Certificate { files, held, .. } => {
+                let thumbprint: String = held
+                    .thumbprint
+                    .iter()
+                    .map(|byte| format!("{byte:02X}"))
+                    .collect();
+                format!(
+                    "the client certificate in {}, SHA-256 {thumbprint}, valid until {}",
+                    files.certificate.display(),
+                    held.not_after.date_naive()
+                )
+            }
+            Self::Federated { file, .. } => format!("the federated token in {}", file.display()),
+            Self::ManagedIdentity { client_id: None } => {
+                "the system-assigned managed identity".to_owned()
+            }
+            Self::ManagedIdentity {
+                client_id: Some(id),
+            } => format!("the managed identity {id}"),
         }
     }
 
     /// The form fields that carry the proof.
-    pub(super) fn form(&self) -> Vec<(&'static str, SecretString)> {
+    ///
+    /// # Errors
+    /// When a file that is read for each token cannot be used.
+    pub(super) async fn form(&mut self) -> Result<Vec<(&'static str, SecretString)>, Error> {
         match self {
-            Self::Secret { value, .. } => vec![("client_secret", value.clone())],
+            Self::Secret { value, .. } => Ok(vec![("client_secret", value.clone())]),
+            Self::Certificate {
+                files,
+                held,
+                statement,
+            } => {
+                match read(files).await {
+                    Ok(newest) => **held = newest,
+                    // Certificate and key may be replaced one after the other.
+                    Err(error) => tracing::warn!(
+                        error.message = %error,
+                        "the client certificate as it was read before is used"
+                    ),
+                }
+                let signed = statement
+                    .signed(held)
+                    .map_err(|cause| CredentialError::CertificateFile { cause }.of_entra())?;
+                Ok(assertion(signed))
+            }
+            Self::Federated { file, sent } => {
+                let token = federated(file).await?;
+                *sent = Some(token.clone());
+                Ok(assertion(token))
+            }
+            Self::ManagedIdentity { .. } => Ok(Vec::new()),
         }
     }
 
     /// Looks for a newer proof and takes it.
     ///
     /// # Errors
-    /// [`Error::SecretFile`] if the file is there no more, unreadable or empty.
+    /// When its file is there no more, unreadable or of no use.
     pub(super) async fn renew(&mut self) -> Result<Renewal, Error> {
-        let Self::Secret {
-            value,
-            file: Some(path),
-        } = self
-        else {
-            return Ok(Renewal::Same);
-        };
-        let failed = |cause: String| Error::SecretFile {
-            path: path.clone(),
-            cause,
-        };
-        let text = tokio::fs::read_to_string(&path)
-            .await
-            .map(SecretString::from)
-            .map_err(|error| failed(error.to_string()))?;
-        let fresh = without_final_break(text.expose_secret());
-        if fresh.is_empty() {
-            return Err(failed("the file is empty".to_owned()));
+        match self {
+            Self::Secret {
+                value,
+                file: Some(path),
+            } => {
+                let fresh = secret(path).await?;
+                Ok(replace(value, fresh))
+            }
+            Self::Certificate { files, held, .. } => {
+                let newest = read(files).await?;
+                if newest.thumbprint == held.thumbprint {
+                    return Ok(Renewal::Same);
+                }
+                **held = newest;
+                Ok(Renewal::Newer)
+            }
+            Self::Federated { file, sent } => {
+                let fresh = federated(file).await?;
+                match sent {
+                    Some(sent) => Ok(replace(sent, fresh)),
+                    None => {
+                        *sent = Some(fresh);
+                        Ok(Renewal::Newer)
+                    }
+                }
+            }
+            Self::Secret { file: None, .. } | Self::ManagedIdentity { .. } => Ok(Renewal::Same),
         }
-        if fresh == value.expose_secret() {
-            return Ok(Renewal::Same);
+    }
+
+    /// What it means that the proof itself was refused; `codes` are Entra's.
+    pub(super) fn refused(&self, client_id: String, hint: String, codes: &[u64]) -> Error {
+        match self {
+            Self::Secret { .. } if codes.contains(&7_000_222) => {
+                Error::SecretExpired { client_id, hint }
+            }
+            Self::Secret { .. } => Error::SecretRejected { client_id, hint },
+            Self::Certificate { .. } => {
+                CredentialError::CertificateRejected { client_id, hint }.of_entra()
+            }
+            Self::Federated { .. } => {
+                CredentialError::FederatedTokenRejected { client_id, hint }.of_entra()
+            }
+            Self::ManagedIdentity { .. } => {
+                CredentialError::ManagedIdentityRefused { hint }.of_entra()
+            }
         }
-        *value = SecretString::from(fresh.to_owned());
-        Ok(Renewal::Newer)
     }
 }
 
@@ -92,6 +200,71 @@ impl Credential {
 pub(super) enum Renewal {
     Same,
     Newer,
+}
+
+fn replace(held: &mut SecretString, fresh: SecretString) -> Renewal {
+    if held.expose_secret() == fresh.expose_secret() {
+        return Renewal::Same;
+    }
+    *held = fresh;
+    Renewal::Newer
+}
+
+fn assertion(jwt: SecretString) -> Vec<(&'static str, SecretString)> {
+    vec![
+        ("client_assertion_type", ASSERTION_TYPE.to_owned().into()),
+        ("client_assertion", jwt),
+    ]
+}
+
+fn of_no_use(error: config::ClientCertificateError) -> Error {
+    CredentialError::CertificateFile {
+        cause: error.to_string(),
+    }
+    .of_entra()
+}
+
+async fn read(files: &ClientCertificate) -> Result<Certified, Error> {
+    let files = files.clone();
+    let read = tokio::task::spawn_blocking(move || files.read()).await;
+    match read {
+        Ok(read) => read.map_err(of_no_use),
+        Err(error) => Err(Error::Setup {
+            cause: error.to_string(),
+        }),
+    }
+}
+
+async fn federated(path: &Path) -> Result<SecretString, Error> {
+    let failed = |cause: String| {
+        let path = path.to_owned();
+        CredentialError::FederatedTokenFile { path, cause }.of_entra()
+    };
+    let text = tokio::fs::read_to_string(path)
+        .await
+        .map(SecretString::from)
+        .map_err(|error| failed(error.to_string()))?;
+    let token = text.expose_secret().trim();
+    if token.is_empty() {
+        return Err(failed("the file is empty".to_owned()));
+    }
+    Ok(token.into())
+}
+
+async fn secret(path: &Path) -> Result<SecretString, Error> {
+    let failed = |cause: String| Error::SecretFile {
+        path: path.to_owned(),
+        cause,
+    };
+    let text = tokio::fs::read_to_string(path)
+        .await
+        .map(SecretString::from)
+        .map_err(|error| failed(error.to_string()))?;
+    let fresh = without_final_break(text.expose_secret());
+    if fresh.is_empty() {
+        return Err(failed("the file is empty".to_owned()));
+    }
+    Ok(fresh.into())
 }
 
 fn without_final_break(text: &str) -> &str {

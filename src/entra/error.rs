@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use super::call::{Call, Permission};
 pub use super::causes::{LinkFault, NetworkCause, NoDelta};
+use super::credential_error::CredentialError;
 use super::fault::Defect;
 use crate::model::ids::{GroupId, ServicePrincipalId};
 
@@ -47,6 +48,9 @@ pub enum Error {
         /// The operating system's reason.
         cause: String,
     },
+    /// What is wrong with any other credential.
+    #[error(transparent)]
+    Credential(CredentialError),
     /// `unauthorized_client`: not in this tenant, or disabled.
     #[error(
         "application {client_id} is unknown or disabled in the tenant ({hint}): check entra.client_id and entra.tenant, and that the Enterprise Application is enabled"
@@ -293,6 +297,7 @@ impl Error {
             Self::SecretRejected { .. } => "secret_rejected",
             Self::SecretExpired { .. } => "secret_expired",
             Self::SecretFile { .. } => "secret_file",
+            Self::Credential(error) => error.kind(),
             Self::ApplicationUnknown { .. } => "application_unknown",
             Self::TenantUnknown { .. } => "tenant_unknown",
             Self::WrongCloud { .. } => "wrong_cloud",
@@ -359,6 +364,7 @@ impl Error {
             Self::SecretRejected { .. }
                 | Self::SecretExpired { .. }
                 | Self::SecretFile { .. }
+                | Self::Credential(_)
                 | Self::ApplicationUnknown { .. }
                 | Self::TenantUnknown { .. }
                 | Self::WrongCloud { .. }

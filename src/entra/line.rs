@@ -10,6 +10,7 @@ use reqwest::StatusCode;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
+use tracing::Instrument;
 use url::Url;
 
 use super::call::Call;
@@ -221,9 +222,11 @@ impl<'r> Questions<'r> {
         let permit = self.permit(call.resource_units()).await;
         tries.sent();
         self.meter.sent();
+        let span = call.span("GET");
         let sent = self.client().send(url, Payload::None, self.priority, token);
-        match sent.await {
+        match sent.instrument(span.clone()).await {
             Ok(answer) => {
+                span.record("http.response.status_code", answer.status.as_u16());
                 let told = judge::told(call, answer.status, &answer.headers);
                 self.meter.cost(told.units.unwrap_or(0));
                 permit.settle(told);

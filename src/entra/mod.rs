@@ -7,13 +7,14 @@
 //! e-mail addresses, links or tokens.
 //!
 //! The way in is [`Reader`]. Below it, from the wire upwards: `client` (one
-//! request, the only file that names graph-rs-sdk), `token` and `sts` (the
-//! bearer), `throttle` (what all readings of one application share: the gate,
+//! request, the only file that names graph-rs-sdk), `token` with `issuer`, `sts`,
+//! `machine` and `credential` (the bearer), `throttle` (what all readings of one application share: the gate,
 //! the `budget` of resource units, the `window` of requests in flight, the
 //! `queue`), `line` (one question with its `tries`, `judge`d), `batch` (several
 //! at once), `paging` (collections to their end), then one file per question
 //! asked of Graph; `delta` asks what has changed.
 
+mod assertion;
 mod assigned;
 mod attributes;
 mod batch;
@@ -22,15 +23,19 @@ mod call;
 mod causes;
 mod client;
 mod credential;
+mod credential_error;
+mod database_tokens;
 mod delta;
 mod envelope;
 mod error;
 mod fault;
 mod fresh;
 mod gate;
+mod issuer;
 mod judge;
 mod line;
 mod link;
+mod machine;
 mod members;
 mod meter;
 mod objects;
@@ -57,6 +62,8 @@ mod wire_person;
 mod tests;
 
 pub use call::{Call, Permission};
+pub use credential_error::CredentialError;
+pub use database_tokens::DatabaseTokens;
 pub use delta::{Heard, Terms};
 pub use error::{Error, LinkFault, NetworkCause, NoDelta};
 pub use fault::Defect;

@@ -80,7 +80,11 @@ impl Reader {
 
     async fn probe_all(&self, questions: Questions<'_>, probes: &mut Vec<Probe>) -> Option<()> {
         match self.line.tokens().get().await {
-            Ok(_) => probes.push(Probe::pass("token", "Entra issued a token")),
+            Ok(_) => {
+                let credential = self.line.tokens().credential().await;
+                let text = format!("Entra issued a token for {credential}");
+                probes.push(Probe::pass("token", text));
+            }
             Err(error) => {
                 probes.push(Probe::fail("token", error.to_string()));
                 return None;

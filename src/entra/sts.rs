@@ -6,44 +6,25 @@
 
 use std::time::Duration;
 
-use chrono::Utc;
-use reqwest::header::{DATE, HeaderMap, RETRY_AFTER};
-use secrecy::{ExposeSecret, SecretString};
-use serde::{Deserialize, Deserializer};
+use secrecy::ExposeSecret;
+use serde::Deserialize;
+use tracing::Instrument;
 use url::Url;
 
 use super::call::Call;
 use super::credential::Credential;
-use super::error::{Error, NetworkCause};
+use super::error::Error;
 use super::fault::Defect;
-use super::link::authority;
-use super::pace;
+use super::issuer::{self, Issued, Next, Refusal};
 use super::transport::{self, BodyFailure, NetworkFailure};
 use crate::config::EntraSettings;
 
-/// A token as it was issued.
-pub(super) struct Issued {
-    pub(super) token: SecretString,
-    pub(super) life: Duration,
-}
-
-/// Why none was issued.
-#[derive(Debug)]
-pub(super) struct Refusal {
-    pub(super) error: Error,
-    pub(super) next: Next,
-}
-
-/// What may help.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Next {
-    /// Asking again, not before this much time if the server said so.
-    Wait(Option<Duration>),
-    /// Another credential.
-    Credential,
-    /// A person.
-    Person,
-}
+/// What is wrong with a secret, an assertion's signature or time, or what a
+/// federated credential expects, under whatever name.
+const PROOF_REFUSED: [u64; 12] = [
+    7_000_218, 50_012, 50_013, 50_027, 70_021, 700_024, 700_027, 700_030, 700_211, 700_212,
+    700_213, 700_229,
+];
 
 /// The token endpoint of one application.
 #[derive(Debug)]
@@ -78,8 +59,11 @@ impl Sts {
     }
 
     /// Asks once.
-    pub(super) async fn ask(&self, credential: &Credential) -> Result<Issued, Refusal> {
-        let proof = credential.form();
+    pub(super) async fn ask(&self, credential: &mut Credential) -> Result<Issued, Refusal> {
+        let proof = credential.form().await.map_err(|error| Refusal {
+            error,
+            next: Next::Credential,
+        })?;
         let mut form = vec![
             ("grant_type", "client_credentials"),
             ("client_id", self.client_id.as_str()),
@@ -90,43 +74,43 @@ impl Sts {
                 .iter()
                 .map(|(key, value)| (*key, value.expose_secret())),
         );
+        let span = Call::Token.span("POST");
         let answer = self
             .http
             .post(self.endpoint.clone())
             .form(&form)
             .send()
+            .instrument(span.clone())
             .await
             .map_err(|error| self.unreachable(transport::network_failure(&error)))?;
         let status = answer.status();
-        let wait = pause(answer.headers());
+        span.record("http.response.status_code", status.as_u16());
+        let wait = issuer::pause(answer.headers());
         let body = match transport::whole_body(answer).await {
             Ok(body) => body,
             Err(BodyFailure::Network(failure)) => return Err(self.unreachable(failure)),
-            Err(BodyFailure::Oversized) => return Err(malformed(Defect::Oversized)),
+            Err(BodyFailure::Oversized) => {
+                return Err(issuer::malformed(Call::Token, Defect::Oversized));
+            }
         };
         if status.is_success() {
-            return issued(&body);
+            return issuer::issued(Call::Token, &body);
         }
-        Err(self.refused(status.as_u16(), wait, &body))
+        Err(self.refused(credential, status.as_u16(), wait, &body))
     }
 
-    fn unreachable(&self, NetworkFailure { cause, detail }: NetworkFailure) -> Refusal {
-        let error = Error::Unreachable {
-            call: Call::Token,
-            host: authority(&self.endpoint),
-            cause,
-            detail,
-        };
-        let next = match cause {
-            // A certificate does not become valid by asking again.
-            NetworkCause::Tls => Next::Person,
-            _ => Next::Wait(None),
-        };
-        Refusal { error, next }
+    fn unreachable(&self, failure: NetworkFailure) -> Refusal {
+        issuer::unreachable(Call::Token, &self.endpoint, failure)
     }
 
     /// Sorts a refusal by graph-contract 1.3.
-    fn refused(&self, status: u16, wait: Option<Duration>, body: &[u8]) -> Refusal {
+    fn refused(
+        &self,
+        credential: &Credential,
+        status: u16,
+        wait: Option<Duration>,
+        body: &[u8],
+    ) -> Refusal {
         let told: Told = serde_json::from_slice(body).unwrap_or_default();
         let hint = told.hint(status);
         let client_id = self.client_id.clone();
@@ -150,9 +134,12 @@ impl Sts {
             _ if said(&[90002]) => Error::TenantUnknown { tenant, hint },
             _ if said(&[90038, 900_382, 900_432, 50049]) => Error::WrongCloud { tenant, hint },
             _ if said(&[53003, 530_032]) => Error::BlockedByPolicy { client_id, hint },
-            "invalid_client" if said(&[7000222]) => Error::SecretExpired { client_id, hint },
-            "invalid_client" => Error::SecretRejected { client_id, hint },
-            _ if said(&[7000218]) => Error::SecretRejected { client_id, hint },
+            name if name == "invalid_client" || said(&PROOF_REFUSED) => {
+                return Refusal {
+                    error: credential.refused(client_id, hint, &told.error_codes),
+                    next: Next::Credential,
+                };
+            }
             "unauthorized_client" => Error::ApplicationUnknown { client_id, hint },
             "invalid_tenant" => Error::TenantUnknown { tenant, hint },
             "invalid_scope" | "invalid_resource" => Error::ScopeRefused {
@@ -168,61 +155,10 @@ impl Sts {
             "access_denied" | "interaction_required" => Error::BlockedByPolicy { client_id, hint },
             _ => Error::TokenRefused { hint },
         };
-        let next = match error {
-            Error::SecretRejected { .. } | Error::SecretExpired { .. } => Next::Credential,
-            _ => Next::Person,
-        };
-        Refusal { error, next }
-    }
-}
-
-fn issued(body: &[u8]) -> Result<Issued, Refusal> {
-    let granted: Granted = serde_json::from_slice(body).map_err(|error| malformed(error.into()))?;
-    // It becomes a header; anything else would fail later and less clearly.
-    let token = granted.access_token;
-    if token.is_empty() || !token.bytes().all(|byte| byte.is_ascii_graphic()) {
-        return Err(malformed(Defect::Missing("access_token")));
-    }
-    Ok(Issued {
-        token: SecretString::from(token),
-        life: Duration::from_secs(granted.expires_in),
-    })
-}
-
-fn malformed(defect: Defect) -> Refusal {
-    Refusal {
-        error: Error::Malformed {
-            call: Call::Token,
-            defect,
-            trace: "no request-id".to_owned(),
-        },
-        next: Next::Wait(None),
-    }
-}
-
-fn pause(headers: &HeaderMap) -> Option<Duration> {
-    let text = |name| headers.get(name).and_then(|value| value.to_str().ok());
-    pace::retry_after(text(RETRY_AFTER)?, text(DATE), Utc::now())
-}
-
-#[derive(Deserialize)]
-struct Granted {
-    access_token: String,
-    #[serde(deserialize_with = "seconds")]
-    expires_in: u64,
-}
-
-/// `expires_in` is a number at the token endpoint and a string at IMDS.
-fn seconds<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u64, D::Error> {
-    #[derive(Deserialize)]
-    #[serde(untagged)]
-    enum Either {
-        Number(u64),
-        Text(String),
-    }
-    match Either::deserialize(deserializer)? {
-        Either::Number(seconds) => Ok(seconds),
-        Either::Text(text) => text.trim().parse().map_err(serde::de::Error::custom),
+        Refusal {
+            error,
+            next: Next::Person,
+        }
     }
 }
 

@@ -19,8 +19,8 @@ use tokio::time::Instant;
 
 use super::credential::{Credential, Renewal};
 use super::error::Error;
+use super::issuer::{Issued, Issuer, Next, Refusal};
 use super::pace::Pace;
-use super::sts::{Issued, Next, Refusal, Sts};
 use crate::config::EntraSettings;
 
 /// A token in use.
@@ -79,7 +79,7 @@ pub(super) struct Tokens(Arc<Shared>);
 
 #[derive(Debug)]
 struct Shared {
-    sts: Sts,
+    issuer: Issuer,
     pace: Pace,
     current: RwLock<Option<Arc<Token>>>,
     desk: Mutex<Desk>,
@@ -105,11 +105,11 @@ struct Rest {
 impl Tokens {
     pub(super) fn new(settings: &EntraSettings, pace: Pace) -> Result<Self, Error> {
         Ok(Self(Arc::new(Shared {
-            sts: Sts::new(settings)?,
+            issuer: Issuer::new(settings)?,
             pace,
             current: RwLock::new(None),
             desk: Mutex::new(Desk {
-                credential: Credential::new(&settings.client_secret),
+                credential: Credential::new(settings)?,
                 rest: None,
                 last_unaccepted: None,
             }),
@@ -168,8 +168,8 @@ impl Tokens {
         self.set(None);
     }
 
-    /// Whether there is a newer secret than the one that was last used; takes
-    /// it, and says so once.
+    /// Whether there is a newer credential than the one that was last used;
+    /// takes it, and says so once.
     pub(super) async fn has_a_new_secret(&self) -> bool {
         let mut desk = self.0.desk.lock().await;
         let newer = matches!(desk.credential.renew().await, Ok(Renewal::Newer));
@@ -177,6 +177,11 @@ impl Tokens {
             desk.rest = None;
         }
         newer
+    }
+
+    /// The credential in words, for people.
+    pub(super) async fn credential(&self) -> String {
+        self.0.desk.lock().await.credential.described()
     }
 
     /// Ends the pause after a failure: the next request asks.
@@ -234,7 +239,7 @@ impl Tokens {
         let mut round = 0;
         loop {
             let asked_at = Instant::now();
-            let refusal = match self.0.sts.ask(credential).await {
+            let refusal = match self.0.issuer.ask(credential).await {
                 Ok(issued) => {
                     return Ok(Token::new(issued, asked_at, pace.shortest_token_life));
                 }
@@ -244,7 +249,7 @@ impl Tokens {
                 Next::Person => return Err(refusal),
                 Next::Credential => match credential.renew().await {
                     Ok(Renewal::Newer) => {
-                        tracing::info!("the client secret changed in its file and is tried again");
+                        tracing::info!("the credential changed in its file and is tried again");
                     }
                     Ok(Renewal::Same) => return Err(refusal),
                     Err(error) => {

@@ -2,7 +2,9 @@
 //! of one team in one transaction; everything else with before and after.
 
 use chrono::{DateTime, Utc};
-use diesel::sql_types::{Array, Integer, Jsonb, Nullable, Text, Timestamptz, Uuid as SqlUuid};
+use diesel::sql_types::{
+    Array, BigInt, Integer, Jsonb, Nullable, Text, Timestamptz, Uuid as SqlUuid,
+};
 use diesel::{QueryableByName, sql_query};
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
 use serde::Serialize;
@@ -164,6 +166,90 @@ pub async fn of_run(connection: &mut AsyncPgConnection, run: RunId) -> Result<Ve
             after: row.after,
         })
         .collect())
+}
+
+/// A change as far as it is told in logs: without values.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Noted {
+    /// As in [`Change`].
+    pub action: String,
+    /// As in [`Change`].
+    pub kind: String,
+    /// Of a membership the team's or organization's.
+    pub id: String,
+    /// Of memberships, whose.
+    pub users: Option<Vec<String>>,
+    /// As in [`Change`].
+    pub reason: String,
+}
+
+/// How far the changes of a run have been read.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Mark {
+    object: i64,
+    membership: i64,
+}
+
+#[derive(QueryableByName)]
+struct NotedRow {
+    #[diesel(sql_type = BigInt)]
+    change_id: i64,
+    #[diesel(sql_type = Text)]
+    action: String,
+    #[diesel(sql_type = Text)]
+    kind: String,
+    #[diesel(sql_type = Text)]
+    id: String,
+    #[diesel(sql_type = Nullable<Array<Text>>)]
+    users: Option<Vec<String>>,
+    #[diesel(sql_type = Text)]
+    reason: String,
+}
+
+/// The next changes of one run, in the order of [`of_run`]; nothing when there
+/// are no more. The mark moves on.
+///
+/// # Errors
+/// When the database fails.
+pub async fn noted(
+    connection: &mut AsyncPgConnection,
+    run: RunId,
+    mark: &mut Mark,
+) -> Result<Vec<Noted>> {
+    let mut rows: Vec<NotedRow> = sql_query(
+        "SELECT change_id, action, kind, object_id AS id, NULL::text[] AS users, reason \
+         FROM entra_sync.change WHERE run_id = $1 AND change_id > $2 \
+         ORDER BY change_id LIMIT 1000",
+    )
+    .bind::<SqlUuid, _>(run.as_uuid())
+    .bind::<BigInt, _>(mark.object)
+    .load(connection)
+    .await
+    .doing("reading the changes of the run")?;
+    let last = |rows: &[NotedRow], before| rows.last().map_or(before, |row| row.change_id);
+    mark.object = last(&rows, mark.object);
+    if rows.is_empty() {
+        // One row may hold thousands of members.
+        rows = sql_query(
+            "SELECT change_id, action, kind, parent_id AS id, user_ids AS users, reason \
+             FROM entra_sync.membership_change WHERE run_id = $1 AND change_id > $2 \
+             ORDER BY change_id LIMIT 20",
+        )
+        .bind::<SqlUuid, _>(run.as_uuid())
+        .bind::<BigInt, _>(mark.membership)
+        .load(connection)
+        .await
+        .doing("reading the membership changes of the run")?;
+        mark.membership = last(&rows, mark.membership);
+    }
+    let noted = rows.into_iter().map(|row| Noted {
+        action: row.action,
+        kind: row.kind,
+        id: row.id,
+        users: row.users,
+        reason: row.reason,
+    });
+    Ok(noted.collect())
 }
 
 /// The newest change of one object.

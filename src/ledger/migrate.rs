@@ -48,7 +48,9 @@ pub async fn migrate(database: &Database) -> Result<Migrated> {
     let connection = prepare(connection).await?;
     // diesel's migrations block. On a thread of their own they do not keep
     // whoever waits for us from giving up.
+    let span = tracing::Span::current();
     let steps = tokio::task::spawn_blocking(move || {
+        let _inside = span.enter();
         let mut harness = AsyncMigrationHarness::new(connection);
         let applied = harness
             .run_pending_migrations(MIGRATIONS)

@@ -209,10 +209,11 @@ pub async fn asked_for(connection: &mut AsyncPgConnection, keys: &[String]) -> R
         return Ok(Vec::new());
     }
     let rows: Vec<Key> = sql_query(
-        "SELECT DISTINCT key FROM entra_sync.pass_request r \
-         JOIN entra_sync.source s ON s.source_id = r.source_id \
-         CROSS JOIN LATERAL (SELECT lower(s.tenant) || '/' || s.service_principal_id AS key) AS k \
-         WHERE r.run_id IS NULL AND key = ANY($1)",
+        "SELECT lower(s.tenant) || '/' || s.service_principal_id AS key \
+         FROM entra_sync.source s \
+         WHERE lower(s.tenant) || '/' || s.service_principal_id = ANY($1) \
+           AND EXISTS (SELECT FROM entra_sync.pass_request q \
+                       WHERE q.source_id = s.source_id AND q.run_id IS NULL)",
     )
     .bind::<Array<Text>, _>(keys)
     .load(connection)

@@ -25,7 +25,7 @@ use crate::config::Settings;
 use crate::daemon::{InUse, SourceState};
 use crate::db::{Database, Limits};
 use crate::ledger::{self, runs};
-use crate::sync::Moment;
+use crate::sync::{Moment, open_database};
 
 /// How old an answer may be.
 const FRESH: Duration = Duration::from_secs(1);
@@ -76,9 +76,9 @@ impl Kept {
         let Some(first) = in_use.settings.first() else {
             return Err(Problem::not_ready());
         };
-        let mut target = first.litellm.database.clone();
-        target.pool_size = 1;
-        let database = Database::new(&target).map_err(|_| Problem::unreachable())?;
+        let mut settings = first.clone();
+        settings.litellm.database.pool_size = 1;
+        let database = open_database(&settings).map_err(|_| Problem::unreachable())?;
         self.database = Some((Arc::clone(&in_use.settings), database.clone()));
         self.sources = None;
         self.runs.clear();

@@ -18,6 +18,7 @@
 //! Must not: know anything of this program's other rooms but the id types, be
 //! reachable from outside the machine, or be part of a default build.
 
+mod assertion;
 mod clock;
 pub mod command;
 mod control;

@@ -16,6 +16,7 @@ use serde_json::{Value, json};
 use url::form_urlencoded;
 use uuid::Uuid;
 
+use super::assertion::{self, Unproven};
 use super::permission::Rights;
 use super::refusal::Refusal;
 use super::tenant::{Credentials, ExpiresIn};
@@ -29,9 +30,12 @@ struct Issued {
     rights: Rights,
 }
 
-/// The tokens that were issued.
+/// That of Azure's databases for PostgreSQL.
+const DATABASE_SCOPE: &str = "https://ossrdbms-aad.database.windows.net/.default";
+
+/// The tokens that were issued, and the assertions that they were issued for.
 #[derive(Debug, Default)]
-pub(super) struct Tokens(Mutex<HashMap<String, Issued>>);
+pub(super) struct Tokens(Mutex<HashMap<String, Issued>>, assertion::Used);
 
 impl Tokens {
     fn issue(&self, rights: Rights, lifetime: Duration) -> String {
@@ -131,10 +135,13 @@ pub(super) fn answer(
     credentials: &Credentials,
     tokens: &Tokens,
 ) -> (StatusCode, Value) {
-    match check(ask, credentials) {
+    match check(ask, credentials, tokens) {
         Err(denial) => (denial.status, denial.body()),
-        Ok(()) => {
-            let token = tokens.issue(Rights::of(&credentials.granted), credentials.lifetime);
+        Ok(resource) => {
+            let token = match (resource, &credentials.database_token) {
+                (Resource::Database, Some(token)) => token.clone(),
+                _ => tokens.issue(Rights::of(&credentials.granted), credentials.lifetime),
+            };
             let seconds = credentials.lifetime.as_secs();
             let expires_in = match credentials.expires_in {
                 ExpiresIn::Integer => json!(seconds),
@@ -151,7 +158,17 @@ pub(super) fn answer(
     }
 }
 
-fn check(ask: &TokenAsk<'_>, credentials: &Credentials) -> Result<(), Denial> {
+/// What a token is for.
+enum Resource {
+    Graph,
+    Database,
+}
+
+fn check(
+    ask: &TokenAsk<'_>,
+    credentials: &Credentials,
+    tokens: &Tokens,
+) -> Result<Resource, Denial> {
     let tenant = ask.tenant;
     let is_tenant = tenant.eq_ignore_ascii_case(&credentials.tenant_id.to_string())
         || tenant.eq_ignore_ascii_case(&credentials.domain);
@@ -207,7 +224,19 @@ fn check(ask: &TokenAsk<'_>, credentials: &Credentials) -> Result<(), Denial> {
             ),
         ));
     }
-    check_scope(field("scope")?, ask.root)?;
+    let scope = field("scope")?;
+    let resource = if scope == DATABASE_SCOPE && credentials.database_token.is_some() {
+        Resource::Database
+    } else {
+        check_scope(scope, ask.root)?;
+        Resource::Graph
+    };
+    if let Some(assertion) = form.get("client_assertion") {
+        let kind = form.get("client_assertion_type").map(String::as_str);
+        return assertion::check(kind, assertion, credentials, &tokens.1)
+            .map(|()| resource)
+            .map_err(|Unproven(number, text)| Denial::new(401, "invalid_client", number, text));
+    }
     let secret = basic
         .as_ref()
         .map(|(_, secret)| secret)
@@ -230,7 +259,7 @@ fn check(ask: &TokenAsk<'_>, credentials: &Credentials) -> Result<(), Denial> {
                  '{client_id}'."
             ),
         )),
-        Some(_) => Ok(()),
+        Some(_) => Ok(resource),
     }
 }
 

@@ -5,6 +5,7 @@
 //! looked at twice.
 
 use chrono::Utc;
+use tracing::{Instrument, trace_span};
 
 use super::error::Result;
 use super::following::{Compare, Learned};
@@ -61,7 +62,9 @@ impl Source {
             mut cost,
             compare,
             gone,
-        } = Box::pin(self.learn(lease, request, progress)).await?;
+        } = Box::pin(self.learn(lease, request, progress))
+            .instrument(trace_span!("reading"))
+            .await?;
         let source = lease.source;
         let mut planned = match compare {
             Compare::Nothing(size) => {
@@ -71,15 +74,16 @@ impl Source {
             Compare::Whole(directory) => {
                 let scope = request.scope.clone();
                 let all = self.decide_over(Some(source), *directory, scope, capabilities, progress);
-                Box::pin(all).await?
+                Box::pin(all).instrument(trace_span!("comparing")).await?
             }
             Compare::Changed(touched) => {
                 let few = self.decide_about(source, &touched, capabilities, progress);
-                match Box::pin(few).await? {
+                let few = Box::pin(few).instrument(trace_span!("comparing"));
+                match few.await? {
                     Some(planned) => planned,
                     None => {
                         let all = self.decide_after_all(source, capabilities, progress);
-                        Box::pin(all).await?
+                        Box::pin(all).instrument(trace_span!("comparing")).await?
                     }
                 }
             }

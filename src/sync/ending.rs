@@ -204,6 +204,7 @@ impl Source {
             );
         }
         self.give_back(lease).await;
+        self.tell_changes(run).await;
     }
 
     /// Lets whoever comes next begin at once.

@@ -9,16 +9,19 @@
 //! takes too long.
 //! Must not: know who asked, beyond writing it down.
 
+mod database;
 mod deciding;
 mod elsewhere;
 mod ending;
 mod error;
 mod following;
+mod host;
 mod narrowing;
 mod progress;
 mod quarantine;
 mod reach;
 mod report;
+mod telling;
 mod undo;
 mod write;
 
@@ -28,6 +31,7 @@ use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 use tokio_util::sync::CancellationToken;
+use tracing::{Instrument, trace_span};
 use uuid::Uuid;
 
 use crate::config::Settings;
@@ -43,12 +47,15 @@ use crate::model::report::{Mode, Trigger};
 use crate::model::target::Target;
 use crate::plan::Plan;
 use crate::plan::following::Contradicted;
+use crate::telemetry::attribute;
 use crate::{entra, sync::write::Writer};
 use ending::{Rest, Room};
 use report::Size;
 
+pub use database::open_database;
 pub use elsewhere::Made;
 pub use error::{Error, Result};
+pub use host::{holder, host};
 pub use narrowing::Narrowing;
 pub use progress::{Moment, Phase, Progress, Watch, Written};
 pub use report::{Report, failed_plan_json, plan_json};
@@ -121,7 +128,7 @@ impl Source {
     /// # Errors
     /// When this machine's TLS or proxy settings are unusable.
     pub fn new(settings: Arc<Settings>) -> Result<Self> {
-        let database = Database::new(&settings.litellm.database)?;
+        let database = open_database(&settings)?;
         Self::beside(settings, database)
     }
 
@@ -179,19 +186,36 @@ impl Source {
         stop: &CancellationToken,
     ) -> (Report, Option<Error>) {
         let run = RunId::new(Uuid::new_v4());
+        let span = crate::telemetry::pass(run);
+        self.pass_as(run, request, progress, stop)
+            .instrument(span)
+            .await
+    }
+
+    async fn pass_as(
+        &self,
+        run: RunId,
+        request: &Request,
+        progress: &Progress,
+        stop: &CancellationToken,
+    ) -> (Report, Option<Error>) {
+        let trigger = request.trigger.as_str();
+        tracing::debug!(trigger, mode = request.mode.as_str(), "pass begins");
+        attribute("source", self.settings.source.as_str());
+        attribute("trigger", trigger);
         let mut report = Report::begin(run, request, Utc::now());
         self.begin_anew().await;
         let pass = self.run(run, request, progress, stop, &mut report);
-        let ended = in_time(run, stop, Box::pin(pass)).await;
+        let ended = in_time(stop, Box::pin(pass)).await;
         report.alerts = self.note(progress.phase(), ended.as_ref().err()).await;
         progress.enter(Phase::Idle);
-        match ended {
-            Ok(()) => (report, None),
-            Err(error) => {
-                report.fail(Utc::now(), &self.name(), &error);
-                (report, Some(error))
-            }
+        if let Err(error) = &ended {
+            report.fail(Utc::now(), &self.name(), error);
+            attribute("error.type", error.kind());
         }
+        attribute("mode", report.mode.as_str());
+        attribute("status", report.status.as_str());
+        (report, ended.err())
     }
 
     async fn run(
@@ -205,7 +229,7 @@ impl Source {
         progress.enter(Phase::Opening);
         // Until there is a lease there is nothing to give back.
         let (source, capabilities) = tokio::select! {
-            opened = self.open() => opened?,
+            opened = self.open().instrument(trace_span!("opening")) => opened?,
             () = stop.cancelled() => return Err(Error::Stopped),
         };
         let life = self.settings.schedule.lease;
@@ -284,7 +308,8 @@ impl Source {
             lease,
             run,
         );
-        let (tally, ended) = writer.apply(&planned.plan, progress, stop).await;
+        let writing = writer.apply(&planned.plan, progress, stop);
+        let (tally, ended) = writing.instrument(trace_span!("writing")).await;
         tally.tell_of_locks();
         report.written(tally, Utc::now());
         ended?;
@@ -377,11 +402,11 @@ impl Source {
 type Heap<'a> = Pin<Box<dyn Future<Output = Result<()>> + Send + 'a>>;
 
 /// Ends with the process's patience, whatever the database does.
-async fn in_time(run: RunId, stop: &CancellationToken, work: Heap<'_>) -> Result<()> {
+async fn in_time(stop: &CancellationToken, work: Heap<'_>) -> Result<()> {
     tokio::select! {
         ended = work => ended,
         () = overdue(stop, GRACE) => {
-            tracing::warn!(run.id = %run, "the database does not answer: the lease runs out by itself");
+            tracing::warn!("the database does not answer: the lease runs out by itself");
             Err(Error::Stopped)
         }
     }
@@ -392,21 +417,4 @@ async fn in_time(run: RunId, stop: &CancellationToken, work: Heap<'_>) -> Result
 async fn overdue(stop: &CancellationToken, grace: Duration) {
     stop.cancelled().await;
     tokio::time::sleep(grace).await;
-}
-
-/// Host and process, as `status` shows the holder of the lease.
-#[must_use]
-pub fn holder() -> String {
-    format!("{} (process {})", host(), std::process::id())
-}
-
-/// This machine's name.
-#[must_use]
-pub fn host() -> String {
-    // Not from /proc: a service may be kept from all of it but processes.
-    let uname = rustix::system::uname();
-    match uname.nodename().to_str().unwrap_or_default() {
-        "" => "unknown host".to_owned(),
-        host => host.to_owned(),
-    }
 }

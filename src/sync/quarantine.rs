@@ -102,7 +102,7 @@ impl Source {
     pub async fn has_a_new_secret(&self) -> bool {
         match self.quarantine().map(|one| one.trouble) {
             Some(Trouble::Authentication) => self.reader.has_a_new_secret().await,
-            Some(Trouble::DatabaseLogin) => self.database.has_a_new_secret(),
+            Some(Trouble::DatabaseLogin) => self.database.has_a_new_secret().await,
             _ => false,
         }
     }

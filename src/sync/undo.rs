@@ -10,6 +10,7 @@ use std::collections::BTreeSet;
 use chrono::Utc;
 use serde_json::{Value, json};
 use tokio_util::sync::CancellationToken;
+use tracing::Instrument;
 use uuid::Uuid;
 
 use super::error::{Error, Result};
@@ -71,8 +72,9 @@ impl Source {
             undo: None,
             protected: None,
         };
+        let span = crate::telemetry::pass(run);
         let work = self.run_undo(run, request, progress, stop, &mut undone);
-        let ended = in_time(run, stop, Box::pin(work)).await;
+        let ended = in_time(stop, Box::pin(work)).instrument(span).await;
         let ended = ended.map_err(|error| how_to_go_on(error, request));
         progress.enter(Phase::Idle);
         match ended {

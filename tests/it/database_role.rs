@@ -3,6 +3,7 @@
 use tokio_postgres::Client;
 use tokio_postgres::error::SqlState;
 
+use crate::support::binary::entra_sync;
 use crate::support::database::connect;
 use crate::support::{TestDatabase, psql, seed};
 
@@ -163,6 +164,27 @@ async fn removals_are_the_one_thing_that_is_on_unless_said_otherwise() {
             assert_eq!(attempt(&daemon, statement).await, expected, "{statement}");
         }
     }
+}
+
+/// Backups are taken as the owner of LiteLLM's tables: what was added to the
+/// database must not keep them from reading all of it, after a migration too.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_owner_of_litellms_tables_can_still_dump_the_database() {
+    let world = crate::cli_exit_codes::world().await;
+    let synced = entra_sync(world.environment(), &["sync"]).await;
+    synced.exits_with(0);
+    let dumped = tokio::process::Command::new("pg_dump")
+        .arg("--format=custom")
+        .arg(world.database.url_as("litellm"))
+        .output()
+        .await
+        .expect("pg_dump runs");
+    assert!(dumped.status.success(), "{dumped:?}");
+    // Nor may it write there.
+    let client = connect(&world.database.url_as("litellm")).await;
+    let refused = client.execute("DELETE FROM entra_sync.run", &[]).await;
+    let refused = refused.expect_err("it only reads");
+    assert_eq!(refused.code(), Some(&SqlState::INSUFFICIENT_PRIVILEGE));
 }
 
 #[tokio::test]

@@ -16,6 +16,7 @@ use super::{Exit, Format, output};
 use crate::config::{self, Settings};
 use crate::db::Database;
 use crate::entra::{self, Outcome};
+use crate::sync::open_database;
 use finding::{Finding, Verdict};
 
 /// Looks at everything and prints what was found.
@@ -107,11 +108,14 @@ fn prepare(
             ));
         })
         .ok();
-    let target = &settings.litellm.database;
-    let ready = Database::prepare(target).map_err(|error| database::unreachable(&error));
-    match ready {
+    if let Err(error) = Database::prepare(&settings.litellm.database) {
+        findings.push(database::unreachable(&error));
+        return (reader, None);
+    }
+    match open_database(settings) {
         Ok(database) => (reader, Some(database)),
-        Err(finding) => {
+        Err(error) => {
+            let finding = Finding::told("database", Verdict::Fail, &error.to_string());
             findings.push(finding);
             (reader, None)
         }

@@ -14,6 +14,7 @@ use std::time::Duration;
 use secrecy::ExposeSecret;
 
 pub(super) use self::url::redacted;
+use super::client_certificate::ClientCertificate;
 use super::error::Wrong;
 use super::secret::{Secret, SecretFileError};
 
@@ -32,6 +33,8 @@ pub struct DatabaseTarget {
     pub connection: tokio_postgres::Config,
     /// How the server's certificate is checked.
     pub tls: DatabaseTls,
+    /// What we show the server; read again for each connection.
+    pub client_certificate: Option<ClientCertificate>,
     /// The PostgreSQL schema of LiteLLM's tables (Prisma's `schema`).
     pub schema: String,
     /// Connections at most (Prisma's `connection_limit`).
@@ -138,6 +141,7 @@ pub(super) fn parse(secret: Secret) -> Result<(DatabaseTarget, Vec<String>), Wro
     let mut target = DatabaseTarget {
         connection,
         tls: DatabaseTls::Prefer,
+        client_certificate: None,
         schema: "public".into(),
         pool_size: POOL_SIZE,
         pool_timeout: Some(POOL_TIMEOUT),

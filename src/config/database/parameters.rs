@@ -3,19 +3,20 @@
 //! Invariant: what is not known, or cannot be honoured, is refused by name; no
 //! value is ever quoted.
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 use tokio_postgres::config::{
     ChannelBinding, Host, LoadBalanceHosts, SslNegotiation, TargetSessionAttrs,
 };
 
-use super::tls_mode::{Accept, Reach, TlsWishes};
+use super::tls_mode::{Accept, CertMode, Reach, TlsWishes};
 use super::url::{Parts, parse_port, split_hosts};
 use super::{DatabaseTarget, Pooler};
 use crate::config::error::Wrong;
 
 /// Parameters that are honoured and hold nothing secret.
-const PUBLIC: [&str; 28] = [
+const PUBLIC: [&str; 30] = [
     "application_name",
     "channel_binding",
     "connect_timeout",
@@ -38,6 +39,8 @@ const PUBLIC: [&str; 28] = [
     "socket_timeout",
     "sslaccept",
     "sslcert",
+    "sslcertmode",
+    "sslkey",
     "sslmode",
     "sslnegotiation",
     "sslrootcert",
@@ -56,8 +59,18 @@ const IGNORED: [&str; 5] = [
     "statement_cache_size",
 ];
 
-/// Parameters that ask for a client certificate.
-const CLIENT_CERTIFICATE: [&str; 4] = ["sslkey", "sslpassword", "sslidentity", "sslcertmode"];
+/// Parameters that ask for a key which a password protects, and what to do.
+const PROTECTED_KEY: [(&str, &str); 2] = [
+    (
+        "sslpassword",
+        "decrypt the key with `openssl pkey -in FILE -out NEW_FILE`, name it in sslkey, and remove it",
+    ),
+    (
+        "sslidentity",
+        "take the PKCS#12 file apart with `openssl pkcs12 -nodes -in FILE -out NEW_FILE`, and name \
+         the new file in both sslcert and sslkey instead",
+    ),
+];
 
 /// Whether the value of a parameter may be shown.
 pub(super) fn is_public(name: &str) -> bool {
@@ -66,7 +79,14 @@ pub(super) fn is_public(name: &str) -> bool {
 
 /// Whether the name of a parameter may be shown.
 pub(super) fn is_known(name: &str) -> bool {
-    is_public(name) || CLIENT_CERTIFICATE.contains(&name) || name == "password"
+    is_public(name) || protected_key(name).is_some() || name == "password"
+}
+
+fn protected_key(name: &str) -> Option<&'static str> {
+    let mut known = PROTECTED_KEY.into_iter();
+    known
+        .find(|(key, _)| *key == name)
+        .map(|(_, remedy)| remedy)
 }
 
 /// Fills in the target; the result holds what is worth a warning.
@@ -116,7 +136,19 @@ pub(super) fn apply(mut parts: Parts, target: &mut DatabaseTarget) -> Result<Vec
             }
             "sslmode" => wishes.mode = Some(value),
             "sslrootcert" => wishes.root = Some(value.into()),
-            "sslcert" => wishes.prisma_root = Some(value.into()),
+            "sslcert" => wishes.cert = file(value),
+            "sslkey" => wishes.key = file(value),
+            "sslcertmode" => {
+                wishes.cert_mode = choice(
+                    &name,
+                    &value,
+                    &[
+                        ("disable", CertMode::Disable),
+                        ("allow", CertMode::Allow),
+                        ("require", CertMode::Require),
+                    ],
+                )?;
+            }
             "sslaccept" => {
                 wishes.accept = Some(choice(
                     &name,
@@ -233,13 +265,15 @@ fn one(target: &mut DatabaseTarget, name: &str, value: &str) -> Result<(), Wrong
         }
         "statement_cache_size" if value == "0" => target.pooler = Pooler::Transaction,
         name if IGNORED.contains(&name) => {}
-        name if CLIENT_CERTIFICATE.contains(&name) => {
-            return Err(Wrong::new(
-                format!("asks for a client certificate (`{name}`), which this version cannot give"),
-                "remove it and use a password",
-            ));
-        }
         name => {
+            if let Some(remedy) = protected_key(name) {
+                return Err(Wrong::new(
+                    format!(
+                        "names a key that a password protects (`{name}`), which is not supported"
+                    ),
+                    remedy,
+                ));
+            }
             let plain =
                 name.len() <= 40 && name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_');
             let what = if plain {
@@ -316,6 +350,13 @@ fn identity(parts: Parts, ports: Vec<u16>, target: &mut DatabaseTarget) -> Resul
         }
     }
     Ok(reach)
+}
+
+/// As in libpq an empty name is none.
+fn file(value: String) -> Option<PathBuf> {
+    Some(value)
+        .filter(|path| !path.is_empty())
+        .map(PathBuf::from)
 }
 
 /// Values are never quoted: the caller cannot know what somebody put there.

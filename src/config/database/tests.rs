@@ -145,9 +145,28 @@ fn an_unchecked_server_beyond_this_machine_is_warned_of() {
     assert_eq!(warned("postgresql://u:p@db/d?sslmode=verify-full"), "");
     assert_eq!(
         warned("postgresql://u:p@localhost/d?sslcert=/ca.pem"),
-        "sslcert without sslaccept=strict is not used: Prisma accepts any certificate then; add \
-         sslaccept=strict"
+        "sslcert is not used: with sslkey it would be a client certificate, with sslaccept=strict \
+         Prisma's file of root certificates; add one of them"
     );
+}
+
+#[test]
+fn a_client_certificate_is_named_in_libpqs_words() {
+    let certificate = |parameters: &str| {
+        let (target, warnings) = read(&format!("postgresql://u@db/d?{parameters}"));
+        assert!(warnings.is_empty(), "{warnings:?}");
+        let files = target.client_certificate;
+        files.map(|files| [files.certificate, files.key].map(|path| path.display().to_string()))
+    };
+    let both = "sslmode=verify-full&sslcert=/c.pem&sslkey=/k.pem";
+    assert_eq!(certificate(both), Some(["/c.pem".into(), "/k.pem".into()]));
+    assert_eq!(certificate(&format!("{both}&sslcertmode=disable")), None);
+    assert!(certificate(&format!("{both}&sslcertmode=require")).is_some());
+    // Prisma's word for roots stays what it was.
+    let (target, _) = read("postgresql://u@db/d?sslcert=/ca.pem&sslaccept=strict&sslkey=");
+    assert_eq!(target.client_certificate, None);
+    let root = Some("/ca.pem".into());
+    assert_eq!(target.tls, DatabaseTls::VerifyFull { root });
 }
 
 #[test]
@@ -214,8 +233,29 @@ fn what_cannot_be_honoured_is_refused_by_name() {
         ),
         (
             "postgresql://u:p@db/d?sslkey=/key.pem",
-            "asks for a client certificate (`sslkey`), which this version cannot give; remove it \
-             and use a password",
+            "names a key (sslkey) without its certificate; add sslcert; one PEM file may be named \
+             in both",
+        ),
+        (
+            "postgresql://u:p@db/d?sslcertmode=require",
+            "asks for a client certificate (sslcertmode=require) and names none; add sslcert and \
+             sslkey",
+        ),
+        (
+            "postgresql://u:p@db/d?sslcert=/c.pem&sslkey=/k.pem&sslmode=disable",
+            "contradicts itself: a client certificate (sslkey) and sslmode=disable; use \
+             sslmode=verify-full, or remove sslcert and sslkey",
+        ),
+        (
+            "postgresql://u@db/d?sslcert=/c.pem&sslkey=/k.pem&sslpassword=hunter2",
+            "names a key that a password protects (`sslpassword`), which is not supported; decrypt \
+             the key with `openssl pkey -in FILE -out NEW_FILE`, name it in sslkey, and remove it",
+        ),
+        (
+            "postgresql://u:p@db/d?sslidentity=/c.p12",
+            "names a key that a password protects (`sslidentity`), which is not supported; take \
+             the PKCS#12 file apart with `openssl pkcs12 -nodes -in FILE -out NEW_FILE`, and name \
+             the new file in both sslcert and sslkey instead",
         ),
         (
             "postgresql://u:p@db/d?sslmode=hunter2",

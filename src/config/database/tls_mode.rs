@@ -9,6 +9,7 @@ use tokio_postgres::config::SslMode;
 
 use super::parameters::choice;
 use super::{DatabaseTarget, DatabaseTls};
+use crate::config::client_certificate::ClientCertificate;
 use crate::config::error::Wrong;
 
 /// What decides about TLS, gathered before it is decided.
@@ -18,8 +19,12 @@ pub(super) struct TlsWishes {
     pub mode: Option<String>,
     /// `sslrootcert`.
     pub root: Option<PathBuf>,
-    /// Prisma's CA file.
-    pub prisma_root: Option<PathBuf>,
+    /// `sslcert`: Prisma's CA file, or with `sslkey` libpq's client certificate.
+    pub cert: Option<PathBuf>,
+    /// libpq's `sslkey`.
+    pub key: Option<PathBuf>,
+    /// libpq's `sslcertmode`.
+    pub cert_mode: CertMode,
     /// Prisma's `sslaccept`.
     pub accept: Option<Accept>,
 }
@@ -31,6 +36,18 @@ pub(super) enum Accept {
     Strict,
     /// `accept_invalid_certs`.
     Anything,
+}
+
+/// libpq's `sslcertmode`.
+#[derive(Clone, Copy, Default, PartialEq, Eq)]
+pub(super) enum CertMode {
+    /// `disable`: a client certificate is not sent.
+    Disable,
+    /// `allow`: it is sent if there is one.
+    #[default]
+    Allow,
+    /// `require`: there must be one.
+    Require,
 }
 
 /// How far away the farthest host is.
@@ -83,13 +100,25 @@ impl TlsWishes {
                 "use sslmode=verify-full",
             ));
         }
-        let prisma_root = self.prisma_root;
+        let prisma_root = match client_certificate(self.cert, self.key, self.cert_mode)? {
+            Cert::Client(files) => {
+                if mode == Some("disable") {
+                    return Err(Wrong::new(
+                        "contradicts itself: a client certificate (sslkey) and sslmode=disable",
+                        "use sslmode=verify-full, or remove sslcert and sslkey",
+                    ));
+                }
+                target.client_certificate = Some(files);
+                None
+            }
+            Cert::Root(root) => root,
+        };
         if prisma_root.is_some() && !strict {
             warnings.push(
-            "sslcert without sslaccept=strict is not used: Prisma accepts any certificate then; \
-             add sslaccept=strict"
-                .to_owned(),
-        );
+                "sslcert is not used: with sslkey it would be a client certificate, with \
+                 sslaccept=strict Prisma's file of root certificates; add one of them"
+                    .to_owned(),
+            );
         }
         target.tls = match (mode, root) {
             (Some("verify-ca"), root) if !strict => DatabaseTls::VerifyCa { root },
@@ -136,5 +165,33 @@ impl TlsWishes {
             }
         }
         Ok(warnings)
+    }
+}
+
+/// What `sslcert` stands for.
+enum Cert {
+    /// libpq's dialect.
+    Client(ClientCertificate),
+    /// Prisma's, or nothing at all.
+    Root(Option<PathBuf>),
+}
+
+fn client_certificate(
+    cert: Option<PathBuf>,
+    key: Option<PathBuf>,
+    mode: CertMode,
+) -> Result<Cert, Wrong> {
+    match (cert, key) {
+        (Some(_), Some(_)) if mode == CertMode::Disable => Ok(Cert::Root(None)),
+        (Some(certificate), Some(key)) => Ok(Cert::Client(ClientCertificate { certificate, key })),
+        (None, Some(_)) => Err(Wrong::new(
+            "names a key (sslkey) without its certificate",
+            "add sslcert; one PEM file may be named in both",
+        )),
+        (_, None) if mode == CertMode::Require => Err(Wrong::new(
+            "asks for a client certificate (sslcertmode=require) and names none",
+            "add sslcert and sslkey",
+        )),
+        (root, None) => Ok(Cert::Root(root)),
     }
 }

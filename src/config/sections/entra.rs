@@ -2,10 +2,13 @@
 
 use std::time::Duration;
 
+use chrono::NaiveDate;
 use serde_json::Value;
 use url::Url;
 use uuid::Uuid;
 
+use super::credential::{self, GUID};
+use crate::config::credential::Credential;
 use crate::config::endpoint::{self, Cloud, Locality};
 use crate::config::error::Wrong;
 use crate::config::origin::Origin;
@@ -14,21 +17,12 @@ use crate::config::settings::{AttributeNames, EntraSettings, Membership, Resourc
 use crate::config::values;
 use crate::model::policy::GroupFilter;
 
-const GUID: &str = "give a GUID such as 6f9619ff-8b86-d011-b42d-00cf4fc964ff";
-
-pub(super) fn read(reader: &mut Reader<'_>) -> Read<EntraSettings> {
+pub(super) fn read(reader: &mut Reader<'_>, today: NaiveDate) -> Read<EntraSettings> {
     let tenant = reader.required("entra.tenant", tenant);
-    let client_id = reader.required("entra.client_id", client_id);
-    let secret = reader.secret("entra.client_secret", "entra.client_secret_file");
-    let client_secret = match secret {
-        Ok(None) => Err(reader.missing("entra.client_secret")),
-        Ok(Some(secret)) => Ok(secret),
-        Err(reported) => Err(reported),
-    };
+    let application = credential::read(reader, today);
     let service_principal_id = reader.required("entra.service_principal_id", |value| {
         values::parsed(value, GUID)
     });
-    let credential = reader.required("entra.credential", credential);
     let membership = reader.required("entra.membership", |value| {
         values::one_of(
             value,
@@ -46,14 +40,17 @@ pub(super) fn read(reader: &mut Reader<'_>) -> Read<EntraSettings> {
     });
     let attempts = reader.required("entra.attempts", |value| values::whole(value, 1, 20));
     let attributes = attributes(reader);
-    let endpoints = endpoints(reader, tenant.as_deref().ok());
+    let endpoints = endpoints(
+        reader,
+        tenant.as_deref().ok(),
+        application.credential.as_ref().ok(),
+    );
 
-    credential?;
     let endpoints = endpoints?;
     Ok(EntraSettings {
         tenant: tenant?,
-        client_id: client_id?,
-        client_secret: client_secret?,
+        client_id: application.client_id?,
+        credential: application.credential?,
         service_principal_id: service_principal_id?,
         cloud: endpoints.cloud,
         graph_endpoint: endpoints.graph,
@@ -102,31 +99,6 @@ fn is_shared_authority(tenant: &str) -> bool {
     ["common", "organizations", "consumers"]
         .iter()
         .any(|shared| shared.eq_ignore_ascii_case(tenant))
-}
-
-fn client_id(value: &Value) -> Result<String, Wrong> {
-    let text = values::text(value)?;
-    let text = text.trim();
-    if text.len() == 36 && Uuid::try_parse(text).is_ok() {
-        return Ok(text.to_owned());
-    }
-    // Not quoted: a secret pasted into the wrong line is a common slip.
-    Err(Wrong::new("is not a GUID", GUID))
-}
-
-fn credential(value: &Value) -> Result<(), Wrong> {
-    match values::text(value)?.as_str() {
-        "auto" | "client_secret" => Ok(()),
-        later @ ("certificate" | "client_certificate" | "federated" | "workload_identity"
-        | "managed_identity") => Err(Wrong::new(
-            format!("is `{later}`, which is not available in this version"),
-            "give auto or client_secret",
-        )),
-        other => Err(Wrong::new(
-            format!("is `{other}`, which is not known"),
-            "give auto or client_secret",
-        )),
-    }
 }
 
 fn resource_units(value: &Value) -> Result<ResourceUnits, Wrong> {
@@ -204,7 +176,11 @@ struct Endpoints {
     token: Url,
 }
 
-fn endpoints(reader: &mut Reader<'_>, tenant: Option<&str>) -> Read<Endpoints> {
+fn endpoints(
+    reader: &mut Reader<'_>,
+    tenant: Option<&str>,
+    credential: Option<&Credential>,
+) -> Read<Endpoints> {
     let cloud = reader.required("entra.cloud", |value| values::one_of(value, &Cloud::NAMES));
     let graph = reader.optional("entra.graph_endpoint", graph_endpoint);
     let token = reader.optional("entra.token_endpoint", token_endpoint);
@@ -248,7 +224,7 @@ fn endpoints(reader: &mut Reader<'_>, tenant: Option<&str>) -> Read<Endpoints> {
             if ours.is_none() {
                 reader.warn(foreign(
                     &reader.named("entra.graph_endpoint"),
-                    "the token and every request",
+                    "the token and every request go",
                     &url,
                     locality,
                 ));
@@ -264,10 +240,17 @@ fn endpoints(reader: &mut Reader<'_>, tenant: Option<&str>) -> Read<Endpoints> {
     let token = match token {
         Some((url, locality)) => {
             let ours = endpoint::host_on_default_port(&url).is_some_and(Cloud::is_login_host);
-            if !ours {
+            let proof = match credential {
+                None | Some(Credential::ClientSecret(_)) => Some("the client secret goes"),
+                Some(Credential::ClientCertificate(_)) => Some("signed assertions go"),
+                Some(Credential::WorkloadIdentity { .. }) => Some("federated tokens go"),
+                // It has an issuer of its own.
+                Some(Credential::ManagedIdentity(_)) => None,
+            };
+            if let (false, Some(proof)) = (ours, proof) {
                 reader.warn(foreign(
                     &reader.named("entra.token_endpoint"),
-                    "the client secret",
+                    proof,
                     &url,
                     locality,
                 ));
@@ -275,10 +258,14 @@ fn endpoints(reader: &mut Reader<'_>, tenant: Option<&str>) -> Read<Endpoints> {
             url
         }
         None => {
-            let host = cloud.login_hosts().first().copied().unwrap_or_default();
+            let root = match credential {
+                Some(Credential::WorkloadIdentity { .. }) => authority(reader, cloud)?,
+                _ => None,
+            };
+            let root = root.unwrap_or_else(|| format!("https://{}", cloud.login_host()));
             // A bad tenant has been reported already; the rest is still read.
             let tenant = tenant.unwrap_or("unknown");
-            let text = format!("https://{host}/{tenant}/oauth2/v2.0/token");
+            let text = format!("{root}/{tenant}/oauth2/v2.0/token");
             built(reader, "entra.token_endpoint", &text)?
         }
     };
@@ -287,6 +274,35 @@ fn endpoints(reader: &mut Reader<'_>, tenant: Option<&str>) -> Read<Endpoints> {
         graph,
         token,
     })
+}
+
+/// `AZURE_AUTHORITY_HOST`, which comes with a workload identity, without a
+/// final slash.
+fn authority(reader: &mut Reader<'_>, cloud: Cloud) -> Read<Option<String>> {
+    const NAME: &str = "AZURE_AUTHORITY_HOST";
+    let Some(text) = reader.azure().authority_host.clone() else {
+        return Ok(None);
+    };
+    let gated = endpoint::gate(&text).map_err(|Wrong { what, remedy }| {
+        Wrong::new(format!("is built from {NAME}, which {what}"), remedy)
+    });
+    let (url, locality) = gated.map_err(|wrong| reader.wrong("entra.token_endpoint", wrong))?;
+    match endpoint::host_on_default_port(&url) {
+        Some(host) if cloud.login_hosts().contains(&host) => {}
+        Some(host) if Cloud::is_login_host(host) => {
+            let wrong = Wrong::new(
+                format!(
+                    "is {}, but {NAME} is {host}, which issues no tokens for it",
+                    cloud.name()
+                ),
+                "set it to the cloud of this workload, or set `entra.token_endpoint`",
+            );
+            return Err(reader.wrong("entra.cloud", wrong));
+        }
+        _ => reader.warn(foreign(NAME, "federated tokens go", &url, locality)),
+    }
+    let url = endpoint::without_final_slash(url);
+    Ok(Some(url.as_str().trim_end_matches('/').to_owned()))
 }
 
 fn built(reader: &mut Reader<'_>, key: &'static str, text: &str) -> Read<Url> {
@@ -300,7 +316,7 @@ fn foreign(key: &str, what: &str, url: &Url, locality: Locality) -> String {
             format!("`{key}` is on this machine ({host}): Microsoft is not asked")
         }
         Locality::Elsewhere => {
-            format!("`{key}` is no Microsoft host: {what} go to {host}")
+            format!("`{key}` is no Microsoft host: {what} to {host}")
         }
     }
 }

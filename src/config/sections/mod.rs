@@ -3,6 +3,7 @@
 //! Invariant: a section reads all its keys before it gives up, so that every
 //! problem is reported in one run. Must not: open a connection.
 
+mod credential;
 mod entra;
 mod litellm;
 mod operation;
@@ -18,11 +19,7 @@ use super::reader::{Read, Reader};
 use super::settings::Settings;
 
 /// Keys and sections whose values are checked and then steer nothing yet.
-const WITHOUT_EFFECT: [&str; 3] = [
-    "litellm.redis_url",
-    "litellm.redis_url_file",
-    "telemetry.otlp_endpoint",
-];
+const WITHOUT_EFFECT: [&str; 2] = ["litellm.redis_url", "litellm.redis_url_file"];
 
 /// Reads every section.
 pub(super) fn settings(
@@ -30,7 +27,7 @@ pub(super) fn settings(
     fallbacks: &Fallbacks,
     today: NaiveDate,
 ) -> Read<Settings> {
-    let entra = entra::read(reader);
+    let entra = entra::read(reader, today);
     let litellm = litellm::read(reader, fallbacks, today);
     let schedule = schedule::read(reader);
     let deprovision = operation::deprovision(reader);

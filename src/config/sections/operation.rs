@@ -246,8 +246,8 @@ pub(super) fn telemetry(reader: &mut Reader<'_>) -> Read<TelemetrySettings> {
         && endpoint::locality(url) == Locality::Elsewhere
     {
         reader.warn(format!(
-            "`telemetry.otlp_endpoint` is plain http: traces with object ids cross the network to \
-             {} unencrypted",
+            "`telemetry.otlp_endpoint` is plain http: traces with run ids and counts cross the \
+             network to {} unencrypted",
             url.host_str().unwrap_or_default()
         ));
     }

@@ -116,7 +116,11 @@ fn every_key_of_the_embedded_file_is_read_and_no_other() {
 #[test]
 fn every_environment_name_in_the_comments_belongs_to_a_key() {
     let schema = Schema::embedded().unwrap();
-    for (name, key) in crate::config::litellm_environment::NAMES {
+    let azures = crate::config::azure_environment::NAMES;
+    for (name, key) in crate::config::litellm_environment::NAMES
+        .into_iter()
+        .chain(azures)
+    {
         assert!(schema.keys().any(|(known, _)| known == key), "{key}");
         assert!(DEFAULTS.contains(name), "{name} is not documented");
     }

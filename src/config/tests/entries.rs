@@ -2,7 +2,7 @@ use std::time::Duration;
 
 use secrecy::ExposeSecret;
 
-use super::support::{CLIENT, GROUP, Room, TENANT, origin, value};
+use super::support::{self, CLIENT, GROUP, Room, TENANT, origin, value};
 use crate::config::{OnStart, Settings, Shown};
 use crate::model::policy::Organizations;
 
@@ -54,7 +54,7 @@ fn an_entry_has_what_it_says_and_else_what_the_top_level_says() {
         (&*south.entra.tenant, &*south.entra.client_id),
         (TENANT, CLIENT)
     );
-    let secret = |one: &Settings| one.entra.client_secret.value().expose_secret().to_owned();
+    let secret = |one: &Settings| support::secret(one).value().expose_secret().to_owned();
     assert_eq!(
         (&*secret(north), &*secret(south)),
         ("client-secret-value", "south-secret")
@@ -95,7 +95,7 @@ fn a_secret_file_of_an_entry_replaces_a_secret_of_the_top_level() {
         &file,
     );
     let loaded = room.loaded();
-    let secret = &loaded.sources[0].entra.client_secret;
+    let secret = support::secret(&loaded.sources[0]);
     assert_eq!(secret.value().expose_secret(), "from-the-file");
     std::fs::write(&file, "rotated\n").unwrap();
     let again = secret.reread().unwrap();
@@ -131,7 +131,7 @@ fn the_environment_gives_entries_with_an_underscore_for_a_dash() {
 #[test]
 fn what_is_shown_of_an_entry_hides_its_secrets() {
     let loaded = two().loaded();
-    let secret = super::support::effective(&loaded, "sources.south-2.entra.client_secret");
+    let secret = support::effective(&loaded, "sources.south-2.entra.client_secret");
     assert_eq!(secret.shown, Shown::Hidden);
     assert_eq!(
         value(&loaded, "sources.south-2.guard.max_removals"),

@@ -97,7 +97,7 @@ fn a_file_that_cannot_be_read_or_parsed_is_named() {
 fn every_value_that_cannot_be_used_says_so_with_its_remedy() {
     let guid = "give a GUID such as 6f9619ff-8b86-d011-b42d-00cf4fc964ff";
     for (yaml, message) in [
-        ("entra: {credential: certificate}", "`entra.credential` is `certificate`, which is not available in this version; give auto or client_secret".to_owned()),
+        ("entra: {credential: certificate}", "`entra.credential` is `certificate`, which is not known; give one of auto, client_secret, client_certificate, workload_identity, managed_identity".to_owned()),
         ("entra: {cloud: germany}", "`entra.cloud` is `germany`, which is not known; give one of global, usgov, usgov_dod, china, us_gov, us_gov_dod".to_owned()),
         ("entra: {exclude_groups: [x]}", format!("`entra.exclude_groups` is wrong: `x` is not a GUID: expected 8-4-4-4-12 hexadecimal digits; {guid}")),
         ("entra: {attempts: 0}", "`entra.attempts` is out of range: 0; give a whole number from 1 to 20".to_owned()),
@@ -185,13 +185,12 @@ fn what_is_allowed_but_odd_is_a_warning() {
         (
             "ENTRA_SYNC__TELEMETRY__OTLP_ENDPOINT",
             "http://collector:4318",
-            "`telemetry.otlp_endpoint` is plain http: traces with object ids cross the network to collector unencrypted\n\
-             `telemetry.otlp_endpoint` (environment ENTRA_SYNC__TELEMETRY__OTLP_ENDPOINT) has no effect in this version; remove it, or leave it for a later one",
+            "`telemetry.otlp_endpoint` is plain http: traces with run ids and counts cross the network to collector unencrypted",
         ),
         (
             "IAM_TOKEN_DB_AUTH",
             "true",
-            "IAM_TOKEN_DB_AUTH makes LiteLLM log in to its database with cloud tokens, which entra-sync cannot do: it uses the password of environment DATABASE_URL; if that is refused, give ENTRA_SYNC__LITELLM__DATABASE_URL with a user that has one",
+            "IAM_TOKEN_DB_AUTH makes LiteLLM log in to its database with cloud tokens, and litellm.database_auth is password: the password of environment DATABASE_URL is used; if that is refused, give ENTRA_SYNC__LITELLM__DATABASE_URL with a user that has one, or see Database logins in docs/OPERATING.md",
         ),
         (
             "DATABASE_URL",

@@ -1,6 +1,7 @@
 //! Loading as a whole: which source wins, what is said, and what never is.
 
 mod contradictions;
+mod credentials;
 mod defaults;
 mod entries;
 mod messages;

@@ -6,7 +6,10 @@ use chrono::NaiveDate;
 use serde_json::Value;
 use tempfile::TempDir;
 
-use crate::config::{Effective, Environment, Error, Loaded, Overrides, Shown, Sources, load};
+use crate::config::{
+    Credential, Effective, Environment, Error, Loaded, Overrides, Secret, Settings, Shown, Sources,
+    load,
+};
 
 pub const TENANT: &str = "11111111-1111-4111-8111-111111111111";
 pub const CLIENT: &str = "22222222-2222-4222-8222-222222222222";
@@ -112,4 +115,12 @@ pub fn value(loaded: &Loaded, key: &str) -> Value {
 
 pub fn origin(loaded: &Loaded, key: &str) -> String {
     effective(loaded, key).origin.to_string()
+}
+
+/// The client secret that a source uses.
+pub fn secret(settings: &Settings) -> &Secret {
+    match &settings.entra.credential {
+        Credential::ClientSecret(secret) => secret,
+        other => panic!("{other:?}"),
+    }
 }

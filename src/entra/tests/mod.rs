@@ -9,11 +9,13 @@ mod changes;
 #[cfg(feature = "simulator")]
 mod changes_lost;
 mod collections;
+mod credentials;
 mod delta;
 mod delta_buckets;
 mod delta_links;
 mod delta_rounds;
 mod delta_tokens;
+mod managed_identity;
 mod members;
 mod network;
 mod probes;

@@ -4,7 +4,9 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use super::stub::{self, quick};
-use crate::config::{AttributeNames, Cloud, EntraSettings, Membership, ResourceUnits, Secret};
+use crate::config::{
+    AttributeNames, Cloud, Credential, EntraSettings, Membership, ResourceUnits, Secret,
+};
 use crate::entra::{Progress, Reader};
 use crate::model::directory::{Directory, ReadingCost, Unread};
 use crate::model::evidence::{Evidence, Questions, Whereabouts};
@@ -65,7 +67,7 @@ pub(super) fn settings(simulator: &Simulator, membership: Membership) -> EntraSe
         cloud: Cloud::Global,
         tenant: text("tenant_id"),
         client_id: text("client_id"),
-        client_secret: Secret::Value(text("client_secret").into()),
+        credential: Credential::ClientSecret(Secret::Value(text("client_secret").into())),
         service_principal_id: text("service_principal_id").parse().unwrap(),
         graph_endpoint: text("graph_url").parse().unwrap(),
         token_endpoint: text("token_url").parse().unwrap(),

@@ -14,7 +14,7 @@ use axum::response::Response;
 use serde_json::{Value, json};
 use url::Url;
 
-use crate::config::{AttributeNames, EntraSettings, Membership, ResourceUnits, Secret};
+use crate::config::{AttributeNames, Credential, EntraSettings, Membership, ResourceUnits, Secret};
 use crate::entra::pace::Pace;
 use crate::entra::{Error, Progress, Reader};
 use crate::model::directory::Directory;
@@ -200,7 +200,7 @@ impl Stub {
             cloud: crate::config::Cloud::Global,
             tenant: "contoso.test".into(),
             client_id: "22222222-2222-2222-2222-222222222222".into(),
-            client_secret: Secret::Value("s3cret&+=%".to_owned().into()),
+            credential: Credential::ClientSecret(Secret::Value("s3cret&+=%".to_owned().into())),
             service_principal_id: SERVICE_PRINCIPAL.parse().unwrap(),
             graph_endpoint: Url::parse(&format!("{}/v1.0", self.origin)).unwrap(),
             token_endpoint: Url::parse(&format!("{}{TOKEN}", self.origin)).unwrap(),

@@ -7,7 +7,7 @@ use serde_json::json;
 use super::stub::{
     Reply, Stub, TOKEN, assigned_group, group_id, ids, members, members_path, person, quick, read,
 };
-use crate::config::Secret;
+use crate::config::{Credential, Secret};
 use crate::entra::pace::Pace;
 use crate::entra::token::Tokens;
 use crate::entra::{Error, Reader};
@@ -164,10 +164,10 @@ async fn a_secret_file_is_read_again_when_the_secret_is_refused() {
     let file = tempfile::NamedTempFile::new().unwrap();
     std::fs::write(file.path(), "new\n").unwrap();
     let mut settings = stub.settings();
-    settings.client_secret = Secret::File {
+    settings.credential = Credential::ClientSecret(Secret::File {
         path: file.path().to_owned(),
         value: "old".to_owned().into(),
-    };
+    });
     stub.set(
         TOKEN,
         [

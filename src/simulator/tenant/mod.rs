@@ -70,6 +70,11 @@ pub(super) struct Credentials {
     pub(super) domain: String,
     pub(super) client_id: Uuid,
     pub(super) client_secret: String,
+    /// In DER.
+    pub(super) certificates: Vec<Vec<u8>>,
+    pub(super) federated_tokens: BTreeSet<String>,
+    /// What is issued for the scope of Azure's databases.
+    pub(super) database_token: Option<String>,
     pub(super) lifetime: Duration,
     pub(super) expires_in: ExpiresIn,
     pub(super) granted: BTreeSet<Permission>,
@@ -108,6 +113,9 @@ impl Tenant {
                 domain: "contoso.example.com".to_owned(),
                 client_id: guid::of(Kind::Application, "entra-sync"),
                 client_secret: "sample-secret+with/odd&characters=".to_owned(),
+                certificates: Vec::new(),
+                federated_tokens: BTreeSet::new(),
+                database_token: None,
                 lifetime: Duration::from_secs(3599),
                 expires_in: ExpiresIn::Integer,
                 granted: Permission::recommended(),
@@ -175,6 +183,28 @@ impl Tenant {
     /// Sets the client secret that the token endpoint accepts.
     pub fn set_client_secret(&mut self, secret: impl Into<String>) {
         self.credentials.client_secret = secret.into();
+    }
+
+    /// Uploads a certificate of the application, in DER: assertions that it
+    /// signs are accepted.
+    pub fn trust_certificate(&mut self, der: impl Into<Vec<u8>>) {
+        self.credentials.certificates.push(der.into());
+    }
+
+    /// Takes back all certificates and tokens of other issuers.
+    pub fn trust_no_assertion(&mut self) {
+        self.credentials.certificates.clear();
+        self.credentials.federated_tokens.clear();
+    }
+
+    /// Accepts this token of another issuer, as a federated credential would.
+    pub fn trust_federated_token(&mut self, token: impl Into<String>) {
+        self.credentials.federated_tokens.insert(token.into());
+    }
+
+    /// Sets what is issued for the scope of Azure's databases.
+    pub fn set_database_token(&mut self, token: impl Into<String>) {
+        self.credentials.database_token = Some(token.into());
     }
 
     /// Sets what the assignment list shows of deleted principals.

@@ -68,6 +68,7 @@ const fn entra_trouble(error: &entra::Error) -> Option<Trouble> {
         E::SecretRejected { .. }
         | E::SecretExpired { .. }
         | E::SecretFile { .. }
+        | E::Credential(_)
         | E::ApplicationUnknown { .. }
         | E::TenantUnknown { .. }
         | E::WrongCloud { .. }
@@ -99,7 +100,7 @@ const fn entra_trouble(error: &entra::Error) -> Option<Trouble> {
 const fn database_trouble(error: &db::Error) -> Trouble {
     match error {
         db::Error::Connect {
-            cause: db::ConnectError::Login { .. },
+            cause: db::ConnectError::Login { .. } | db::ConnectError::Token { .. },
         } => Trouble::DatabaseLogin,
         _ => Trouble::Database,
     }
@@ -125,7 +126,7 @@ const fn is_about_the_token(error: &entra::Error) -> bool {
     use entra::Error as E;
     match error {
         E::Unreachable { call, .. } | E::Malformed { call, .. } | E::ForeignLink { call, .. } => {
-            matches!(call, Call::Token)
+            matches!(call, Call::Token | Call::ManagedIdentity)
         }
         E::Unauthorized { .. } => false,
         E::TokenUnavailable { .. } | E::Setup { .. } => true,

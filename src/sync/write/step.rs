@@ -7,6 +7,7 @@
 use std::time::{Duration, Instant};
 
 use tokio_util::sync::CancellationToken;
+use tracing::{Instrument, trace_span};
 
 use super::Tally;
 use super::pace::Pace;
@@ -149,6 +150,17 @@ impl Desk<'_> {
 
     /// What failed is no part of the tally, but it may have kept others waiting.
     async fn once<W: Writable>(self, items: &[W], tally: &mut Tally) -> Result<Tally> {
+        let name = std::any::type_name::<W>();
+        let name = name.split('<').next().unwrap_or(name);
+        let span = trace_span!(
+            "transaction",
+            objects.kind = name.rsplit("::").next().unwrap_or(name),
+            objects.count = items.len(),
+        );
+        self.once_inside(items, tally).instrument(span).await
+    }
+
+    async fn once_inside<W: Writable>(self, items: &[W], tally: &mut Tally) -> Result<Tally> {
         let mut transaction = self.database.begin(Limits::WRITE_OF_MANY).await?;
         let begun = Instant::now();
         match self.fenced(&mut transaction, items).await {

@@ -2,6 +2,7 @@
 //! as LiteLLM would have written them, and waiting without sleeping.
 
 pub mod binary;
+pub mod certificates;
 pub mod crowd;
 pub mod database;
 pub mod deeds;
@@ -13,6 +14,7 @@ pub mod hands;
 pub mod look;
 pub mod nook;
 pub mod pooler;
+pub mod proxy;
 pub mod psql;
 pub mod receiver;
 pub mod seed;

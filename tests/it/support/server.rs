@@ -3,6 +3,7 @@
 //!
 //! Invariant: it is ended by its own process id, and its folder goes with it.
 
+use std::os::unix::fs::PermissionsExt;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -12,6 +13,7 @@ use tokio::net::TcpListener;
 use tokio_postgres::NoTls;
 
 use super::TestDatabase;
+use super::certificates::Pair;
 use super::wait::wait_for;
 
 /// How a server is told to end.
@@ -76,6 +78,40 @@ impl Server {
         server.copy_of(&TestDatabase::create().await).await;
         let database = TestDatabase::of_another_server(&server.url(), "litellm").await;
         (server, database)
+    }
+
+    /// Turns TLS on: the server shows this certificate, trusts clients by that
+    /// authority, and admits people by these lines, and after them whoever comes
+    /// from this machine.
+    pub async fn speaks_tls(&self, shown: &Pair, trusted: &str, admission: &str) {
+        let data = self.folder.path().join("data");
+        let hba = format!("{admission}\nhost all all 127.0.0.1/32 trust\n");
+        for (name, text) in [
+            ("server.crt", &shown.certificate),
+            ("server.key", &shown.key),
+            ("trusted.crt", &trusted.to_owned()),
+            ("pg_hba.conf", &hba),
+        ] {
+            let path = data.join(name);
+            std::fs::write(&path, text).expect("the folder is ours");
+            let only_me = std::fs::Permissions::from_mode(0o600);
+            std::fs::set_permissions(&path, only_me).expect("the file is ours");
+            if let Some((uid, gid)) = self.user {
+                std::os::unix::fs::chown(&path, Some(uid), Some(gid)).expect("it is ours");
+            }
+        }
+        let (client, connection) = tokio_postgres::connect(&self.url(), NoTls)
+            .await
+            .expect("the server answers");
+        tokio::spawn(connection);
+        for setting in ["ssl_ca_file = 'trusted.crt'", "ssl = on"] {
+            let statement = format!("ALTER SYSTEM SET {setting}");
+            client.batch_execute(&statement).await.expect("a setting");
+        }
+        client
+            .batch_execute("SELECT pg_reload_conf()")
+            .await
+            .expect("its settings read again");
     }
 
     fn url(&self) -> String {

@@ -53,6 +53,10 @@ impl Script {
                 Reply::json(200, &json!({ "access_token": token, "expires_in": 3599 }))
             });
         }
+        // Beside Graph: whoever gives tokens of managed identities.
+        if let (Some(reply), false) = (&scripted, key.starts_with("/v1.0/")) {
+            return reply.clone();
+        }
         let bearer = headers
             .get("authorization")
             .and_then(|value| value.to_str().ok())

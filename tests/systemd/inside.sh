@@ -146,20 +146,17 @@ if setpriv --reuid=entra-sync --regid=entra-sync --clear-groups cat /etc/entra-s
 fi
 says 'secrets are where they belong'
 
-# --- a port ------------------------------------------------------------------
-# Under the same hardening, the program's other server. What it says has a
-# secret in it, and so is nothing for the journal.
-sed -e 's|^Type=.*|Type=exec|' -e 's|^ExecStart=.*|ExecStart=/usr/local/bin/entra-sync simulate --groups 1 --people 1 --memberships 1|' \
-    -e 's|^WatchdogSec=.*|StandardOutput=file:/out/listens|' /usr/local/lib/systemd/system/$UNIT >/run/systemd/system/listens.service
-systemctl daemon-reload
-systemctl start listens.service
-listens() {
-    port=$(sed -n 's|.*"url":"http://127.0.0.1:\([0-9]*\)".*|\1|p' /out/listens)
-    [ -n "$port" ] && (: <>"/dev/tcp/127.0.0.1/$port") 2>/dev/null
+# --- its port ----------------------------------------------------------------
+listen=$(sed -n 's/^ENTRA_SYNC__SERVER__LISTEN=//p' /given/entra-sync.env)
+ready() {
+    local line
+    exec 3<>"/dev/tcp/${listen%:*}/${listen##*:}" || return
+    printf 'GET /readyz HTTP/1.1\r\nHost: %s\r\nConnection: close\r\n\r\n' "$listen" >&3
+    read -r line <&3
+    exec 3<&-
+    [[ $line == 'HTTP/1.1 200 '* ]]
 }
-until_so 'it may serve HTTP' listens
-# It ends by Ctrl-C only.
-systemctl kill --signal=INT listens.service
+until_so 'it answers probes' ready
 
 # --- signals -----------------------------------------------------------------
 systemctl kill --kill-whom=main --signal=USR1 $UNIT

@@ -24,7 +24,7 @@ pub(super) async fn run(
     chosen: Vec<Settings>,
 ) -> anyhow::Result<Exit> {
     let settings = whose(command, decision, &chosen).await?;
-    let database = open_database(&settings)?;
+    let database = open_database(settings)?;
     let mut transaction = database.begin(Limits::WRITE).await?;
     let source = ledger::find_source(&mut transaction, settings.described()).await?;
     let decided = match source {

@@ -269,6 +269,8 @@ const fn is_about_ours(alert: AlertDescription) -> bool {
             | AlertDescription::CertificateRequired
             | AlertDescription::CertificateRevoked
             | AlertDescription::CertificateUnknown
+            // It has the name of a known authority and not its signature.
+            | AlertDescription::DecryptError
             | AlertDescription::UnknownCA
             | AlertDescription::UnsupportedCertificate
     )

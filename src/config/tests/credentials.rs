@@ -1,7 +1,7 @@
 //! Which credential is chosen, what it needs, and what is said of the others.
 
 use super::support::{CLIENT, PRINCIPAL, Room, TENANT, origin};
-use crate::config::{Credential, IdentityIssuer, Loaded};
+use crate::config::{Credential, DatabaseAuth, IdentityIssuer, Loaded};
 
 const KEY: &str = include_str!("../../../tests/fixtures/client_certificate.key");
 const OTHER: &str = "55555555-5555-4555-8555-555555555555";
@@ -257,4 +257,48 @@ fn a_managed_identity_needs_no_client_id_and_stays_on_this_machine() {
         );
         assert!(!text.contains(url) || url == "x", "{text}");
     }
+}
+
+#[test]
+fn a_database_is_logged_in_to_with_tokens_over_tls_only() {
+    let room = |url: &str, auth: &str| {
+        Room::complete()
+            .with("ENTRA_SYNC__LITELLM__SEATS", "unlimited")
+            .with("ENTRA_SYNC__LITELLM__DATABASE_AUTH", auth)
+            .with("DATABASE_URL", url)
+    };
+    let verified = "postgresql://u@db/d?sslmode=verify-full";
+    let settings = room(verified, "azure").loaded().settings;
+    assert_eq!(settings.litellm.database_auth, DatabaseAuth::Azure);
+    assert_eq!(settings.warnings, [""; 0]);
+    for url in [
+        "postgresql://u@db/d",
+        "postgresql://u@127.0.0.1/d?sslmode=disable",
+        "postgresql://u@/d?host=/run/postgresql&sslmode=verify-full",
+    ] {
+        let text = wrong(&room(url, "azure"));
+        assert!(
+            text.contains("lets the token go unencrypted; add sslmode="),
+            "{text}"
+        );
+        room(url, "password").loaded();
+    }
+    let unused = room("postgresql://u:p@db/d?sslmode=verify-full", "azure");
+    let warnings = unused.loaded().settings.warnings.join("");
+    assert!(warnings.contains("the password in `litellm.database_url` is not used"));
+    let text = wrong(&room(verified, "rds"));
+    assert!(text.contains("is `rds`, which is not available"), "{text}");
+
+    let entry = |name: &str, client: &str| {
+        format!("  {name}: {{entra: {{client_id: \"{client}\", tenant: {name}.example.com}}}}\n")
+    };
+    let sources = format!("sources:\n{}{}", entry("a", CLIENT), entry("b", OTHER));
+    let text = wrong(&room(verified, "azure").file("my.yaml", &sources));
+    assert!(
+        text.contains("the sources sign in as different applications"),
+        "{text}"
+    );
+    room(verified, "password")
+        .file("my.yaml", &sources)
+        .loaded();
 }

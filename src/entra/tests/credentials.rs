@@ -14,7 +14,8 @@ use sha2::{Digest as _, Sha256};
 use x509_cert::der::Decode as _;
 
 use super::stub::{Reply, Stub, TOKEN, quick};
-use crate::config::{ClientCertificate, Credential, EntraSettings};
+use crate::config::{ClientCertificate, Cloud, Credential, EntraSettings};
+use crate::entra::DatabaseTokens;
 use crate::entra::token::Tokens;
 
 const KEY: &str = include_str!("../../../tests/fixtures/client_certificate.key");
@@ -220,4 +221,37 @@ async fn a_refused_federated_token_is_tried_again_once_it_changed() {
     assert_eq!(error.kind(), "federated_token_file");
     assert!(error.to_string().contains(&*file.path().to_string_lossy()));
     assert_eq!(stub.seen_at(TOKEN).len(), 2);
+}
+
+#[tokio::test]
+async fn tokens_for_the_database_are_asked_for_by_its_own_scope_and_cloud() {
+    for (cloud, scope) in [
+        (
+            Cloud::Global,
+            "https://ossrdbms-aad.database.windows.net/.default",
+        ),
+        (
+            Cloud::China,
+            "https://ossrdbms-aad.database.chinacloudapi.cn/.default",
+        ),
+        (
+            Cloud::UsGov,
+            "https://ossrdbms-aad.database.usgovcloudapi.net/.default",
+        ),
+    ] {
+        let stub = Stub::start().await;
+        let settings = EntraSettings {
+            cloud,
+            ..stub.settings()
+        };
+        let tokens = DatabaseTokens::with_pace(&settings, quick()).unwrap();
+        for _ in 0..3 {
+            assert_eq!(tokens.token().await.unwrap().expose_secret(), "token-1");
+        }
+        tokens.forget().await;
+        assert_eq!(tokens.token().await.unwrap().expose_secret(), "token-2");
+        let forms = forms(&stub);
+        assert_eq!(forms.len(), 2);
+        assert!(forms.iter().all(|form| form["scope"] == scope), "{forms:?}");
+    }
 }

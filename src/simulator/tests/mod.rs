@@ -1,6 +1,7 @@
 //! The simulator, asked by a plain HTTP client.
 
 mod applications;
+mod assertions;
 mod delta_faults;
 mod delta_groups;
 mod delta_links;

@@ -19,7 +19,9 @@ pub struct Authority(CertifiedIssuer<'static, KeyPair>);
 impl Authority {
     pub fn new() -> Self {
         let mut params = CertificateParams::new([]).expect("no names");
-        params.distinguished_name.push(DnType::CommonName, "tests");
+        // Authorities of one name would be taken for each other.
+        let name = format!("tests {}", uuid::Uuid::new_v4());
+        params.distinguished_name.push(DnType::CommonName, name);
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
         let key = KeyPair::generate().expect("a key");
         Self(CertifiedIssuer::self_signed(params, key).expect("a certificate"))

@@ -42,7 +42,7 @@ pub enum Event<'a> {
         /// Who asked for it.
         trigger: Trigger,
     },
-    /// A pass has ended; one that was asked to end says nothing.
+    /// A pass has ended; one that was asked to end before its end says nothing.
     PassEnded {
         /// The settings of its source, name included.
         settings: &'a Settings,

@@ -348,12 +348,20 @@ impl Worker {
         self.desk
             .pass_begins(wanted.trigger, wanted.due.mode, watch);
         let (report, error) = self.source.pass(&request, &progress, &self.stop).await;
-        if self.stop.is_cancelled() {
+        let is_stopped = self.stop.is_cancelled();
+        if is_stopped && matches!(error, Some(Error::Stopped)) {
             self.desk.no_pass();
             return Ended::Stopped;
         }
         self.desk
             .pass_ended(self.source.settings(), &report, error.as_ref());
+        if is_stopped {
+            // It was at its end already, and what it is the first to know is told
+            // by nobody else.
+            log(&report, error.as_ref());
+            tell_of_held(&report);
+            return Ended::Stopped;
+        }
         Ended::Passed(Box::new(report), error)
     }
 

@@ -56,14 +56,14 @@ fn tell(change: &Noted) {
         None => tracing::info!(
             target: TARGET,
             { action, object.kind = kind, object.id = id, reason },
-            "{kind} {action}"
+            "{action} {kind}"
         ),
         Some(users) if kind == Kind::OrganizationMembership.as_str() => {
             for user in users {
                 tracing::info!(
                     target: TARGET,
                     { action, object.kind = kind, organization.id = id, user.id = user, reason },
-                    "{kind} {action}"
+                    "{action} {kind}"
                 );
             }
         }
@@ -72,7 +72,7 @@ fn tell(change: &Noted) {
                 tracing::info!(
                     target: TARGET,
                     { action, object.kind = kind, team.id = id, user.id = user, reason },
-                    "{kind} {action}"
+                    "{action} {kind}"
                 );
             }
         }

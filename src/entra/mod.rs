@@ -12,7 +12,8 @@
 //! the `budget` of resource units, the `window` of requests in flight, the
 //! `queue`), `line` (one question with its `tries`, `judge`d), `batch` (several
 //! at once), `paging` (collections to their end), then one file per question
-//! asked of Graph; `delta` asks what has changed.
+//! asked of Graph; `delta` asks what has changed. `notifications` reads what Graph
+//! tells by itself, and stands apart.
 
 mod assigned;
 mod attributes;
@@ -33,6 +34,7 @@ mod line;
 mod link;
 mod members;
 mod meter;
+pub mod notifications;
 mod objects;
 mod pace;
 mod paging;

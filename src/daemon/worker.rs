@@ -180,6 +180,8 @@ impl Worker {
                 self.schedule = course.schedule;
                 self.share = self.look();
                 self.left = None;
+                // What the old schedule was to try again is heard again.
+                self.answered = Answered::default();
                 if self.share != Share::Theirs {
                     self.waiting = Some(Wanted::by(Trigger::Reload));
                 }
@@ -205,6 +207,7 @@ impl Worker {
         }
         let before = std::mem::replace(&mut self.share, share);
         if share == Share::Theirs {
+            self.answered = Answered::default();
             self.schedule.let_by(now);
             return;
         }
@@ -252,12 +255,8 @@ impl Worker {
         if wish.asker == Asker::Notification && !self.may_pass().await {
             return;
         }
-        let wanted = Wanted::like(wish.asker.trigger(), wish.mode);
-        match &mut self.waiting {
-            None => self.waiting = Some(wanted),
-            Some(one) if wish.mode == Mode::Full => one.due.mode = Mode::Full,
-            Some(_) => {}
-        }
+        // Whoever hears this waits for nothing else.
+        self.waiting = Some(Wanted::like(wish.asker.trigger(), wish.mode));
     }
 
     /// Whether a time of the schedule may be kept. In quarantine it is let go

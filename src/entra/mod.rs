@@ -12,7 +12,8 @@
 //! the `budget` of resource units, the `window` of requests in flight, the
 //! `queue`), `line` (one question with its `tries`, `judge`d), `batch` (several
 //! at once), `paging` (collections to their end), then one file per question
-//! asked of Graph; `delta` asks what has changed.
+//! asked of Graph; `delta` asks what has changed. `notifications` reads what Graph
+//! tells by itself, and stands apart.
 
 mod assertion;
 mod assigned;
@@ -38,6 +39,7 @@ mod link;
 mod machine;
 mod members;
 mod meter;
+pub mod notifications;
 mod objects;
 mod pace;
 mod paging;

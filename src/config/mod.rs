@@ -21,6 +21,7 @@ mod settings;
 mod shown;
 mod timetable;
 mod values;
+mod yaml_bounds;
 
 pub use database::{RereadError, UrlError};
 pub use endpoint::Cloud;

@@ -126,7 +126,7 @@ impl Sts {
     }
 
     /// Sorts a refusal by graph-contract 1.3.
-    fn refused(&self, status: u16, wait: Option<Duration>, body: &[u8]) -> Refusal {
+    pub(super) fn refused(&self, status: u16, wait: Option<Duration>, body: &[u8]) -> Refusal {
         let told: Told = serde_json::from_slice(body).unwrap_or_default();
         let hint = told.hint(status);
         let client_id = self.client_id.clone();
@@ -176,7 +176,7 @@ impl Sts {
     }
 }
 
-fn issued(body: &[u8]) -> Result<Issued, Refusal> {
+pub(super) fn issued(body: &[u8]) -> Result<Issued, Refusal> {
     let granted: Granted = serde_json::from_slice(body).map_err(|error| malformed(error.into()))?;
     // It becomes a header; anything else would fail later and less clearly.
     let token = granted.access_token;

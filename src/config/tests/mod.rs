@@ -3,6 +3,7 @@
 mod contradictions;
 mod defaults;
 mod entries;
+mod fuzz;
 mod messages;
 mod no_effect;
 mod secrets;

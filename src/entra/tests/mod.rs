@@ -14,6 +14,7 @@ mod delta_buckets;
 mod delta_links;
 mod delta_rounds;
 mod delta_tokens;
+mod fuzz;
 mod members;
 mod network;
 mod probes;

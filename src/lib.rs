@@ -15,6 +15,8 @@ pub mod db;
 #[cfg(feature = "simulator")]
 pub mod demo;
 pub mod entra;
+#[cfg(test)]
+mod fuzz;
 pub mod ledger;
 pub mod litellm;
 pub mod model;

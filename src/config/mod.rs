@@ -24,6 +24,7 @@ mod settings;
 mod shown;
 mod timetable;
 mod values;
+mod yaml_bounds;
 
 pub use client_certificate::{Certified, ClientCertificate, ClientCertificateError};
 pub use credential::{Credential, IdentityIssuer, ManagedIdentity};

@@ -11,6 +11,7 @@ use serde_json::Value;
 
 use super::entries;
 use super::error::Wrong;
+use super::yaml_bounds;
 
 /// The commented defaults, as `entra-sync config --defaults` prints them.
 pub const DEFAULTS: &str = include_str!("default.yaml");
@@ -157,6 +158,7 @@ pub(super) fn parse_yaml(text: &str) -> Result<BTreeMap<String, Value>, Wrong> {
     }) {
         return Ok(BTreeMap::new());
     }
+    yaml_bounds::check(text)?;
     let tree = config::File::from_str(text, FileFormat::Yaml)
         .collect()
         .map_err(|error| Wrong::new(format!("is not valid YAML: {error}"), "correct the file"))?;

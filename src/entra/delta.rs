@@ -23,3 +23,6 @@ mod tokens;
 
 pub use news::Heard;
 pub use terms::Terms;
+
+#[cfg(test)]
+mod tests;

@@ -22,6 +22,10 @@ use super::queue::Priority;
 /// Items that one envelope takes.
 pub(super) const ITEMS: usize = 20;
 
+/// Twenty objects are some 40 kB. Of this every value becomes a part of a tree,
+/// so less is let in than elsewhere.
+const LARGEST: usize = 4 * 1024 * 1024;
+
 /// The envelope for these addresses, which are relative to the endpoint; the
 /// place of an address is its id.
 pub(super) fn envelope(addresses: &[String], priority: Priority) -> String {
@@ -49,9 +53,11 @@ struct Envelope {
 #[derive(Deserialize)]
 struct Item {
     id: Value,
+    // Of any form: an answer that is none makes a second one doubtful too.
+    #[serde(default)]
     status: Value,
     #[serde(default)]
-    headers: Option<BTreeMap<String, Value>>,
+    headers: Value,
     #[serde(default)]
     body: Value,
 }
@@ -61,6 +67,9 @@ struct Item {
 /// # Errors
 /// The envelope is none.
 pub(super) fn answers(whole: &Answer) -> Result<BTreeMap<usize, Answer>, Defect> {
+    if whole.body.len() > LARGEST {
+        return Err(Defect::Oversized);
+    }
     let envelope: Envelope = serde_json::from_slice(&whole.body)?;
     if envelope.error.is_some() {
         return Err(Defect::ErrorInside {
@@ -96,7 +105,12 @@ impl Item {
         if let Some(date) = whole.headers.get(DATE) {
             headers.insert(DATE, date.clone());
         }
-        for (name, value) in self.headers.into_iter().flatten() {
+        let given = match self.headers {
+            Value::Object(given) => given,
+            Value::Null => serde_json::Map::new(),
+            _ => return None,
+        };
+        for (name, value) in given {
             let name = HeaderName::try_from(name).ok();
             let value = text(&value).and_then(|value| HeaderValue::try_from(value).ok());
             if let (Some(name), Some(value)) = (name, value) {
@@ -186,6 +200,10 @@ mod tests {
             "5",
             { "id": "6", "status": 200, "headers": "none" },
             { "id": "7", "status": 200, "headers": null },
+            { "id": "8", "status": 200 },
+            { "id": "8" },
+            { "id": "9", "headers": [], "status": 200 },
+            { "id": "9", "status": 200 },
         ]}))
         .unwrap();
         assert_eq!(found.keys().copied().collect::<Vec<_>>(), [7]);
@@ -200,5 +218,7 @@ mod tests {
         let error = json!({ "responses": [], "error": { "code": "x" } });
         assert!(matches!(read(&error), Err(Defect::ErrorInside { .. })));
         assert!(matches!(read(&json!([])), Err(Defect::Shape { .. })));
+        let large = json!({ "responses": [], "padding": " ".repeat(LARGEST) });
+        assert_eq!(read(&large).err(), Some(Defect::Oversized));
     }
 }

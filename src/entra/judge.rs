@@ -20,6 +20,9 @@ use super::pace;
 use super::throttle::{Strain, Told};
 use super::wire::ErrorBody;
 
+/// No request costs more; a larger figure is none, and would stop the rest.
+const MOST_UNITS: u64 = 1_000;
+
 /// What one try came to.
 pub(super) enum Try<T> {
     Answered(T),
@@ -165,7 +168,9 @@ pub(super) fn silence(none: &NoAnswer) -> Told {
 /// is counted by Graph all the same.
 pub(super) fn told(call: Call, status: StatusCode, headers: &HeaderMap) -> Told {
     let text = |name| headers.get(name).and_then(|value| value.to_str().ok());
-    let named = text("x-ms-resource-unit").and_then(|value| value.trim().parse().ok());
+    let named = text("x-ms-resource-unit")
+        .and_then(|value| value.trim().parse().ok())
+        .filter(|units| *units <= MOST_UNITS);
     let strain = match status.as_u16() {
         429 if text("x-ms-throttle-information").is_some_and(is_about_units) => Strain::OutOfUnits,
         408 | 429 | 503 | 504 | 509 => Strain::Some,
@@ -217,6 +222,7 @@ mod tests {
         let unit = |text| [("x-ms-resource-unit", text)];
         assert_eq!(says(200, &unit(" 7 ")).units, Some(7));
         assert_eq!(says(200, &unit("many")).units, Some(2));
+        assert_eq!(says(200, &unit("18446744073709551615")).units, Some(2));
         assert_eq!(says(200, &[]).units, Some(2));
         assert_eq!(says(404, &[]).units, Some(0));
         assert_eq!(says(403, &unit("3")).units, Some(3));

@@ -30,6 +30,9 @@ pub(super) struct Pace {
     /// A token that claims a shorter life is used this long all the same, or
     /// every call would ask for a token of its own.
     pub(super) shortest_token_life: Duration,
+    /// A token that claims a longer life is renewed all the same; no real one
+    /// lives longer than 28 hours.
+    pub(super) longest_token_life: Duration,
     /// How often a collection is begun again after a lost page token.
     pub(super) restarts: u32,
     /// More pages than any collection has.
@@ -49,6 +52,7 @@ impl Pace {
             refusal_pause: Duration::from_secs(60),
             longest_refusal_pause: Duration::from_secs(300),
             shortest_token_life: Duration::from_secs(30),
+            longest_token_life: Duration::from_secs(172_800),
             restarts: 3,
             page_cap: 20_000,
         }

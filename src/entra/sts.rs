@@ -104,7 +104,7 @@ impl Sts {
     }
 
     /// Sorts a refusal by graph-contract 1.3.
-    fn refused(
+    pub(super) fn refused(
         &self,
         credential: &Credential,
         status: u16,

@@ -33,8 +33,8 @@ pub(super) struct Token {
 }
 
 impl Token {
-    fn new(Issued { token, life }: Issued, asked_at: Instant, shortest: Duration) -> Self {
-        let life = life.max(shortest);
+    fn new(Issued { token, life }: Issued, asked_at: Instant, pace: &Pace) -> Self {
+        let life = life.clamp(pace.shortest_token_life, pace.longest_token_life);
         Self {
             value: token,
             renew_at: asked_at + renewal_age(life),
@@ -241,7 +241,7 @@ impl Tokens {
             let asked_at = Instant::now();
             let refusal = match self.0.issuer.ask(credential).await {
                 Ok(issued) => {
-                    return Ok(Token::new(issued, asked_at, pace.shortest_token_life));
+                    return Ok(Token::new(issued, asked_at, pace));
                 }
                 Err(refusal) => refusal,
             };
@@ -315,6 +315,18 @@ impl Desk {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_token_that_claims_to_live_for_ever_is_renewed() {
+        let pace = Pace::steady(1);
+        let claimed = Issued {
+            token: "t".to_owned().into(),
+            life: Duration::from_secs(u64::MAX),
+        };
+        let now = Instant::now();
+        let token = Token::new(claimed, now, &pace);
+        assert_eq!(token.expires_at, now + pace.longest_token_life);
+    }
 
     #[test]
     fn a_token_is_renewed_well_before_it_ends() {

@@ -19,8 +19,9 @@ pub(super) const USER_AGENT: &str = concat!("litellm-entra-sync/", env!("CARGO_P
 /// To a host that does not answer at all; graph-contract 11 advises 5 to 10 s.
 pub(super) const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// A page of 999 people is some 0.4 MB; nothing real comes near this.
-const LARGEST_BODY: usize = 64 * 1024 * 1024;
+/// A page of 999 people is some 0.4 MB; nothing real comes near this. Counted
+/// once it is unpacked, and in memory ten times as large at worst.
+const LARGEST_BODY: usize = 16 * 1024 * 1024;
 
 /// A request that got no whole answer.
 #[derive(Debug, Clone)]

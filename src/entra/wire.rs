@@ -24,6 +24,7 @@ struct Page<T> {
 
 /// Reads a page of plain items and the link to the next one.
 pub(super) fn page<T: DeserializeOwned>(body: &[u8]) -> Result<(Vec<T>, Option<String>), Defect> {
+    is_object(body)?;
     let page: Page<T> = serde_json::from_slice(body)?;
     match (page.error, page.value) {
         (Some(IgnoredAny), _) => Err(Defect::ErrorInside {
@@ -31,6 +32,15 @@ pub(super) fn page<T: DeserializeOwned>(body: &[u8]) -> Result<(Vec<T>, Option<S
         }),
         (None, None) => Err(Defect::Missing("value")),
         (None, Some(items)) => Ok((items, page.next_link)),
+    }
+}
+
+/// serde takes a list for a struct, by the places of its fields; a list would
+/// pass for a page without a link.
+pub(super) fn is_object(body: &[u8]) -> Result<(), Defect> {
+    match body.trim_ascii_start().first() {
+        Some(b'[') => Err(Defect::Shape { line: 1, column: 1 }),
+        _ => Ok(()),
     }
 }
 

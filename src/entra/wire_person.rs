@@ -14,6 +14,10 @@ use serde::de::{
 use super::fault::Defect;
 use crate::config::AttributeNames;
 
+/// Far more than Graph puts on a page; an item in memory is seventy times as
+/// large as the shortest one on the wire.
+const MOST_ITEMS: usize = 50_000;
+
 /// One item of a member list, or the object of a person.
 #[derive(Debug, Default, Clone, PartialEq, Eq)]
 pub(super) struct WirePerson<'a> {
@@ -117,10 +121,14 @@ impl<'de> Visitor<'de> for PageSeed<'_> {
         let mut page = WirePage::default();
         while let Some(key) = map.next_key_seed(ScalarSeed)? {
             match key.text().as_deref() {
+                // Of two lists or links nobody knows which one is meant.
+                Some("value") if page.value.is_some() => return Err(twice()),
+                Some("@odata.nextLink") if page.next_link.is_some() => return Err(twice()),
+                Some("@odata.deltaLink") if page.delta_link.is_some() => return Err(twice()),
                 Some("value") => page.value = Some(map.next_value_seed(ItemsSeed(self.0))?),
                 Some("@odata.nextLink") => page.next_link = map.next_value()?,
                 Some("@odata.deltaLink") => page.delta_link = map.next_value()?,
-                Some("error") => page.error = map.next_value::<Option<IgnoredAny>>()?.is_some(),
+                Some("error") => page.error |= map.next_value::<Option<IgnoredAny>>()?.is_some(),
                 _ => {
                     map.next_value::<IgnoredAny>()?;
                 }
@@ -150,6 +158,9 @@ impl<'de> Visitor<'de> for ItemsSeed<'_> {
     fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Self::Value, A::Error> {
         let mut people = Vec::new();
         while let Some(person) = items.next_element_seed(PersonSeed(self.0))? {
+            if people.len() >= MOST_ITEMS {
+                return Err(A::Error::custom("more items than any page has"));
+            }
             people.push(person);
         }
         Ok(people)
@@ -181,6 +192,15 @@ impl<'de> Visitor<'de> for PersonSeed<'_> {
             let Some(key) = key.text() else {
                 return Err(A::Error::custom("a key that is no string"));
             };
+            let is_known = match key.as_ref() {
+                "accountEnabled" => person.account_enabled.is_some(),
+                "@odata.type" => person.kind.is_some(),
+                "id" => person.id.is_some(),
+                _ => false,
+            };
+            if is_known {
+                return Err(twice());
+            }
             let value = map.next_value_seed(ScalarSeed)?;
             match key.as_ref() {
                 "accountEnabled" => person.account_enabled = value.flag(),
@@ -212,6 +232,10 @@ impl<'de> Visitor<'de> for PersonSeed<'_> {
         }
         Ok(person)
     }
+}
+
+fn twice<E: serde::de::Error>() -> E {
+    E::custom("a property that is there twice")
 }
 
 /// A value, if it is a plain one.

@@ -152,8 +152,7 @@ async fn a_closed_pipe_is_no_failure() {
 async fn settings_that_steer_nothing_yet_are_named_once() {
     let mut world = world().await;
     world.set("ENTRA_SYNC__LITELLM__REDIS_URL", "redis://localhost");
-    let said =
-        "`litellm.redis_url` (environment ENTRA_SYNC__LITELLM__REDIS_URL) has no effect in this version";
+    let said = "`litellm.redis_url` (environment ENTRA_SYNC__LITELLM__REDIS_URL) has no effect in this version";
     let warned = |stderr: &str| {
         let lines = stderr.lines().filter(|line| line.contains(said));
         lines.filter(|line| line.contains(" WARN ")).count()

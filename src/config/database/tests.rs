@@ -334,3 +334,22 @@ fn a_rotated_password_file_is_read_again() {
          postgresql://user:password@host:5432/database"
     );
 }
+
+#[test]
+fn a_parameter_in_the_wrong_place_is_refused_and_not_shown() {
+    for url in [
+        "postgresql:///d&user=u&password=hidden",
+        "postgresql://db/d;password=hidden",
+        "postgresql://db&password=hidden/d",
+        "postgresql://u&password=hidden@db/d",
+    ] {
+        let said = refused(url);
+        assert!(said.contains("before the first ?"), "{said}");
+        assert!(!said.contains("hidden"), "{said}");
+        assert_eq!(redacted(url), None);
+    }
+    let (target, _) = read("postgresql://u%3D1:a=b&c@db/d%26e");
+    assert_eq!(target.connection.get_user(), Some("u=1"));
+    assert_eq!(target.connection.get_password(), Some(&b"a=b&c"[..]));
+    assert_eq!(target.connection.get_dbname(), Some("d&e"));
+}

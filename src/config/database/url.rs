@@ -47,6 +47,15 @@ pub(super) fn split(url: &str) -> Result<Parts, Wrong> {
             (Some(credentials), hosts)
         });
     let (path, query) = tail.split_once('?').unwrap_or((tail, ""));
+    // With another mark in the place of the first ?, a password that is given
+    // as a parameter would pass for a part of a name, and names are shown.
+    let user = credentials.map_or("", |both| both.split(':').next().unwrap_or_default());
+    if path.contains(['&', '=']) || hosts.contains(['&', '=']) || user.contains("password=") {
+        return Err(Wrong::new(
+            "holds an & or = before the first ?",
+            "begin the parameters with ?; percent-encode & as %26 and = as %3D elsewhere",
+        ));
+    }
     let (user, password) = match credentials.map(|both| both.split_once(':').unwrap_or((both, "")))
     {
         None => (None, None),

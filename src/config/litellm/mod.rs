@@ -49,3 +49,6 @@ impl ParamError {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

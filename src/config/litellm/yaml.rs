@@ -5,7 +5,7 @@
 //! lines and never fails on what nobody asks for; only the parts that are
 //! turned into JSON have to make sense. Must not: read files.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::rc::Rc;
 
 use serde_json::{Map, Value};
@@ -118,14 +118,18 @@ impl Node {
             return Ok(None);
         };
         let mut entries: Vec<Entry> = Vec::new();
-        for (key, node) in self.flat(0)? {
+        let mut seen = HashSet::new();
+        let mut left = MAX_VALUES;
+        for (key, node) in self.flat(&mut left, 0)?.into_iter().rev() {
             let line = key.line;
             let Ok(Value::String(key)) = key.json() else {
                 continue;
             };
-            entries.retain(|earlier| earlier.key != key);
-            entries.push(Entry { key, line, node });
+            if seen.insert(key.clone()) {
+                entries.push(Entry { key, line, node });
+            }
         }
+        entries.reverse();
         Ok(Some(entries))
     }
 
@@ -162,7 +166,7 @@ impl Node {
                 .collect(),
             Kind::Map(_) => {
                 let mut map = Map::new();
-                for (key, value) in self.flat(depth)? {
+                for (key, value) in self.flat(left, depth)? {
                     let name = match key.json() {
                         Ok(Value::String(name)) => name,
                         Ok(other) => {
@@ -186,8 +190,9 @@ impl Node {
     }
 
     /// The pairs of a mapping after `<<`: what is merged comes first, so that
-    /// the mapping's own keys win; of several merged ones the first wins.
-    fn flat(&self, depth: usize) -> Result<Vec<Pair>, YamlFault> {
+    /// the mapping's own keys win; of several merged ones the first wins. What
+    /// is merged counts, empty mappings too: they can multiply like others.
+    fn flat(&self, left: &mut usize, depth: usize) -> Result<Vec<Pair>, YamlFault> {
         let Kind::Map(pairs) = &self.kind else {
             return Err(YamlFault::at(
                 self.line,
@@ -207,17 +212,27 @@ impl Node {
             match &value.kind {
                 Kind::List(sources) => {
                     for source in sources.iter().rev() {
-                        merged.extend(source.flat(depth + 1)?);
+                        merged.extend(source.merged_into(self, left, depth)?);
                     }
                 }
-                _ => merged.extend(value.flat(depth + 1)?),
-            }
-            if merged.len() > MAX_VALUES {
-                return Err(YamlFault::at(self.line, "is too large"));
+                _ => merged.extend(value.merged_into(self, left, depth)?),
             }
         }
         merged.extend(own);
         Ok(merged)
+    }
+
+    fn merged_into(
+        &self,
+        target: &Self,
+        left: &mut usize,
+        depth: usize,
+    ) -> Result<Vec<Pair>, YamlFault> {
+        let pairs = self.flat(left, depth + 1)?;
+        *left = left
+            .checked_sub(pairs.len() + 1)
+            .ok_or_else(|| YamlFault::at(target.line, "is too large"))?;
+        Ok(pairs)
     }
 
     fn is_merge(&self) -> bool {

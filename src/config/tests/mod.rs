@@ -4,6 +4,7 @@ mod contradictions;
 mod credentials;
 mod defaults;
 mod entries;
+mod fuzz;
 mod messages;
 mod no_effect;
 mod secrets;

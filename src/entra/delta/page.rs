@@ -10,6 +10,7 @@ use serde::de::IgnoredAny;
 use serde::{Deserialize, Deserializer};
 
 use crate::entra::fault::Defect;
+use crate::entra::wire::is_object;
 
 /// Where a page leads.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -87,6 +88,7 @@ pub(super) fn link_only(body: &[u8]) -> Result<Onward, Defect> {
 }
 
 fn page<'de, T: Deserialize<'de>>(body: &'de [u8]) -> Result<(Vec<T>, Onward), Defect> {
+    is_object(body)?;
     let page: Page<T> = serde_json::from_slice(body)?;
     match (page.error, page.value) {
         (Some(IgnoredAny), _) => Err(Defect::ErrorInside {

@@ -15,6 +15,7 @@ mod delta_buckets;
 mod delta_links;
 mod delta_rounds;
 mod delta_tokens;
+mod fuzz;
 mod managed_identity;
 mod members;
 mod network;

@@ -74,7 +74,9 @@ fn fits(path: &str, file: &str) -> bool {
 fn every_test_that_a_document_names_is_there() {
     let tests = tests();
     let mut checked = 0;
-    for document in files(&root().join("docs"), "md") {
+    let mut documents = files(&root().join("docs"), "md");
+    documents.push(root().join("SECURITY.md"));
+    for document in documents {
         let text = fs::read_to_string(&document).expect("UTF-8");
         for (path, test) in named(&text) {
             checked += 1;

@@ -25,4 +25,6 @@ pub use news::Heard;
 pub use terms::Terms;
 
 #[cfg(test)]
-mod tests;
+mod tests {
+    mod fuzz;
+}

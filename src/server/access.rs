@@ -105,9 +105,16 @@ fn is_same(shown: &[u8], token: &[u8]) -> bool {
     shown.ct_eq(&token).into()
 }
 
+/// What proxies add when they ask for somebody else.
+const PASSED_ON: [&str; 4] = ["forwarded", "x-forwarded-for", "x-real-ip", "via"];
+
 /// Whether the request names this machine as such. A page in a browser that
-/// had its own name point to 127.0.0.1 would send that name.
+/// had its own name point to 127.0.0.1 would send that name. What a proxy on
+/// this machine passes on comes from anywhere.
 fn is_meant(headers: &HeaderMap) -> bool {
+    if PASSED_ON.iter().any(|name| headers.contains_key(*name)) {
+        return false;
+    }
     let Some(host) = headers.get(header::HOST) else {
         return false;
     };
@@ -181,5 +188,16 @@ mod tests {
             assert!(!meant(host), "{host}");
         }
         assert!(!is_meant(&HeaderMap::new()));
+    }
+
+    #[test]
+    fn who_is_asked_for_by_a_proxy_is_not_on_this_machine() {
+        for name in PASSED_ON {
+            let mut headers = HeaderMap::new();
+            headers.insert(header::HOST, "127.0.0.1:8080".parse().unwrap());
+            assert!(is_meant(&headers));
+            headers.insert(name, "127.0.0.1".parse().unwrap());
+            assert!(!is_meant(&headers), "{name}");
+        }
     }
 }

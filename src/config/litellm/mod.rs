@@ -51,4 +51,6 @@ impl ParamError {
 }
 
 #[cfg(test)]
-mod tests;
+mod tests {
+    mod fuzz;
+}

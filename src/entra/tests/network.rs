@@ -150,3 +150,27 @@ async fn without_a_token_nothing_is_sent_to_graph() {
     assert_eq!(error.kind(), "token_refused");
     assert!(stub.seen().iter().all(|seen| seen.key == TOKEN));
 }
+
+/// A thousandth of it is on the wire.
+#[tokio::test]
+async fn an_answer_that_unpacks_without_end_is_given_up() {
+    let mebibyte = include_bytes!("fuzz/blanks.json.gz").as_slice();
+    let page = include_bytes!("fuzz/page.json.gz").as_slice();
+    for (mebibytes, fits) in [(1, true), (17, false)] {
+        let stub = Stub::start().await;
+        stub.assign(&[assigned_group(group_id(1))]);
+        stub.group(group_id(1), &[]);
+        let packed = [mebibyte.repeat(mebibytes), page.to_vec()].concat();
+        assert!(packed.len() < 20_000);
+        stub.set(&members_path(group_id(1)), [Reply::packed("gzip", packed)]);
+        let directory = stub.read().await.unwrap();
+        let members = &directory.groups[&group_id(1)].members;
+        match members {
+            Ok(list) => assert!(fits && list.get().is_empty()),
+            Err(why) => assert!(
+                !fits && format!("{why:?}").contains("larger than any"),
+                "{why:?}"
+            ),
+        }
+    }
+}

@@ -128,31 +128,37 @@ mod tests {
         assert!(users("7").is_err());
     }
 
-    #[test]
-    fn any_text_in_the_column_is_a_roster_of_its_own_entries_or_an_error() {
+    mod fuzz {
         use serde_json::Value;
-        let seeds: &[&[u8]] = &[
+
+        use super::users;
+        use crate::fuzz::fuzz;
+
+        #[test]
+        fn any_text_in_the_column_is_a_roster_of_its_own_entries_or_an_error() {
+            let seeds: &[&[u8]] = &[
             br#"[{"role":"user","user_id":"a","user_email":null},{"role":"admin","user_id":null}]"#,
             br#""[{\"role\":\"user\",\"user_id\":\"a\\u00e9\"}]""#,
             b"{}",
         ];
-        crate::fuzz::fuzz(seeds, &["\"user\"", "\"role\":", "\\\""], |bytes| {
-            let text = String::from_utf8_lossy(bytes);
-            let Ok(read) = users(&text) else {
-                return;
-            };
-            let Ok(mut plain) = serde_json::from_str::<Value>(&text) else {
-                return;
-            };
-            if let Value::String(inner) = &plain {
-                plain = serde_json::from_str(inner).unwrap_or_default();
-            }
-            let entries = plain.as_array().cloned().unwrap_or_default();
-            if entries.iter().all(Value::is_object) && !plain.is_null() {
-                let ids = entries.iter().map(|entry| entry["user_id"].as_str());
-                let read = read.iter().map(|(id, _)| id.as_deref());
-                assert!(ids.eq(read));
-            }
-        });
+            fuzz(seeds, &["\"user\"", "\"role\":", "\\\""], |bytes| {
+                let text = String::from_utf8_lossy(bytes);
+                let Ok(read) = users(&text) else {
+                    return;
+                };
+                let Ok(mut plain) = serde_json::from_str::<Value>(&text) else {
+                    return;
+                };
+                if let Value::String(inner) = &plain {
+                    plain = serde_json::from_str(inner).unwrap_or_default();
+                }
+                let entries = plain.as_array().cloned().unwrap_or_default();
+                if entries.iter().all(Value::is_object) && !plain.is_null() {
+                    let ids = entries.iter().map(|entry| entry["user_id"].as_str());
+                    let read = read.iter().map(|(id, _)| id.as_deref());
+                    assert!(ids.eq(read));
+                }
+            });
+        }
     }
 }

@@ -4,11 +4,11 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use serde_json::Value;
 
-use super::groups::{Groups, GroupsNews};
-use super::page::Onward;
-use super::people::{People, last_words};
-use super::round::Gather;
 use crate::config::AttributeNames;
+use crate::entra::delta::groups::{Groups, GroupsNews};
+use crate::entra::delta::page::Onward;
+use crate::entra::delta::people::{People, last_words};
+use crate::entra::delta::round::Gather;
 use crate::fuzz::fuzz;
 use crate::model::known::{PersonNews, Word};
 

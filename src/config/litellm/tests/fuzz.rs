@@ -7,8 +7,8 @@ use base64::prelude::BASE64_STANDARD;
 use chrono::NaiveDate;
 use serde_json::Value;
 
-use super::licence::Licence;
-use super::{config_file, yaml};
+use crate::config::litellm::licence::Licence;
+use crate::config::litellm::{config_file, yaml};
 use crate::fuzz::fuzz;
 
 fn day(text: &str) -> NaiveDate {

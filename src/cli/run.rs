@@ -10,7 +10,7 @@ use anyhow::Context;
 
 use super::sources::Misuse;
 use super::{Arguments, Exit};
-use crate::daemon::{self, Board, Hangup, ServiceManager, Wakes};
+use crate::daemon::{self, Board, Hangup, ServiceManager, Subscriptions, Wakes};
 use crate::notify::Notifier;
 use crate::server::{Metrics, Server};
 
@@ -45,7 +45,9 @@ pub(super) async fn run(arguments: &Arguments) -> anyhow::Result<Exit> {
     service_manager.looks_at(&board);
     delivery.follow(board.in_use());
     let server = Server::start(board.clone(), metrics).context("HTTP cannot be answered")?;
+    let subscriptions = Subscriptions::kept_for(board.clone());
     let ended = daemon::run(loaded.sources, Arc::new(reload), wakes, board).await;
+    subscriptions.end();
     server.end().await;
     delivery.end(LAST_WORDS).await;
     ended?;

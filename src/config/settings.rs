@@ -267,6 +267,8 @@ pub struct ServerSettings {
     pub listen: SocketAddr,
     /// Bearer token for anything that changes something.
     pub token: Option<Secret>,
+    /// Where Graph reaches `/graph/notifications`.
+    pub notifications_url: Option<Url>,
 }
 
 /// `notify.*`.

@@ -15,6 +15,7 @@ mod roster;
 mod schedule;
 mod service_manager;
 mod status_line;
+mod subscriptions;
 mod telling;
 mod ticker;
 mod wakes;
@@ -40,6 +41,7 @@ use worker::Worker;
 
 pub use board::{Board, Event, InUse, Observer, Place, Running, SourceState};
 pub use service_manager::ServiceManager;
+pub use subscriptions::Subscriptions;
 pub use wakes::{Hangup, Wakes};
 
 /// Passes that run at once, for each processor: they wait for Graph and for the

@@ -22,6 +22,7 @@ pub mod requests;
 pub mod runs;
 mod source;
 mod standing;
+pub mod subscriptions;
 pub mod taken;
 pub mod waiting;
 

@@ -15,6 +15,7 @@ use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::metrics::info::Info;
 use prometheus_client::registry::Registry;
 
+use super::notifications::Outcome;
 use super::exposition::{Alerts, Process, Sources};
 use crate::daemon::{Board, Event, Observer};
 use crate::model::report::Counts;
@@ -37,6 +38,7 @@ pub struct Metrics {
     durations: Family<Labels<2>, Histogram>,
     changes: Family<Labels<3>, Counter>,
     answers: Family<Labels<2>, Counter>,
+    notified: Family<Labels<1>, Counter>,
     alerts: Arc<Sent>,
     /// Unix seconds.
     started: f64,
@@ -65,6 +67,15 @@ impl Metrics {
         );
         let answers = Family::default();
         registry.register("http_requests", "Requests answered", answers.clone());
+        let notified: Family<Labels<1>, Counter> = Family::default();
+        for outcome in Outcome::ALL {
+            let _ = notified.get_or_create(&result(outcome));
+        }
+        registry.register(
+            "change_notifications",
+            "What was posted as change notifications of Microsoft Graph",
+            notified.clone(),
+        );
         registry.register(
             "build",
             "The running program",
@@ -79,6 +90,7 @@ impl Metrics {
             durations,
             changes,
             answers,
+            notified,
             alerts,
             started,
         }
@@ -102,6 +114,11 @@ impl Metrics {
     pub(super) fn answered(&self, route: &'static str, code: u16) {
         let labels = [("route", route.to_owned()), ("code", code.to_string())];
         self.answers.get_or_create(&labels).inc();
+    }
+
+    /// Counts what was posted as change notifications.
+    pub(super) fn notified(&self, outcome: Outcome) {
+        self.notified.get_or_create(&result(outcome)).inc();
     }
 
     /// A rate needs a zero to grow from: what may be alarming is there before
@@ -178,6 +195,10 @@ impl Metrics {
         text::encode(&mut text, &process)?;
         Ok(text)
     }
+}
+
+fn result(outcome: Outcome) -> Labels<1> {
+    [("result", outcome.as_str().to_owned())]
 }
 
 fn change(source: &str, kind: &str, action: &str) -> Labels<3> {

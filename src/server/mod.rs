@@ -13,6 +13,7 @@ mod exposition;
 mod health;
 mod listener;
 mod metrics;
+mod notifications;
 mod openapi;
 mod processes;
 mod resync;
@@ -138,8 +139,12 @@ impl Listening {
             Ok((listener, address)) => {
                 tracing::info!(http.address = %address, "listening for probes, scrapes and the API");
                 let stop = CancellationToken::new();
-                let app = routes::all(board.clone(), Arc::clone(metrics));
-                let task = tokio::spawn(listener::accept(listener, app, stop.clone()));
+                let (app, behind) = routes::all(board.clone(), Arc::clone(metrics));
+                let stopped = stop.clone();
+                let task = tokio::spawn(async move {
+                    listener::accept(listener, app, stopped).await;
+                    drop(behind);
+                });
                 Some(Self { wanted, stop, task })
             }
             Err(error) => {

@@ -11,11 +11,13 @@ use axum::routing::{get, post};
 use axum::{Json, Router};
 use secrecy::SecretString;
 use serde_json::json;
+use tokio_util::task::AbortOnDropHandle;
 use tower_http::catch_panic::CatchPanicLayer;
 use tower_http::set_header::SetResponseHeaderLayer;
 use tower_http::timeout::TimeoutLayer;
 
 use super::api::Desk;
+use super::notifications::{self, Inbox};
 use super::{Metrics, access, api, health, openapi, resync};
 use crate::daemon::{Board, InUse};
 use crate::{db, ledger};
@@ -33,7 +35,8 @@ const OPENMETRICS: &str = "application/openmetrics-text; version=1.0.0; charset=
 pub(super) struct App {
     pub(super) board: Board,
     pub(super) desk: Arc<Desk>,
-    metrics: Arc<Metrics>,
+    pub(super) metrics: Arc<Metrics>,
+    pub(super) inbox: Inbox,
 }
 
 impl App {
@@ -50,13 +53,16 @@ impl App {
     }
 }
 
-/// Everything that is served.
-pub(super) fn all(board: Board, metrics: Arc<Metrics>) -> Router {
+/// Everything that is served, and what works behind it until it is dropped.
+pub(super) fn all(board: Board, metrics: Arc<Metrics>) -> (Router, AbortOnDropHandle<()>) {
+    let (inbox, posted) = Inbox::new();
     let app = App {
         board,
         desk: Arc::default(),
         metrics,
+        inbox,
     };
+    let behind = AbortOnDropHandle::new(tokio::spawn(notifications::work(app.clone(), posted)));
     let looked_at = Router::new()
         .route("/api/v1/sources", get(api::sources))
         .route("/api/v1/sources/{name}", get(api::source))
@@ -67,11 +73,15 @@ pub(super) fn all(board: Board, metrics: Arc<Metrics>) -> Router {
     let acted_on = Router::new()
         .route("/api/v1/resync", post(resync::ask))
         .route_layer(middleware::from_fn_with_state(app.clone(), access::to_act));
-    Router::new()
+    let router = Router::new()
         .route("/livez", get(health::live))
         .route("/readyz", get(health::ready))
         .route("/metrics", get(scrape))
         .route("/api/v1/openapi.json", get(openapi::document))
+        .route(
+            "/graph/notifications",
+            post(notifications::receive).layer(DefaultBodyLimit::max(notifications::BODY)),
+        )
         .merge(looked_at)
         .merge(acted_on)
         .fallback(nothing)
@@ -91,7 +101,8 @@ pub(super) fn all(board: Board, metrics: Arc<Metrics>) -> Router {
             ANSWER_TIME,
         ))
         .layer(CatchPanicLayer::new())
-        .with_state(app)
+        .with_state(app);
+    (router, behind)
 }
 
 async fn scrape(State(app): State<App>) -> Response {
@@ -120,7 +131,7 @@ async fn count(State(app): State<App>, request: Request, next: Next) -> Response
 }
 
 /// Every path that is served.
-pub(super) const ROUTES: [&str; 10] = [
+pub(super) const ROUTES: [&str; 11] = [
     "/livez",
     "/readyz",
     "/metrics",
@@ -131,6 +142,7 @@ pub(super) const ROUTES: [&str; 10] = [
     "/api/v1/runs/{id}",
     "/api/v1/resync",
     "/api/v1/requests/{id}",
+    "/graph/notifications",
 ];
 
 async fn nothing() -> Problem {

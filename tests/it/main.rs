@@ -6,6 +6,7 @@ mod asking_for_passes;
 mod audit;
 mod bad_objects;
 mod broken_second_look;
+mod change_notifications;
 mod check_database;
 mod check_entra;
 mod cli_exit_codes;

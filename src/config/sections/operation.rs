@@ -129,10 +129,30 @@ pub(super) fn server(reader: &mut Reader<'_>) -> Read<ServerSettings> {
         }
         other => other,
     };
+    let notifications_url = reader.optional("server.notifications_url", |value| {
+        reachable_by_graph(&values::text(value)?)
+    });
     Ok(ServerSettings {
         listen: listen?,
         token: token?,
+        notifications_url: notifications_url?,
     })
+}
+
+/// Graph posts to https only; plain http is for a stand-in on this machine.
+fn reachable_by_graph(text: &str) -> Result<url::Url, Wrong> {
+    let url = endpoint::plain_url(text)?;
+    let fits = match url.scheme() {
+        "https" => true,
+        _ => endpoint::locality(&url) == Locality::Loopback,
+    };
+    if fits && url.path() != "/" {
+        return Ok(url);
+    }
+    Err(Wrong::new(
+        "is not where Graph can post",
+        "give the https URL under which Graph reaches /graph/notifications of this daemon",
+    ))
 }
 
 pub(super) fn notify(reader: &mut Reader<'_>) -> Read<NotifySettings> {

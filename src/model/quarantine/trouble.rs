@@ -91,8 +91,8 @@ impl Trouble {
                  tries at once"
             }
             Self::DatabaseLogin => {
-                "mend user or password in the database URL; a changed URL file is tried at once, \
-                 else restart"
+                "mend the login as the error says; a changed URL file, client certificate or \
+                 credential file is tried at once, else restart"
             }
             Self::Database => "look at the database as the error says; SIGUSR1 tries at once",
         }

@@ -36,6 +36,12 @@ pub enum Call {
     GroupChanges,
     /// `/users/delta`.
     PeopleChanges,
+    /// `/subscriptions`, to be told of groups.
+    SubscribeToGroups,
+    /// `/subscriptions`, to be told of people.
+    SubscribeToPeople,
+    /// `/subscriptions/{id}`.
+    Subscription,
     /// `/$batch`: the envelope; its items are calls of their own.
     Batch,
 }
@@ -51,12 +57,15 @@ impl Call {
             Self::Groups | Self::Members | Self::TransitiveMembers | Self::GroupChanges => {
                 Permission::GroupMemberReadAll
             }
+            Self::SubscribeToGroups => Permission::GroupReadAll,
+            Self::Subscription => Permission::OfSubscription,
             // Only look-ups of people come in batches.
             Self::People
             | Self::Person
             | Self::DeletedPeople
             | Self::DeletedItem
             | Self::PeopleChanges
+            | Self::SubscribeToPeople
             | Self::Batch => Permission::UserReadAll,
         }
     }
@@ -75,7 +84,8 @@ impl Call {
     }
 
     /// What one answer costs in resource units when it does not say so itself.
-    /// All our calls carry `$select`, which takes one unit off.
+    /// All our questions carry `$select`, which takes one unit off; subscriptions
+    /// are in no table.
     pub(super) const fn resource_units(self) -> u64 {
         match self {
             Self::Token | Self::ManagedIdentity | Self::Batch => 0,
@@ -89,7 +99,10 @@ impl Call {
             | Self::DeletedPeople
             | Self::DeletedItem
             | Self::GroupChanges
-            | Self::PeopleChanges => 1,
+            | Self::PeopleChanges
+            | Self::SubscribeToGroups
+            | Self::SubscribeToPeople
+            | Self::Subscription => 1,
         }
     }
 }
@@ -110,6 +123,8 @@ impl fmt::Display for Call {
             Self::DeletedItem => "/directory/deletedItems/{id}",
             Self::GroupChanges => "/groups/delta",
             Self::PeopleChanges => "/users/delta",
+            Self::SubscribeToGroups | Self::SubscribeToPeople => "/subscriptions",
+            Self::Subscription => "/subscriptions/{id}",
             Self::Batch => "/$batch",
         })
     }
@@ -122,10 +137,14 @@ pub enum Permission {
     ApplicationReadAll,
     /// `GroupMember.Read.All`: group objects and their members.
     GroupMemberReadAll,
+    /// `Group.Read.All`: being told of changes of groups.
+    GroupReadAll,
     /// `User.Read.All`: names, addresses and state of people.
     UserReadAll,
     /// `Member.Read.Hidden`: members of groups that hide them.
     MemberReadHidden,
+    /// What the subscription itself needed, which its id does not say.
+    OfSubscription,
 }
 
 impl fmt::Display for Permission {
@@ -133,8 +152,10 @@ impl fmt::Display for Permission {
         f.write_str(match self {
             Self::ApplicationReadAll => "Application.Read.All",
             Self::GroupMemberReadAll => "GroupMember.Read.All",
+            Self::GroupReadAll => "Group.Read.All",
             Self::UserReadAll => "User.Read.All",
             Self::MemberReadHidden => "Member.Read.Hidden",
+            Self::OfSubscription => "Group.Read.All (for groups) or User.Read.All (for people)",
         })
     }
 }

@@ -5,8 +5,8 @@
 //! error, follow links to any host and lose headers (dependency-notes 3).
 //!
 //! Invariant: before the token goes out the address is checked, and the
-//! address that answered is checked as well. What is posted are questions,
-//! never a change. Must not: retry, parse or decide.
+//! address that answered is checked as well. What is posted are questions
+//! and wishes to be told, never a change of the directory. Must not: retry, parse or decide.
 
 mod changes;
 
@@ -22,7 +22,7 @@ use graph_rs_sdk::http::Method;
 use graph_rs_sdk::identity::ClientApplication;
 use graph_rs_sdk::{GraphClient, GraphClientConfiguration, GraphFailure, ODataQuery};
 use reqwest::StatusCode;
-use secrecy::ExposeSecret;
+use secrecy::{ExposeSecret, SecretString};
 use url::Url;
 use uuid::Uuid;
 
@@ -30,6 +30,7 @@ pub(super) use changes::{Since, tracked};
 
 use super::error::{Error, LinkFault, NetworkCause};
 use super::link::Endpoint;
+use super::notifications::SubscriptionId;
 use super::queue::Priority;
 use super::token::{Token, Tokens};
 use super::transport::{self, BodyFailure, NetworkFailure};
@@ -208,6 +209,22 @@ impl Client {
             .url()
     }
 
+    /// Where subscriptions are made.
+    pub(super) fn subscriptions(&self) -> Url {
+        self.graph
+            .custom(Method::POST, None)
+            .extend_path(&["subscriptions"])
+            .url()
+    }
+
+    /// Where one is prolonged and ended.
+    pub(super) fn subscription(&self, id: SubscriptionId) -> Url {
+        self.graph
+            .custom(Method::PATCH, None)
+            .extend_path(&["subscriptions", &id.as_uuid().to_string()])
+            .url()
+    }
+
     /// Sends one request with this token and reads the answer to its end.
     pub(super) async fn send(
         &self,
@@ -220,22 +237,22 @@ impl Client {
         let request_id = Uuid::new_v4().to_string();
         let request_id_header =
             HeaderValue::from_str(&request_id).unwrap_or(HeaderValue::from_static("unknown"));
-        let request = match payload {
-            Payload::None => self.graph.custom(Method::GET, None),
-            Payload::Json(json) => self
+        let method = payload.method();
+        let mut request = match payload.into_json() {
+            None => self.graph.custom(method, None),
+            Some(json) => self
                 .graph
-                .custom(Method::POST, Some(json.into()))
+                .custom(method, Some(json.into()))
                 .header(CONTENT_TYPE, HeaderValue::from_static("application/json")),
-        };
-        let mut request = request
-            .header(
-                HeaderName::from_static("client-request-id"),
-                request_id_header,
-            )
-            .header(
-                HeaderName::from_static(THROTTLE_PRIORITY),
-                HeaderValue::from_static(priority.word()),
-            );
+        }
+        .header(
+            HeaderName::from_static("client-request-id"),
+            request_id_header,
+        )
+        .header(
+            HeaderName::from_static(THROTTLE_PRIORITY),
+            HeaderValue::from_static(priority.word()),
+        );
         *request.as_mut() = url.clone();
         let sending = SENT_WITH.scope(Arc::clone(token), request.send());
         let response = sending.await.map_err(no_answer)?;
@@ -261,11 +278,53 @@ impl Client {
 }
 
 /// What goes out with a request.
+#[derive(Clone)]
 pub(super) enum Payload {
     /// Nothing: a GET.
     None,
     /// Questions in JSON: a POST.
     Json(String),
+    /// What is to be made, in JSON, with a secret in it: a POST that makes
+    /// another each time.
+    Make(SecretString),
+    /// What is to be changed, in JSON: a PATCH.
+    Change(String),
+    /// Nothing: a DELETE.
+    Remove,
+}
+
+impl Payload {
+    const fn method(&self) -> Method {
+        match self {
+            Self::None => Method::GET,
+            Self::Json(_) | Self::Make(_) => Method::POST,
+            Self::Change(_) => Method::PATCH,
+            Self::Remove => Method::DELETE,
+        }
+    }
+
+    /// The method for traces.
+    pub(super) const fn verb(&self) -> &'static str {
+        match self {
+            Self::None => "GET",
+            Self::Json(_) | Self::Make(_) => "POST",
+            Self::Change(_) => "PATCH",
+            Self::Remove => "DELETE",
+        }
+    }
+
+    /// Whether the same may be sent again when nobody knows what became of it.
+    pub(super) const fn is_repeatable(&self) -> bool {
+        !matches!(self, Self::Make(_))
+    }
+
+    fn into_json(self) -> Option<String> {
+        match self {
+            Self::None | Self::Remove => None,
+            Self::Json(json) | Self::Change(json) => Some(json),
+            Self::Make(json) => Some(json.expose_secret().to_owned()),
+        }
+    }
 }
 
 /// How many rows a page of assignments is asked to have.

@@ -123,6 +123,31 @@ pub enum Error {
         /// The request's ids.
         trace: String,
     },
+    /// 403 to a subscription, for one of two reasons that Graph does not tell
+    /// apart.
+    #[error(
+        "Graph refused {call}: either the application permission {permission} is not granted, or there are as many subscriptions as Graph allows (100 of one application in a tenant, 1,000 of all in a tenant): give the permission with admin consent, and delete subscriptions that nobody uses ({trace})"
+    )]
+    SubscriptionForbidden {
+        /// What was asked.
+        call: Call,
+        /// What would allow it.
+        permission: Permission,
+        /// The request's ids.
+        trace: String,
+    },
+    /// 400 to a new subscription.
+    #[error(
+        "Graph refused the notification URL {url} (code `{code}`): it could not reach it, or had not the right answer within 10 s; the URL must be https with a certificate of a public authority, open to Microsoft Graph from the Internet, and lead to this daemon, which answers the validation itself ({trace})"
+    )]
+    NotificationUrl {
+        /// The URL without user, query and fragment.
+        url: String,
+        /// Graph's own error code.
+        code: String,
+        /// The request's ids.
+        trace: String,
+    },
     /// 401 with a fresh token.
     #[error(
         "Graph refused the token at {call} ({trace}): check that entra.graph_endpoint and entra.token_endpoint belong to the same cloud and tenant, and this machine's clock"
@@ -306,6 +331,8 @@ impl Error {
             Self::TokenRefused { .. } => "token_refused",
             Self::TokenUnavailable { .. } => "token_unavailable",
             Self::PermissionMissing { .. } => "permission_missing",
+            Self::SubscriptionForbidden { .. } => "subscription_forbidden",
+            Self::NotificationUrl { .. } => "notification_url",
             Self::Unauthorized { .. } => "unauthorized",
             Self::ServicePrincipalNotFound { .. } => "service_principal_not_found",
             Self::NotFound { .. } => "not_found",

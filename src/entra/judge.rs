@@ -36,6 +36,20 @@ pub(super) enum Try<T> {
     TokenRefused(Error),
 }
 
+impl<T> Try<T> {
+    /// For what must not be done twice: tried again only if the server says
+    /// that it did nothing, and when to come back.
+    pub(super) fn at_most_once(self) -> Self {
+        match self {
+            Self::Failed(error, asked) => match (&error, asked) {
+                (Error::Unavailable { status: 503, .. }, Some(_)) => Self::Failed(error, asked),
+                _ => Self::GivenUp(error),
+            },
+            other => other,
+        }
+    }
+}
+
 impl Try<Infallible> {
     /// The same for one of those that it befell.
     pub(super) fn alike<T>(&self) -> Try<T> {
@@ -77,6 +91,13 @@ pub(super) fn judge<T>(
         _ if told.as_ref().is_some_and(ErrorBody::lost_page_token) => {
             Try::GivenUp(Error::PageTokenLost { call, trace })
         }
+        403 if told.as_ref().is_some_and(|told| is_over_quota(call, told)) => {
+            Try::GivenUp(Error::SubscriptionForbidden {
+                call,
+                permission: call.permission(),
+                trace,
+            })
+        }
         403 if told.is_some() => Try::GivenUp(Error::PermissionMissing {
             call,
             permission: call.permission(),
@@ -102,6 +123,16 @@ pub(super) fn judge<T>(
             trace,
         }),
     }
+}
+
+/// Whether this may be for want of room for a subscription: Graph has one code
+/// for that and for much else, and another for a permission that is missing.
+fn is_over_quota(call: Call, told: &ErrorBody) -> bool {
+    let is_subscription = matches!(
+        call,
+        Call::SubscribeToGroups | Call::SubscribeToPeople | Call::Subscription
+    );
+    is_subscription && !told.denied()
 }
 
 /// A success whose body is none.

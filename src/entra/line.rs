@@ -52,6 +52,10 @@ impl Line {
         })
     }
 
+    pub(super) fn client(&self) -> &Client {
+        &self.client
+    }
+
     pub(super) fn tokens(&self) -> &Tokens {
         &self.tokens
     }
@@ -136,14 +140,44 @@ impl<'r> Questions<'r> {
         &self,
         call: Call,
         url: &Url,
+        tries: Tries,
+        accept: impl FnMut(&[u8]) -> Result<T, Defect> + Send,
+    ) -> Result<T, Error> {
+        self.send(call, url, &Payload::None, tries, accept).await
+    }
+
+    /// Sends what is more than a question, until it is answered. What may not be
+    /// done twice is sent again only where Graph says that it was not done.
+    ///
+    /// # Errors
+    /// The last try's.
+    pub(super) async fn order<T: Send>(
+        &self,
+        call: Call,
+        url: &Url,
+        payload: Payload,
+        accept: impl FnMut(&[u8]) -> Result<T, Defect> + Send,
+    ) -> Result<T, Error> {
+        let tries = Tries::default();
+        self.send(call, url, &payload, tries, accept).await
+    }
+
+    async fn send<T: Send>(
+        &self,
+        call: Call,
+        url: &Url,
+        payload: &Payload,
         mut tries: Tries,
         mut accept: impl FnMut(&[u8]) -> Result<T, Defect> + Send,
     ) -> Result<T, Error> {
         loop {
             let token = self.line.tokens.get().await?;
-            let fate = self
-                .try_once(call, url, &token, &mut tries, &mut accept)
+            let mut fate = self
+                .try_once(call, url, payload, &token, &mut tries, &mut accept)
                 .await;
+            if !payload.is_repeatable() {
+                fate = fate.at_most_once();
+            }
             match self.weigh(call, fate, &mut tries, &token).await {
                 Next::Done(answer) => {
                     match &answer {
@@ -215,6 +249,7 @@ impl<'r> Questions<'r> {
         &self,
         call: Call,
         url: &Url,
+        payload: &Payload,
         token: &Arc<Token>,
         tries: &mut Tries,
         accept: &mut impl FnMut(&[u8]) -> Result<T, Defect>,
@@ -222,8 +257,10 @@ impl<'r> Questions<'r> {
         let permit = self.permit(call.resource_units()).await;
         tries.sent();
         self.meter.sent();
-        let span = call.span("GET");
-        let sent = self.client().send(url, Payload::None, self.priority, token);
+        let span = call.span(payload.verb());
+        let sent = self
+            .client()
+            .send(url, payload.clone(), self.priority, token);
         match sent.instrument(span.clone()).await {
             Ok(answer) => {
                 span.record("http.response.status_code", answer.status.as_u16());

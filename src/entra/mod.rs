@@ -12,8 +12,9 @@
 //! the `budget` of resource units, the `window` of requests in flight, the
 //! `queue`), `line` (one question with its `tries`, `judge`d), `batch` (several
 //! at once), `paging` (collections to their end), then one file per question
-//! asked of Graph; `delta` asks what has changed. `notifications` reads what Graph
-//! tells by itself, and stands apart.
+//! asked of Graph; `delta` asks what has changed. `subscriptions` asks
+//! Graph to tell by itself; `notifications` reads what it tells then, and stands
+//! apart.
 
 mod assertion;
 mod assigned;
@@ -50,6 +51,7 @@ mod queue;
 mod reader;
 mod second_look;
 mod sts;
+mod subscriptions;
 mod throttle;
 mod token;
 mod transport;
@@ -73,4 +75,5 @@ pub use fresh::Fresh;
 pub use probe::{Outcome, Probe};
 pub use progress::{Progress, ReadingProgress, Usage};
 pub use reader::Reader;
+pub use subscriptions::{Prolonged, Subscription, Watched};
 pub use whole::WholeReading;

@@ -132,6 +132,11 @@ impl ErrorBody {
             || self.names("DirectoryPageTokenNotFoundException")
     }
 
+    /// Whether a permission is missing.
+    pub(super) fn denied(&self) -> bool {
+        self.names("Authorization_RequestDenied")
+    }
+
     /// Graph is not uniform in the case of its codes.
     fn names(&self, wanted: &str) -> bool {
         let mut codes = Vec::new();

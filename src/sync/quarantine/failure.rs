@@ -89,8 +89,11 @@ const fn entra_trouble(error: &entra::Error) -> Option<Trouble> {
         | E::Loop { .. }
         | E::PageTokenLost { .. }
         | E::Setup { .. } => Trouble::Outage,
-        // Whatever wants a whole reading is followed by one.
+        // Whatever wants a whole reading is followed by one; subscriptions are no
+        // part of a pass.
         E::NotAssigned { .. }
+        | E::SubscriptionForbidden { .. }
+        | E::NotificationUrl { .. }
         | E::PlaceLost { .. }
         | E::NoDeltaQueries(_)
         | E::ForeignKeptLink { .. } => return None,

@@ -22,7 +22,7 @@ use crate::db::{Database, Limits};
 use crate::entra::notifications::{ClientState, SubscriptionId};
 use crate::entra::{self, Prolonged, Reader, Watched};
 use crate::ledger::requests::{self, Asker, Wish};
-use crate::ledger::subscriptions::{self, Kept, New, Recorded};
+use crate::ledger::subscriptions::{self, Kept, New, Registered};
 use crate::ledger::{self};
 use crate::model::ids::SourceName;
 use crate::model::report::Mode;
@@ -36,6 +36,9 @@ const PROLONGED_AFTER: Duration = Duration::from_secs(86_400);
 
 /// How often the ledger is looked at.
 const LOOK_EVERY: Duration = Duration::from_secs(15);
+
+/// How often the board is looked at for a first pass.
+const LOOK_FOR_A_PASS_EVERY: Duration = Duration::from_secs(1);
 
 /// After a failure of Graph's it is asked again so much later, and each time
 /// after twice as long.
@@ -98,6 +101,7 @@ impl Upkeep {
                     self.tend_to(settings, &in_use.database).await;
                 }
             }
+            let board = self.board.clone();
             tokio::select! {
                 changed = self.in_use.changed() => {
                     if changed.is_err() {
@@ -107,22 +111,7 @@ impl Upkeep {
                     self.resting.clear();
                 }
                 () = tokio::time::sleep(LOOK_EVERY) => {}
-                () = self.found_its_place() => {}
-            }
-        }
-    }
-
-    /// A source whose first pass has made its row can be subscribed for.
-    async fn found_its_place(&self) {
-        let passed = |board: &Board| {
-            let sources = board.sources();
-            sources.values().filter(|one| one.last.is_some()).count()
-        };
-        let before = passed(&self.board);
-        loop {
-            tokio::time::sleep(Duration::from_secs(1)).await;
-            if passed(&self.board) > before {
-                return;
+                () = one_has_passed(&board) => {}
             }
         }
     }
@@ -196,6 +185,18 @@ impl Upkeep {
     }
 }
 
+/// A source whose first pass has made its row can be subscribed for.
+async fn one_has_passed(board: &Board) {
+    let passed = || {
+        let sources = board.sources();
+        sources.values().filter(|one| one.last.is_some()).count()
+    };
+    let before = passed();
+    while passed() <= before {
+        tokio::time::sleep(LOOK_FOR_A_PASS_EVERY).await;
+    }
+}
+
 /// Why subscriptions could not be looked after.
 #[derive(Debug, thiserror::Error)]
 enum Error {
@@ -249,11 +250,11 @@ async fn subscribe(
             };
             subscriptions::record(&mut transaction, source, new).await?
         }
-        None => Recorded::OneTooMany,
+        None => Registered::OneTooMany,
     };
     transaction.commit().await?;
     match recorded {
-        Recorded::Only => {
+        Registered::Only => {
             tracing::info!(
                 subscription.id = %made.id.as_uuid(),
                 watched = watched.as_str(),
@@ -262,7 +263,7 @@ async fn subscribe(
             // What changed before it did is a pass's to find.
             ask(settings, database).await
         }
-        Recorded::OneTooMany => Ok(reader.unsubscribe(made.id).await?),
+        Registered::OneTooMany => Ok(reader.unsubscribe(made.id).await?),
     }
 }
 

@@ -9,6 +9,7 @@
 //! and wishes to be told, never a change of the directory. Must not: retry, parse or decide.
 
 mod changes;
+mod payload;
 
 use std::fmt::Display;
 use std::sync::Arc;
@@ -22,11 +23,12 @@ use graph_rs_sdk::http::Method;
 use graph_rs_sdk::identity::ClientApplication;
 use graph_rs_sdk::{GraphClient, GraphClientConfiguration, GraphFailure, ODataQuery};
 use reqwest::StatusCode;
-use secrecy::{ExposeSecret, SecretString};
+use secrecy::ExposeSecret;
 use url::Url;
 use uuid::Uuid;
 
 pub(super) use changes::{Since, tracked};
+pub(super) use payload::Payload;
 
 use super::error::{Error, LinkFault, NetworkCause};
 use super::link::Endpoint;
@@ -273,56 +275,6 @@ impl Client {
             }),
             Err(BodyFailure::Oversized) => Err(NoAnswer::Oversized { trace }),
             Err(BodyFailure::Network(failure)) => Err(NoAnswer::Network(failure)),
-        }
-    }
-}
-
-/// What goes out with a request.
-#[derive(Clone)]
-pub(super) enum Payload {
-    /// Nothing: a GET.
-    None,
-    /// Questions in JSON: a POST.
-    Json(String),
-    /// What is to be made, in JSON, with a secret in it: a POST that makes
-    /// another each time.
-    Make(SecretString),
-    /// What is to be changed, in JSON: a PATCH.
-    Change(String),
-    /// Nothing: a DELETE.
-    Remove,
-}
-
-impl Payload {
-    const fn method(&self) -> Method {
-        match self {
-            Self::None => Method::GET,
-            Self::Json(_) | Self::Make(_) => Method::POST,
-            Self::Change(_) => Method::PATCH,
-            Self::Remove => Method::DELETE,
-        }
-    }
-
-    /// The method for traces.
-    pub(super) const fn verb(&self) -> &'static str {
-        match self {
-            Self::None => "GET",
-            Self::Json(_) | Self::Make(_) => "POST",
-            Self::Change(_) => "PATCH",
-            Self::Remove => "DELETE",
-        }
-    }
-
-    /// Whether the same may be sent again when nobody knows what became of it.
-    pub(super) const fn is_repeatable(&self) -> bool {
-        !matches!(self, Self::Make(_))
-    }
-
-    fn into_json(self) -> Option<String> {
-        match self {
-            Self::None | Self::Remove => None,
-            Self::Json(json) | Self::Change(json) => Some(json),
-            Self::Make(json) => Some(json.expose_secret().to_owned()),
         }
     }
 }

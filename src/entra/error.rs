@@ -4,6 +4,8 @@
 //! tokens, links, names or e-mail addresses; request ids are in it, because
 //! Microsoft's support asks for them.
 
+mod kind;
+
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -315,43 +317,6 @@ pub enum Error {
 }
 
 impl Error {
-    /// A closed set of names, for labels.
-    #[must_use]
-    pub const fn kind(&self) -> &'static str {
-        match self {
-            Self::SecretRejected { .. } => "secret_rejected",
-            Self::SecretExpired { .. } => "secret_expired",
-            Self::SecretFile { .. } => "secret_file",
-            Self::Credential(error) => error.kind(),
-            Self::ApplicationUnknown { .. } => "application_unknown",
-            Self::TenantUnknown { .. } => "tenant_unknown",
-            Self::WrongCloud { .. } => "wrong_cloud",
-            Self::ScopeRefused { .. } => "scope_refused",
-            Self::BlockedByPolicy { .. } => "blocked_by_policy",
-            Self::TokenRefused { .. } => "token_refused",
-            Self::TokenUnavailable { .. } => "token_unavailable",
-            Self::PermissionMissing { .. } => "permission_missing",
-            Self::SubscriptionForbidden { .. } => "subscription_forbidden",
-            Self::NotificationUrl { .. } => "notification_url",
-            Self::Unauthorized { .. } => "unauthorized",
-            Self::ServicePrincipalNotFound { .. } => "service_principal_not_found",
-            Self::NotFound { .. } => "not_found",
-            Self::Unreachable { .. } => "unreachable",
-            Self::ThrottledOut { .. } => "throttled_out",
-            Self::Unavailable { .. } => "unavailable",
-            Self::Refused { .. } => "refused",
-            Self::Malformed { .. } => "malformed",
-            Self::ForeignLink { .. } => "foreign_link",
-            Self::Loop { .. } => "loop",
-            Self::PageTokenLost { .. } => "page_token_lost",
-            Self::NotAssigned { .. } => "not_assigned",
-            Self::PlaceLost { .. } => "place_lost",
-            Self::NoDeltaQueries(_) => "no_delta_queries",
-            Self::ForeignKeptLink { .. } => "foreign_kept_link",
-            Self::Setup { .. } => "setup",
-        }
-    }
-
     /// Whether what was kept to follow changes with is of no use any more: a
     /// whole reading without it is due, and brings the new. People are read
     /// with the lists where changes of them are refused.

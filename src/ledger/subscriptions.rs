@@ -49,7 +49,7 @@ pub struct Proof {
 
 /// Whether a new subscription is the only one of its kind.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Recorded {
+pub enum Registered {
     /// It is.
     Only,
     /// Another process made one meanwhile: this one is to be ended.
@@ -131,7 +131,7 @@ pub async fn record(
     connection: &mut AsyncPgConnection,
     source: SourceId,
     new: New<'_>,
-) -> Result<Recorded> {
+) -> Result<Registered> {
     let kept = sql_query(
         "INSERT INTO entra_sync.subscription \
            (subscription_id, source_id, watched, url, state_digest, tend_at) \
@@ -148,8 +148,8 @@ pub async fn record(
     .await
     .doing("keeping a subscription")?;
     Ok(match kept {
-        0 => Recorded::OneTooMany,
-        _ => Recorded::Only,
+        0 => Registered::OneTooMany,
+        _ => Registered::Only,
     })
 }
 

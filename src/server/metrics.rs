@@ -15,8 +15,8 @@ use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::metrics::info::Info;
 use prometheus_client::registry::Registry;
 
-use super::notifications::Outcome;
 use super::exposition::{Alerts, Process, Sources};
+use super::notifications::Outcome;
 use crate::daemon::{Board, Event, Observer};
 use crate::model::report::Counts;
 use crate::notify::Sent;

@@ -173,11 +173,7 @@ struct Proofs {
 }
 
 impl Proofs {
-    async fn check(
-        &mut self,
-        app: &App,
-        claims: &Claims,
-    ) -> Vec<(SubscriptionId, String, Deed)> {
+    async fn check(&mut self, app: &App, claims: &Claims) -> Vec<(SubscriptionId, String, Deed)> {
         let age = self.read_at.map(|at| at.elapsed());
         let unknown = claims
             .subscriptions()

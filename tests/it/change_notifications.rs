@@ -79,7 +79,10 @@ async fn whoever_does_not_know_the_secret_wakes_nobody() {
         assert!([202, 400].contains(&status), "{status}");
     }
     assert_eq!(post(&url, &json!({ "values": [] })).await, 400);
-    assert_eq!(post(&url, &json!({ "value": "x".repeat(300_000) })).await, 413);
+    assert_eq!(
+        post(&url, &json!({ "value": "x".repeat(300_000) })).await,
+        413
+    );
     let asked = reqwest::Client::new()
         .post(format!("{url}?validationToken=%3Cscript%3E%20%26"))
         .send()
@@ -114,7 +117,9 @@ async fn a_subscription_that_graph_drops_is_made_again_and_a_pass_finds_what_was
     world.entra.forget_subscriptions();
     wait_for("other subscriptions", || async {
         let now = world.entra.subscriptions();
-        let new = now.iter().all(|one| first.iter().all(|old| old.id != one.id));
+        let new = now
+            .iter()
+            .all(|one| first.iter().all(|old| old.id != one.id));
         (now.len() == 2 && new).then_some(())
     })
     .await;

@@ -11,6 +11,8 @@
 //! | `POST /_control/pages/expire` | expires all page tokens |
 //! | `POST /_control/delta/expire` | expires all delta links: `"gone"`, `"not_found"` … |
 //! | `POST /_control/quota` | `"S"`, `"M"`, `"L"`, a number of resource units, or `null` |
+//! | `GET`, `DELETE /_control/subscriptions` | shows, loses all subscriptions |
+//! | `POST /_control/subscriptions` | posts of them: `"missed"`, `"subscriptionRemoved"` … |
 //! | `POST /_control/latency` | milliseconds by which every answer is late |
 //! | `POST /_control/clock` | `{"hold":true,"advance_seconds":90}`: for quotas and old links |
 //!
@@ -34,6 +36,7 @@ use super::fault::Fault;
 use super::journal::Requests;
 use super::quota::Quota;
 use super::server::Shared;
+use super::subscriptions::KeptSubscription;
 
 type Steered = State<Arc<Shared>>;
 
@@ -52,6 +55,12 @@ pub(super) fn router() -> Router<Arc<Shared>> {
         .route("/_control/pages/expire", post(expire_pages))
         .route("/_control/delta/expire", post(expire_delta))
         .route("/_control/quota", post(set_quota))
+        .route(
+            "/_control/subscriptions",
+            get(show_subscriptions)
+                .post(notify)
+                .delete(forget_subscriptions),
+        )
         .route("/_control/latency", post(set_latency))
         .route("/_control/clock", post(set_clock))
 }
@@ -99,12 +108,11 @@ async fn change_tenant(
     Json(body): Json<Value>,
 ) -> Result<Json<Value>, (StatusCode, String)> {
     let changes: Vec<Change> = parse_each(body)?;
-    {
-        let mut tenant = shared.tenant_mut();
+    shared.change(|tenant| {
         for change in changes {
-            change.apply(&mut tenant);
+            change.apply(tenant);
         }
-    }
+    });
     Ok(Json(describe(&shared)))
 }
 
@@ -170,6 +178,24 @@ async fn set_quota(
         .map_err(|why| (StatusCode::BAD_REQUEST, why))?;
     shared.set_quota(quota);
     Ok(StatusCode::NO_CONTENT)
+}
+
+async fn show_subscriptions(State(shared): Steered) -> Json<Vec<KeptSubscription>> {
+    let now = shared.today();
+    Json(shared.subscriptions().list(now))
+}
+
+async fn notify(
+    State(shared): Steered,
+    Json(body): Json<Value>,
+) -> Result<StatusCode, (StatusCode, String)> {
+    shared.notify(parse(body)?);
+    Ok(StatusCode::NO_CONTENT)
+}
+
+async fn forget_subscriptions(State(shared): Steered) -> StatusCode {
+    shared.subscriptions().forget();
+    StatusCode::NO_CONTENT
 }
 
 async fn set_latency(

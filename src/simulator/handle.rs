@@ -14,8 +14,10 @@ use tokio_util::sync::CancellationToken;
 use super::delta::DeltaExpiry;
 use super::fault::Fault;
 use super::journal::Requests;
+use super::outbound::Outbound;
 use super::quota::Quota;
 use super::server::{Shared, router};
+use super::subscriptions::{KeptSubscription, LifecycleEvent};
 use super::tenant::Tenant;
 use super::wire::{CuttableListener, Line};
 
@@ -47,7 +49,8 @@ impl Simulator {
         }
         let listener = TcpListener::bind(address).await?;
         let root = format!("http://{}", listener.local_addr()?);
-        let shared = Arc::new(Shared::new(tenant, root));
+        let outbound = Outbound::new().map_err(io::Error::other)?;
+        let shared = Arc::new(Shared::new(tenant, root, outbound));
         let stop = CancellationToken::new();
         let service = router(Arc::clone(&shared)).into_make_service_with_connect_info::<Line>();
         let stopped = stop.clone().cancelled_owned();
@@ -89,9 +92,36 @@ impl Simulator {
         super::control::describe(&self.shared)
     }
 
-    /// Looks at the tenant, or changes it, while it is served.
+    /// Looks at the tenant, or changes it, while it is served. Who subscribed to
+    /// what is changed is posted so, some time after.
     pub fn tenant<R>(&self, act: impl FnOnce(&mut Tenant) -> R) -> R {
-        act(&mut self.shared.tenant_mut())
+        self.shared.change(act)
+    }
+
+    /// The subscriptions that are kept.
+    #[must_use]
+    pub fn subscriptions(&self) -> Vec<KeptSubscription> {
+        let now = self.shared.today();
+        self.shared.subscriptions().list(now)
+    }
+
+    /// Posts this event of every subscription that has a URL for it, some time
+    /// after. Those that it says are removed are kept no longer.
+    pub fn notify(&self, event: LifecycleEvent) -> &Self {
+        self.shared.notify(event);
+        self
+    }
+
+    /// Loses all subscriptions, and says nothing.
+    pub fn forget_subscriptions(&self) -> &Self {
+        self.shared.subscriptions().forget();
+        self
+    }
+
+    /// Sets how many subscriptions there may be.
+    pub fn subscription_quota(&self, quota: usize) -> &Self {
+        self.shared.subscriptions().limit(quota);
+        self
     }
 
     /// Adds a fault to the queue.

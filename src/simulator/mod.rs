@@ -8,6 +8,7 @@
 //! through [`Fault`]s.
 //!
 //! Delta queries tell what was changed through the editing API since the start.
+//! Whoever subscribes is posted the same changes, without their contents.
 //! Quotas, latency and the clock are set from outside; without them every
 //! request is answered at once.
 //!
@@ -29,6 +30,7 @@ pub mod generate;
 mod guid;
 mod handle;
 mod journal;
+mod outbound;
 mod page;
 mod permission;
 mod properties;
@@ -40,6 +42,7 @@ mod render;
 mod reply;
 mod route;
 mod server;
+mod subscriptions;
 mod tenant;
 mod token;
 mod wire;
@@ -58,6 +61,7 @@ pub use handle::Simulator;
 pub use journal::{EndpointCount, LoggedRequest, Requests};
 pub use permission::Permission;
 pub use quota::Quota;
+pub use subscriptions::{KeptSubscription, LifecycleEvent};
 pub use tenant::{
     AccountEnabled, ApplicationEditor, DeletedAssignments, ExpiresIn, GroupEditor, Presence,
     RoleState, ServicePrincipalMembers, Tenant, UserEditor, UserType, Visibility,

@@ -71,6 +71,11 @@ impl Rights {
         ])
     }
 
+    /// Graph wants more for subscriptions than for reading.
+    pub(super) fn watch_groups(&self) -> bool {
+        self.any(&[Permission::GroupReadAll, Permission::DirectoryReadAll])
+    }
+
     pub(super) fn read_users(&self) -> bool {
         self.any(&[Permission::UserReadAll, Permission::DirectoryReadAll])
     }

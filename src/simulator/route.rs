@@ -47,6 +47,8 @@ pub(super) enum Route {
     DeletedGroups,
     DeletedItem(Uuid),
     GetByIds,
+    Subscriptions,
+    Subscription(Uuid),
     Batch,
 }
 
@@ -66,6 +68,8 @@ impl Route {
             ["groups", "delta" | "delta()" | "microsoft.graph.delta()"] => Ok(Self::GroupsDelta),
             ["users", "delta" | "delta()" | "microsoft.graph.delta()"] => Ok(Self::UsersDelta),
             ["$batch"] => Ok(Self::Batch),
+            ["subscriptions"] => Ok(Self::Subscriptions),
+            ["subscriptions", id] => Ok(Self::Subscription(guid(id)?)),
             ["directoryObjects", "getByIds" | "microsoft.graph.getByIds"] => Ok(Self::GetByIds),
             ["servicePrincipals", id] => Ok(Self::ServicePrincipal(guid_name(id)?)),
             ["servicePrincipals", id, "appRoleAssignedTo"] => {
@@ -128,6 +132,8 @@ impl Route {
             Self::DeletedGroups => "directory/deletedItems/microsoft.graph.group",
             Self::DeletedItem(_) => "directory/deletedItems/{id}",
             Self::GetByIds => "directoryObjects/getByIds",
+            Self::Subscriptions => "subscriptions",
+            Self::Subscription(_) => "subscriptions/{id}",
             Self::Batch => "$batch",
         }
     }

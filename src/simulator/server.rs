@@ -3,6 +3,7 @@
 //! Invariant: every request is counted once, whatever became of it.
 
 mod batch;
+mod subscriptions;
 
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
@@ -11,7 +12,9 @@ use std::time::Duration;
 use axum::Router;
 use axum::extract::{ConnectInfo, Request, State};
 use axum::response::{IntoResponse, Response};
+use chrono::{DateTime, Utc};
 use http::{HeaderMap, Method, StatusCode, header};
+use tokio::runtime::Handle;
 use uuid::Uuid;
 
 use super::clock::Clock;
@@ -20,12 +23,14 @@ use super::delta::{DeltaExpiry, Validity};
 use super::endpoints::{self, Ask};
 use super::fault::{Effect, Faults};
 use super::journal::{LoggedRequest, RequestIds, Requests};
+use super::outbound::Outbound;
 use super::page::Mark;
 use super::permission::Rights;
 use super::quota::{Bucket, Charge, Quota};
 use super::refusal::Refusal;
 use super::reply::{GRAPH_JSON, Reply, replaced, respond};
 use super::route::Route;
+use super::subscriptions::{Heads, LifecycleEvent, Post, Subscriptions};
 use super::tenant::Tenant;
 use super::token::{self, TokenAsk, Tokens};
 use super::wire::Line;
@@ -49,12 +54,19 @@ pub(super) struct Shared {
     /// Milliseconds.
     latency: AtomicU64,
     pub(super) clock: Clock,
+    /// What that clock's zero is.
+    started: DateTime<Utc>,
+    subscriptions: Mutex<Subscriptions>,
+    outbound: Outbound,
+    /// Where notifications are posted from.
+    runtime: Handle,
     /// Scheme, host and port.
     pub(super) root: String,
 }
 
 impl Shared {
-    pub(super) fn new(mut tenant: Tenant, root: String) -> Self {
+    /// Within a runtime, on which it will post notifications.
+    pub(super) fn new(mut tenant: Tenant, root: String, outbound: Outbound) -> Self {
         tenant.history.begin();
         Self {
             tenant: RwLock::new(tenant),
@@ -67,6 +79,10 @@ impl Shared {
             no_shares: AtomicBool::new(false),
             latency: AtomicU64::new(0),
             clock: Clock::default(),
+            started: Utc::now(),
+            subscriptions: Mutex::default(),
+            outbound,
+            runtime: Handle::current(),
             root,
         }
     }
@@ -75,7 +91,50 @@ impl Shared {
         self.tenant.read().unwrap_or_else(PoisonError::into_inner)
     }
 
-    pub(super) fn tenant_mut(&self) -> RwLockWriteGuard<'_, Tenant> {
+    /// Changes the tenant, and tells those who want to be told.
+    pub(super) fn change<R>(&self, act: impl FnOnce(&mut Tenant) -> R) -> R {
+        let mut tenant = self.tenant_mut();
+        let heads = Heads::of(&tenant);
+        let result = act(&mut tenant);
+        // A large change costs nothing extra where nobody listens.
+        if self.subscriptions().is_empty() {
+            return result;
+        }
+        let changes = heads.changes(&tenant);
+        let id = tenant.tenant_id();
+        drop(tenant);
+        let news = self.subscriptions().news(&changes, id, self.today());
+        self.post(news);
+        result
+    }
+
+    /// Tells those who subscribed this of their subscriptions.
+    pub(super) fn notify(&self, event: LifecycleEvent) {
+        let id = self.tenant().tenant_id();
+        let posts = self.subscriptions().lifecycle(event, id, self.today());
+        self.post(posts);
+    }
+
+    fn post(&self, posts: Vec<Post>) {
+        for post in posts {
+            let outbound = self.outbound.clone();
+            self.runtime
+                .spawn(async move { outbound.deliver(post).await });
+        }
+    }
+
+    pub(super) fn subscriptions(&self) -> MutexGuard<'_, Subscriptions> {
+        self.subscriptions
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The date by the simulator's own clock.
+    pub(super) fn today(&self) -> DateTime<Utc> {
+        self.started + self.clock.now()
+    }
+
+    fn tenant_mut(&self) -> RwLockWriteGuard<'_, Tenant> {
         self.tenant.write().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -236,7 +295,7 @@ async fn serve(
     };
     let effects = shared.faults().take(&incoming.path, incoming.page);
     delay(shared.latency.load(Ordering::Relaxed) + late(&effects)).await;
-    let (endpoint, mut reply) = reply(&shared, &incoming, &effects);
+    let (endpoint, mut reply) = reply(&shared, &incoming, &effects).await;
     delay(reply.late).await;
     if effects.contains(&Effect::CutBeforeAnswer) {
         line.cut();
@@ -272,7 +331,7 @@ async fn delay(milliseconds: u64) {
 }
 
 /// The endpoint's name and the answer.
-fn reply(shared: &Shared, incoming: &Incoming, effects: &[Effect]) -> (&'static str, Reply) {
+async fn reply(shared: &Shared, incoming: &Incoming, effects: &[Effect]) -> (&'static str, Reply) {
     if let Some(tenant) = token_path(&incoming.path) {
         return ("token", token_reply(shared, incoming, tenant, effects));
     }
@@ -294,11 +353,14 @@ fn reply(shared: &Shared, incoming: &Incoming, effects: &[Effect]) -> (&'static 
     let answered = shared
         .tokens
         .rights(incoming.header("authorization"))
-        .and_then(|rights| route.map(|route| (rights, route)))
-        .and_then(|(rights, route)| match route {
-            Route::Batch => batch::answer(shared, incoming, &rights),
-            route => graph(shared, incoming, &rights, &route, effects),
-        });
+        .and_then(|rights| route.map(|route| (rights, route)));
+    let answered = match answered {
+        Ok((rights, Route::Batch)) => batch::answer(shared, incoming, &rights),
+        Ok((rights, Route::Subscriptions)) => subscriptions::make(shared, incoming, &rights).await,
+        Ok((rights, Route::Subscription(id))) => subscriptions::one(shared, incoming, &rights, id),
+        Ok((rights, route)) => graph(shared, incoming, &rights, &route, effects),
+        Err(refusal) => Err(refusal),
+    };
     (
         endpoint,
         answered.unwrap_or_else(|refusal| Reply::refusal(&refusal, &incoming.ids)),

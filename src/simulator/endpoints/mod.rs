@@ -86,6 +86,9 @@ pub(super) fn answer(ask: &Ask<'_>, route: &Route) -> Result<Vec<u8>, Refusal> {
         Route::DeletedGroups => groups::deleted(ask),
         Route::DeletedItem(id) => users::deleted_item(ask, *id),
         Route::GetByIds => by_ids::answer(ask),
+        Route::Subscriptions | Route::Subscription(_) => Err(Refusal::bad_request(
+            "Subscriptions are not for a $batch here.",
+        )),
         Route::Batch => Err(Refusal::bad_request("A $batch cannot hold a $batch.")),
     }
 }

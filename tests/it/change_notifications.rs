@@ -2,6 +2,7 @@
 
 use std::net::TcpListener;
 
+use entra_sync::simulator::LifecycleEvent;
 use serde_json::json;
 
 use crate::cli_exit_codes::world;
@@ -92,9 +93,9 @@ async fn whoever_does_not_know_the_secret_wakes_nobody() {
     assert_eq!(asked.headers()["x-content-type-options"], "nosniff");
     assert_eq!(asked.text().await.expect("a text"), "<script> &");
     // All of it has been looked at by the time that a real one is.
-    world
-        .entra
-        .tenant(|tenant| drop(tenant.group("arts").member("ada")));
+    world.entra.tenant(|tenant| {
+        tenant.group("arts").member("ada");
+    });
     pass_by(&world, "notification", 2).await;
     assert_eq!(passes(&world).await.len(), before + 1);
     let metrics = url.replace("/graph/notifications", "/metrics");
@@ -113,8 +114,7 @@ async fn a_subscription_that_graph_drops_is_made_again_and_a_pass_finds_what_was
     let mut world = world().await;
     let (daemon, _) = subscribed(&mut world).await;
     let first = world.entra.subscriptions();
-    world.entra.notify("subscriptionRemoved").await;
-    world.entra.forget_subscriptions();
+    world.entra.notify(LifecycleEvent::SubscriptionRemoved);
     wait_for("other subscriptions", || async {
         let now = world.entra.subscriptions();
         let new = now
@@ -124,7 +124,7 @@ async fn a_subscription_that_graph_drops_is_made_again_and_a_pass_finds_what_was
     })
     .await;
     pass_by(&world, "notification", 2).await;
-    world.entra.notify("missed").await;
+    world.entra.notify(LifecycleEvent::Missed);
     wait_for("a pass that reads everything", || async {
         let client = connect(&world.database.url_as("postgres")).await;
         let found = client

@@ -29,6 +29,8 @@ mod second_look;
 mod sharing;
 mod stub;
 #[cfg(feature = "simulator")]
+mod subscriptions;
+#[cfg(feature = "simulator")]
 mod suspicions;
 mod throttling;
 mod tokens;

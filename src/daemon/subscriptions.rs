@@ -161,17 +161,20 @@ impl Upkeep {
             tracing::info!(subscription.id = %one.subscription_id, "a subscription is ended");
         }
         let Some(url) = wanted else { return Ok(()) };
+        // Who may not be told of groups may still be told of people.
+        let mut ended = Ok(());
         for watched in [Watched::Groups, Watched::Users] {
             let there = kept
                 .iter()
                 .find(|one| !stale(one) && one.watched == watched.as_str());
-            match there {
-                None => subscribe(&reader, settings, database, watched, url).await?,
-                Some(one) if one.due => prolong(&reader, settings, database, one).await?,
-                Some(_) => {}
-            }
+            let tended = match there {
+                None => subscribe(&reader, settings, database, watched, url).await,
+                Some(one) if one.due => prolong(&reader, settings, database, one).await,
+                Some(_) => Ok(()),
+            };
+            ended = ended.and(tended);
         }
-        Ok(())
+        ended
     }
 
     fn reader(&mut self, settings: &Settings) -> Result<Arc<Reader>, Error> {

@@ -4,6 +4,7 @@
 
 mod batch;
 mod subscriptions;
+mod tokens;
 
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
@@ -32,7 +33,7 @@ use super::reply::{GRAPH_JSON, Reply, replaced, respond};
 use super::route::Route;
 use super::subscriptions::{Heads, LifecycleEvent, Post, Subscriptions};
 use super::tenant::Tenant;
-use super::token::{self, TokenAsk, Tokens};
+use super::token::Tokens;
 use super::wire::Line;
 
 /// Larger than any request that makes sense here.
@@ -332,8 +333,8 @@ async fn delay(milliseconds: u64) {
 
 /// The endpoint's name and the answer.
 async fn reply(shared: &Shared, incoming: &Incoming, effects: &[Effect]) -> (&'static str, Reply) {
-    if let Some(tenant) = token_path(&incoming.path) {
-        return ("token", token_reply(shared, incoming, tenant, effects));
+    if let Some(tenant) = tokens::path(&incoming.path) {
+        return ("token", tokens::reply(shared, incoming, tenant, effects));
     }
     let route = match incoming.path.strip_prefix("/v1.0/") {
         Some(path) => Route::parse(path),
@@ -403,32 +404,4 @@ fn graph(
     reply.resource_units = units;
     reply.say_share(charge.share);
     Ok(reply)
-}
-
-/// The tenant in `/{tenant}/oauth2/v2.0/token`.
-fn token_path(path: &str) -> Option<&str> {
-    let tenant = path.strip_prefix('/')?.strip_suffix("/oauth2/v2.0/token")?;
-    (!tenant.contains('/')).then_some(tenant)
-}
-
-fn token_reply(shared: &Shared, incoming: &Incoming, tenant: &str, effects: &[Effect]) -> Reply {
-    if let Some(reply) = replaced(effects, &incoming.ids) {
-        return reply;
-    }
-    if incoming.method != Method::POST {
-        return Reply::refusal(&Refusal::wrong_method(&incoming.method), &incoming.ids);
-    }
-    let ask = TokenAsk {
-        tenant,
-        content_type: incoming.header("content-type"),
-        authorization: incoming.header("authorization"),
-        body: &incoming.body,
-        root: &shared.root,
-    };
-    let (status, body) = token::answer(&ask, &shared.tenant().credentials, &shared.tokens);
-    Reply::new(
-        status,
-        "application/json; charset=utf-8",
-        body.to_string().into_bytes(),
-    )
 }

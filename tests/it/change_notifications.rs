@@ -2,7 +2,7 @@
 
 use std::net::TcpListener;
 
-use entra_sync::simulator::LifecycleEvent;
+use entra_sync::simulator::{LifecycleEvent, Permission};
 use serde_json::json;
 
 use crate::cli_exit_codes::world;
@@ -14,6 +14,10 @@ use crate::support::wait::wait_for;
 
 /// A daemon that can be reached before it says where.
 async fn subscribed(world: &mut World) -> (Running, String) {
+    // More than any pass needs.
+    world
+        .entra
+        .tenant(|tenant| tenant.grant(Permission::GroupReadAll));
     let free = TcpListener::bind("127.0.0.1:0").expect("a port");
     let address = free.local_addr().expect("an address").to_string();
     drop(free);

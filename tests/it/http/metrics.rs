@@ -108,8 +108,11 @@ async fn a_pass_that_fails_or_is_throttled_is_counted_while_it_runs_and_after() 
     })
     .await;
     assert_eq!(pass_by(&world, "signal", 1).await, "failed");
-    served.daemon.says("pass failed", 1).await;
-    let after = served.metrics().await;
+    let after = wait_for("the source to be in quarantine", || async {
+        let now = served.metrics().await;
+        (now.value(&of("quarantined")) == 1.0).then_some(now)
+    })
+    .await;
     let more = |name: &str| after.value(&of(name)) - before.value(&of(name));
     let graph = world.entra.requests().graph();
     // What was in flight when the pass failed was never served.
@@ -124,7 +127,6 @@ async fn a_pass_that_fails_or_is_throttled_is_counted_while_it_runs_and_after() 
         after.value(&of("last_success_timestamp_seconds")),
         before.value(&of("last_success_timestamp_seconds"))
     );
-    assert_eq!(after.value(&of("quarantined")), 1.0);
     assert!(
         after
             .0
@@ -164,11 +166,15 @@ async fn what_is_served_is_what_is_documented() {
     let well = served.get("/metrics").await.1;
     world
         .entra
-        .fault(Fault::status(403).on("/servicePrincipals/*").always());
+        .tenant(|tenant| tenant.set_client_secret("another"));
+    world.entra.expire_tokens();
     served.daemon.signal("USR1").await;
     assert_eq!(pass_by(&world, "signal", 1).await, "failed");
-    served.daemon.says("pass failed", 1).await;
-    let failing = served.get("/metrics").await.1;
+    let failing = wait_for("what fails to be shown", || async {
+        let text = served.get("/metrics").await.1;
+        text.contains("entra_sync_alert_open{").then_some(text)
+    })
+    .await;
     served.end().await;
 
     let documented = documented();

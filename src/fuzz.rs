@@ -70,7 +70,7 @@ pub(crate) fn fuzz(seeds: &[&[u8]], words: &[&str], property: impl Fn(&[u8])) {
     let config = Config {
         cases: 64,
         failure_persistence: None,
-        max_shrink_iters: 20_000,
+        max_shrink_iters: 2_000,
         ..Config::default()
     };
     let end = Instant::now() + length();

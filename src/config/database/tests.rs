@@ -348,6 +348,10 @@ fn a_parameter_in_the_wrong_place_is_refused_and_not_shown() {
         assert!(!said.contains("hidden"), "{said}");
         assert_eq!(redacted(url), None);
     }
+    assert_eq!(
+        redacted("postgresql://db/d?sslmode=requirepassword=hidden&schema=x").as_deref(),
+        Some("postgresql://db/d?sslmode=***&schema=x")
+    );
     let (target, _) = read("postgresql://u%3D1:a=b&c@db/d%26e");
     assert_eq!(target.connection.get_user(), Some("u=1"));
     assert_eq!(target.connection.get_password(), Some(&b"a=b&c"[..]));

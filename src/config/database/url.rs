@@ -165,7 +165,11 @@ pub(in crate::config) fn redacted(url: &str) -> Option<String> {
     let query: Vec<String> = query
         .split('&')
         .map(|pair| match pair.split_once('=') {
-            Some((name, value)) if super::parameters::is_public(name) => format!("{name}={value}"),
+            // With an & missing, the value holds the next parameter, which may
+            // be the password.
+            Some((name, value)) if super::parameters::is_public(name) && !value.contains('=') => {
+                format!("{name}={value}")
+            }
             Some((name, _)) if super::parameters::is_known(name) => format!("{name}=***"),
             _ => "***".to_owned(),
         })

@@ -1,10 +1,11 @@
 //! Parsers of outside input against inputs that nobody thought of: genuine ones
 //! with parts changed, moved, repeated, cut away and nested.
 //!
-//! A target is a unit test beside its parser. It runs for about a second, or
-//! for `ENTRA_SYNC_FUZZ_SECONDS`; `scripts/fuzz` does that for all of them. A
-//! failure is made as small as it goes and shown as a byte string, to be put
-//! among the seeds.
+//! A target is a unit test beside its parser. It tries the same two thousand
+//! inputs in every run of the tests, so that a change fails by what it changed;
+//! with `ENTRA_SYNC_FUZZ_SECONDS` others, for so long: `scripts/fuzz` does that
+//! for all of them. A failure is made as small as it goes and shown as a byte
+//! string, to be put among the seeds.
 //!
 //! Invariant: every seed is tried as it is before any is changed.
 //! Must not: know what is parsed.
@@ -15,10 +16,13 @@ use std::time::{Duration, Instant};
 
 use proptest::prelude::*;
 use proptest::sample::Index;
-use proptest::test_runner::{Config, TestRunner};
+use proptest::test_runner::{Config, RngAlgorithm, TestRng, TestRunner};
 
-/// How long a target runs when nobody says otherwise.
-const SECONDS: f64 = 1.0;
+/// How many inputs a runner tries.
+const CASES: u32 = 64;
+
+/// How many runners there are when nobody says otherwise.
+const ROUNDS: u64 = 32;
 
 /// Inputs do not grow beyond it: whatever is wrong shows in less.
 const LARGEST: usize = 64 * 1024;
@@ -68,16 +72,22 @@ pub(crate) fn fuzz(seeds: &[&[u8]], words: &[&str], property: impl Fn(&[u8])) {
     let inputs =
         (any::<Index>(), edits).prop_map(|(seed, edits)| Input::of(seeds, &words, seed, &edits));
     let config = Config {
-        cases: 64,
+        cases: CASES,
         failure_persistence: None,
         max_shrink_iters: 2_000,
         ..Config::default()
     };
-    let end = Instant::now() + length();
+    let end = seconds().map(|seconds| Instant::now() + seconds);
     let tried = Cell::new(0_u64);
-    while Instant::now() < end {
+    for round in 0.. {
         // A runner counts to its number of cases once.
-        let outcome = TestRunner::new(config.clone()).run(&inputs, |input| {
+        let mut runner = match end {
+            Some(end) if Instant::now() >= end => break,
+            Some(_) => TestRunner::new(config.clone()),
+            None if round >= ROUNDS => break,
+            None => TestRunner::new_with_rng(config.clone(), always_the_same(round)),
+        };
+        let outcome = runner.run(&inputs, |input| {
             let start = Instant::now();
             property(&input.0);
             tried.set(tried.get() + 1);
@@ -91,10 +101,15 @@ pub(crate) fn fuzz(seeds: &[&[u8]], words: &[&str], property: impl Fn(&[u8])) {
     println!("{} inputs", tried.get());
 }
 
-fn length() -> Duration {
-    let seconds = std::env::var("ENTRA_SYNC_FUZZ_SECONDS").ok();
-    let seconds = seconds.and_then(|text| text.parse().ok());
-    Duration::from_secs_f64(seconds.unwrap_or(SECONDS))
+fn seconds() -> Option<Duration> {
+    let seconds = std::env::var("ENTRA_SYNC_FUZZ_SECONDS").ok()?;
+    seconds.parse().ok().map(Duration::from_secs_f64)
+}
+
+fn always_the_same(round: u64) -> TestRng {
+    let mut seed = [0; 32];
+    seed[..8].copy_from_slice(&round.to_le_bytes());
+    TestRng::from_seed(RngAlgorithm::ChaCha, &seed)
 }
 
 /// Shown so that it can be pasted into a test.

@@ -161,7 +161,18 @@ pub(super) fn parse_yaml(text: &str) -> Result<BTreeMap<String, Value>, Wrong> {
     yaml_bounds::check(text)?;
     let tree = config::File::from_str(text, FileFormat::Yaml)
         .collect()
-        .map_err(|error| Wrong::new(format!("is not valid YAML: {error}"), "correct the file"))?;
+        .map_err(|error| {
+            let said = error.to_string();
+            if said.contains("invalid type") {
+                // It quotes the whole file, which may be that of a secret.
+                return Wrong::new(
+                    "is no map of settings",
+                    "write `section: {key: value}`; a secret's file is named by a setting that \
+                     ends in _file",
+                );
+            }
+            Wrong::new(format!("is not valid YAML: {said}"), "correct the file")
+        })?;
     tree.into_iter()
         .map(|(name, value)| {
             let value = value.try_deserialize::<Value>().map_err(|_| {

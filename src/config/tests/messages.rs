@@ -90,6 +90,15 @@ fn a_file_that_cannot_be_read_or_parsed_is_named() {
         "the configuration has a problem: missing.yaml: cannot be read: No such file or directory (os error 2); check the path and who may read it"
     );
     assert!(wrong("entra: [").starts_with("my.yaml: is not valid YAML: "));
+    // The file of a secret, given where settings belong.
+    let said = wrong("|\n  hush-hush\n");
+    assert!(
+        said.starts_with("my.yaml: is no map of settings; "),
+        "{said}"
+    );
+    assert!(!said.contains("hush"), "{said}");
+    let said = wrong("hush-hush");
+    assert!(!said.contains("hush"), "{said}");
     assert!(wrong("entra: {tenant: a, tenant: b}").contains("duplicated key"));
 }
 

@@ -4,7 +4,7 @@
 //! `entra_sync` (LiteLLM's own schema tools drop what they do not know in
 //! theirs), and all pending steps commit together or not at all.
 
-use diesel::sql_types::BigInt;
+use diesel::sql_types::{BigInt, Bool, Text};
 use diesel::{QueryableByName, sql_query};
 use diesel_async::pooled_connection::deadpool::Object;
 use diesel_async::{
@@ -120,4 +120,29 @@ pub async fn exists(database: &Database) -> Result<bool> {
     .doing("looking for the ledger's tables")?;
     transaction.commit().await?;
     Ok(found.count > 0)
+}
+
+/// Whether the schema has this table yet: an older one gets it with the first
+/// pass.
+///
+/// # Errors
+/// When the database fails.
+pub(super) async fn has_table(
+    connection: &mut AsyncPgConnection,
+    table: &'static str,
+) -> Result<bool> {
+    #[derive(QueryableByName)]
+    struct There {
+        #[diesel(sql_type = Bool)]
+        there: bool,
+    }
+    let found: There = sql_query(
+        "SELECT EXISTS (SELECT FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace \
+         WHERE n.nspname = 'entra_sync' AND c.relname = $1) AS there",
+    )
+    .bind::<Text, _>(table)
+    .get_result(connection)
+    .await
+    .doing("looking for a table of schema entra_sync")?;
+    Ok(found.there)
 }

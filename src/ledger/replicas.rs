@@ -7,12 +7,13 @@
 
 use std::time::Duration;
 
-use diesel::sql_types::{Array, BigInt, Bool, Double, Text, Uuid as SqlUuid};
+use diesel::sql_types::{Array, BigInt, Double, Text, Uuid as SqlUuid};
 use diesel::{QueryableByName, sql_query};
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
 use uuid::Uuid;
 
 use super::error::Result;
+use super::migrate::has_table;
 use crate::db::QueryContext;
 
 /// A row of a daemon that ended without a word is deleted after so many lives.
@@ -52,11 +53,6 @@ pub async fn beat(
     sign: SignOfLife<'_>,
 ) -> Result<Option<Vec<Replica>>> {
     #[derive(QueryableByName)]
-    struct There {
-        #[diesel(sql_type = Bool)]
-        there: bool,
-    }
-    #[derive(QueryableByName)]
     struct Row {
         #[diesel(sql_type = SqlUuid)]
         replica_id: Uuid,
@@ -65,14 +61,7 @@ pub async fn beat(
         #[diesel(sql_type = Double)]
         remaining: f64,
     }
-    let table: There = sql_query(
-        "SELECT EXISTS (SELECT FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace \
-         WHERE n.nspname = 'entra_sync' AND c.relname = 'replica') AS there",
-    )
-    .get_result(connection)
-    .await
-    .doing("looking for the table of replicas")?;
-    if !table.there {
+    if !has_table(connection, "replica").await? {
         return Ok(None);
     }
     sql_query(

@@ -18,6 +18,7 @@ use uuid::Uuid;
 
 use super::error::{Error, Result};
 use super::lease::Lease;
+use super::migrate::has_table;
 use crate::db::{Database, Limits, QueryContext};
 use crate::model::ids::{RequestId, RunId, SourceId};
 use crate::model::report::{Mode, Status, Trigger};
@@ -223,19 +224,7 @@ pub async fn asked_for(connection: &mut AsyncPgConnection, keys: &[String]) -> R
 }
 
 async fn is_there(connection: &mut AsyncPgConnection) -> Result<bool> {
-    #[derive(QueryableByName)]
-    struct There {
-        #[diesel(sql_type = Bool)]
-        there: bool,
-    }
-    let found: There = sql_query(
-        "SELECT EXISTS (SELECT FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace \
-         WHERE n.nspname = 'entra_sync' AND c.relname = 'pass_request') AS there",
-    )
-    .get_result(connection)
-    .await
-    .doing("looking for the table of requests")?;
-    Ok(found.there)
+    has_table(connection, "pass_request").await
 }
 
 /// Gives this run, which begins, the requests that it serves; a full run serves

@@ -13,6 +13,7 @@ use diesel_async::{AsyncPgConnection, RunQueryDsl};
 use uuid::Uuid;
 
 use super::error::Result;
+use super::migrate::has_table;
 use crate::db::QueryContext;
 use crate::model::ids::SourceId;
 
@@ -76,19 +77,7 @@ pub struct New<'a> {
 /// # Errors
 /// When the database fails.
 pub async fn are_kept(connection: &mut AsyncPgConnection) -> Result<bool> {
-    #[derive(QueryableByName)]
-    struct There {
-        #[diesel(sql_type = Bool)]
-        there: bool,
-    }
-    let found: There = sql_query(
-        "SELECT EXISTS (SELECT FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace \
-         WHERE n.nspname = 'entra_sync' AND c.relname = 'subscription') AS there",
-    )
-    .get_result(connection)
-    .await
-    .doing("looking for the table of subscriptions")?;
-    Ok(found.there)
+    has_table(connection, "subscription").await
 }
 
 /// The subscriptions of a source.

@@ -21,6 +21,7 @@ use crate::entra::envelope;
 use crate::entra::issuer;
 use crate::entra::link::Endpoint;
 use crate::entra::members::{MemberList, Members};
+use crate::entra::notifications::{self, ClientState};
 use crate::entra::pace;
 use crate::entra::paging::Harvest;
 use crate::entra::people::Register;
@@ -377,4 +378,33 @@ fn the_seeds_are_pages() {
     let page = include_bytes!("fuzz/assignments.json");
     Assignments.page(&mut rows, page).unwrap();
     assert_eq!(rows.assignments.len(), 2);
+}
+
+/// Anybody may post: without the secret of a subscription nothing is proven.
+#[test]
+fn what_is_posted_as_a_notification_proves_nothing_by_itself() {
+    let seeds: &[&[u8]] = &[
+        br##"{"value":[{"subscriptionId":"76619225-ff6b-4e97-8b7f-d6e0ee1b0a57","clientState":"guess","changeType":"updated","resource":"Groups/6f9619ff-8b86-d011-b42d-00cf4fc964ff","resourceData":{"@odata.type":"#Microsoft.Graph.Group","members@delta":[{"id":"7f9619ff-8b86-d011-b42d-00cf4fc964ff"}]}}]}"##,
+        br##"{"value":[{"subscriptionId":"76619225-ff6b-4e97-8b7f-d6e0ee1b0a57","clientState":"guess","lifecycleEvent":"missed"}]}"##,
+    ];
+    let words = [
+        "subscriptionRemoved",
+        "reauthorizationRequired",
+        "\"value\"",
+    ];
+    let secret = ClientState::random().digest();
+    fuzz(seeds, &words, |body| {
+        let Ok(claims) = notifications::read(body) else {
+            return;
+        };
+        let plain: Value = serde_json::from_slice(body).expect("what is read is JSON");
+        let items = plain["value"].as_array().expect("a collection").len();
+        assert!(claims.subscriptions().count() <= items);
+        for subscription in claims.subscriptions() {
+            assert!(claims.proven(subscription, &secret).is_empty());
+        }
+        if let Some(token) = notifications::validation_token(&String::from_utf8_lossy(body)) {
+            assert!(token.len() <= 2_048, "{token}");
+        }
+    });
 }

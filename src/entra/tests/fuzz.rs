@@ -397,9 +397,11 @@ fn what_is_posted_as_a_notification_proves_nothing_by_itself() {
         let Ok(claims) = notifications::read(body) else {
             return;
         };
-        let plain: Value = serde_json::from_slice(body).expect("what is read is JSON");
-        let items = plain["value"].as_array().expect("a collection").len();
-        assert!(claims.subscriptions().count() <= items);
+        // What is passed over need not be text.
+        if let Ok(plain) = serde_json::from_slice::<Value>(body) {
+            let items = plain["value"].as_array().expect("a collection").len();
+            assert!(claims.subscriptions().count() <= items);
+        }
         for subscription in claims.subscriptions() {
             assert!(claims.proven(subscription, &secret).is_empty());
         }

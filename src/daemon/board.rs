@@ -109,6 +109,8 @@ pub struct SourceState {
     pub next_at: Option<DateTime<Utc>>,
     /// What the schedule waits for.
     pub quarantine: Option<Failing>,
+    /// Alerts that are open.
+    pub alerts: Vec<Failing>,
     /// What passes that have ended asked of Graph.
     spent: Usage,
 }

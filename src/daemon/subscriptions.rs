@@ -35,7 +35,7 @@ const LIFE: Duration = Duration::from_secs(3 * 86_400);
 const PROLONGED_AFTER: Duration = Duration::from_secs(86_400);
 
 /// How often the ledger is looked at.
-const LOOK_EVERY: Duration = Duration::from_secs(15);
+const LOOK_EVERY: Duration = Duration::from_secs(10);
 
 /// How often the board is looked at for a first pass.
 const LOOK_FOR_A_PASS_EVERY: Duration = Duration::from_secs(1);

@@ -138,10 +138,12 @@ impl Worker {
             Share::Alone | Share::Ours => Place::Here,
         };
         let (next, quarantine) = (self.schedule.next(), self.source.quarantine());
+        let alerts = self.source.open_alerts();
         self.desk.show(|state| {
             state.place = place;
             state.next_at = next;
             state.quarantine = quarantine;
+            state.alerts = alerts;
         });
     }
 

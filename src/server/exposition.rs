@@ -195,8 +195,7 @@ impl Sources {
             "alert_open",
             "1 while this trouble is not over",
             self.several("kind", |state| {
-                let failing = state.quarantine.iter();
-                let open = failing.filter(|one| one.opened_at.is_some());
+                let open = state.alerts.iter();
                 open.map(|one| (one.trouble.as_str().to_owned(), 1))
                     .collect()
             }),

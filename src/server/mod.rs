@@ -94,6 +94,7 @@ fn step_back() {
 async fn serve(board: Board, metrics: Arc<Metrics>, stop: CancellationToken) {
     let mut in_use = board.in_use();
     let mut listening: Option<Listening> = None;
+    let mut said = None;
     loop {
         let wanted = in_use.borrow_and_update().clone();
         if let Some(address) = wanted.as_ref().and_then(address)
@@ -102,7 +103,18 @@ async fn serve(board: Board, metrics: Arc<Metrics>, stop: CancellationToken) {
             if let Some(before) = listening.take() {
                 before.end().await;
             }
-            listening = Listening::begin(address, &board, &metrics).await;
+            match Listening::begin(address, &board, &metrics).await {
+                Ok(begun) => {
+                    listening = Some(begun);
+                    said = None;
+                }
+                Err(error) => {
+                    // Once, for whoever runs two daemons on one machine.
+                    if said.replace(address) != Some(address) {
+                        complain(address, &error);
+                    }
+                }
+            }
         }
         let missing = wanted.is_some() && listening.is_none();
         tokio::select! {
@@ -121,6 +133,16 @@ fn address(in_use: &InUse) -> Option<SocketAddr> {
     in_use.settings.first().map(|first| first.server.listen)
 }
 
+fn complain(wanted: SocketAddr, error: &std::io::Error) {
+    tracing::error!(
+        http.address = %wanted,
+        error.message = %error,
+        "nobody is answered over HTTP; passes go on, and the port is tried again every {} s: free \
+         it, or set server.listen to another",
+        AGAIN.as_secs()
+    );
+}
+
 /// A port that was had.
 struct Listening {
     wanted: SocketAddr,
@@ -129,35 +151,22 @@ struct Listening {
 }
 
 impl Listening {
-    async fn begin(wanted: SocketAddr, board: &Board, metrics: &Arc<Metrics>) -> Option<Self> {
-        let bound = async {
-            let listener = TcpListener::bind(wanted).await?;
-            let address = listener.local_addr()?;
-            Ok::<_, std::io::Error>((listener, address))
-        };
-        match bound.await {
-            Ok((listener, address)) => {
-                tracing::info!(http.address = %address, "listening for probes, scrapes and the API");
-                let stop = CancellationToken::new();
-                let (app, behind) = routes::all(board.clone(), Arc::clone(metrics));
-                let stopped = stop.clone();
-                let task = tokio::spawn(async move {
-                    listener::accept(listener, app, stopped).await;
-                    drop(behind);
-                });
-                Some(Self { wanted, stop, task })
-            }
-            Err(error) => {
-                tracing::error!(
-                    http.address = %wanted,
-                    error.message = %error,
-                    "nobody is answered over HTTP; passes go on, and the port is tried again every \
-                     {} s: free it, or set server.listen to another",
-                    AGAIN.as_secs()
-                );
-                None
-            }
-        }
+    async fn begin(
+        wanted: SocketAddr,
+        board: &Board,
+        metrics: &Arc<Metrics>,
+    ) -> std::io::Result<Self> {
+        let listener = TcpListener::bind(wanted).await?;
+        let address = listener.local_addr()?;
+        tracing::info!(http.address = %address, "listening for probes, scrapes and the API");
+        let stop = CancellationToken::new();
+        let (app, behind) = routes::all(board.clone(), Arc::clone(metrics));
+        let stopped = stop.clone();
+        let task = tokio::spawn(async move {
+            listener::accept(listener, app, stopped).await;
+            drop(behind);
+        });
+        Ok(Self { wanted, stop, task })
     }
 
     async fn end(self) {

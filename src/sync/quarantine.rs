@@ -76,7 +76,13 @@ impl Source {
         self.memory.lock().standing.quarantine().cloned()
     }
 
-    /// The same after a look into the ledger: a pass by hand or by another
+    /// The alerts that are open, as far as this process knows.
+    #[must_use]
+    pub fn open_alerts(&self) -> Vec<Failing> {
+        self.memory.lock().standing.alerts().cloned().collect()
+    }
+
+    /// What the schedule waits for after a look into the ledger: a pass by hand or by another
     /// instance may have got through, or failed. When the database is what
     /// fails, or does not answer soon, it is what this process knows.
     pub async fn quarantine_of_all(&self) -> Option<Failing> {

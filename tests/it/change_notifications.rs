@@ -2,7 +2,7 @@
 
 use std::net::TcpListener;
 
-use entra_sync::simulator::{LifecycleEvent, Permission};
+use entra_sync::simulator::{KeptSubscription, LifecycleEvent, Permission};
 use serde_json::json;
 
 use crate::cli_exit_codes::world;
@@ -43,7 +43,8 @@ async fn what_changes_in_entra_is_in_litellm_without_a_time_of_the_schedule() {
     let mut world = world().await;
     let (daemon, _) = subscribed(&mut world).await;
     let kept = world.entra.subscriptions();
-    let watched: Vec<&str> = kept.iter().map(|one| one.resource.as_str()).collect();
+    let mut watched: Vec<&str> = kept.iter().map(|one| one.resource.as_str()).collect();
+    watched.sort_unstable();
     assert_eq!(watched, ["groups", "users"]);
     world.entra.tenant(|tenant| {
         tenant.user("dora");
@@ -118,6 +119,17 @@ async fn a_subscription_that_graph_drops_is_made_again_and_a_pass_finds_what_was
     let mut world = world().await;
     let (daemon, _) = subscribed(&mut world).await;
     let first = world.entra.subscriptions();
+    // Graph is about to stop: that is prolonged, and only that.
+    world.entra.notify(LifecycleEvent::ReauthorizationRequired);
+    wait_for("both to be prolonged", || async {
+        let now = world.entra.subscriptions();
+        let longer = |one: &KeptSubscription| {
+            let mut old = first.iter().filter(|old| old.id == one.id);
+            old.any(|old| old.expires_at < one.expires_at)
+        };
+        (now.len() == 2 && now.iter().all(longer)).then_some(())
+    })
+    .await;
     world.entra.notify(LifecycleEvent::SubscriptionRemoved);
     wait_for("other subscriptions", || async {
         let now = world.entra.subscriptions();

@@ -19,6 +19,9 @@ use super::wait::wait_for;
 /// Longer than anything that is waited for here takes on a busy machine.
 const PATIENCE: Duration = Duration::from_secs(90);
 
+/// A little less than what [`wait_for`] waits, which cannot show what was said.
+const SOONER: Duration = Duration::from_secs(80);
+
 /// A program that has ended.
 #[derive(Debug)]
 pub struct Ended {
@@ -172,12 +175,16 @@ impl Running {
         .await;
     }
 
-    /// Waits until standard error holds this so many times.
+    /// Waits until standard error holds this so many times; shows all of it when
+    /// it does not.
     pub async fn says(&self, text: &str, times: usize) {
-        wait_for(&format!("{times} × {text:?} on standard error"), || async {
+        let what = format!("{times} × {text:?} on standard error");
+        let saying = wait_for(&what, || async {
             (self.stderr().matches(text).count() >= times).then_some(())
-        })
-        .await;
+        });
+        if tokio::time::timeout(SOONER, saying).await.is_err() {
+            panic!("{times} × {text:?} was not said:\n{}", self.stderr());
+        }
     }
 
     /// Its process id.

@@ -3,10 +3,10 @@
 use std::future::Future;
 use std::time::Duration;
 
-const PATIENCE: Duration = Duration::from_secs(30);
+const PATIENCE: Duration = Duration::from_secs(90);
 const PAUSE: Duration = Duration::from_millis(10);
 
-/// Asks again and again until there is an answer; panics after half a minute,
+/// Asks again and again until there is an answer; panics after a minute and a half,
 /// naming what did not come.
 pub async fn wait_for<T, F>(what: &str, mut condition: impl FnMut() -> F) -> T
 where

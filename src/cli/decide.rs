@@ -25,6 +25,9 @@ pub(super) async fn run(
 ) -> anyhow::Result<Exit> {
     let settings = whose(command, decision, &chosen).await?;
     let database = open_database(settings)?;
+    if !ledger::readable(&database).await? {
+        bail!("nothing is held: no pass has run on this database yet");
+    }
     let mut transaction = database.begin(Limits::WRITE).await?;
     let source = ledger::find_source(&mut transaction, settings.described()).await?;
     let decided = match source {
@@ -80,6 +83,9 @@ async fn whose<'s>(
         return Ok(first);
     }
     let database = open_database(first)?;
+    if !ledger::readable(&database).await? {
+        return Ok(first);
+    }
     let mut found = Vec::new();
     let mut transaction = database.begin(Limits::READ).await?;
     for settings in chosen {

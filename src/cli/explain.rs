@@ -179,7 +179,7 @@ async fn last_changes(
     let Some(user) = user else {
         return Ok(Vec::new());
     };
-    if !ledger::exists(source.database()).await? {
+    if !ledger::readable(source.database()).await? {
         return Ok(Vec::new());
     }
     let mut transaction = source.database().begin(Limits::READ).await?;

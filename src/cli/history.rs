@@ -23,7 +23,7 @@ pub(super) async fn run(
 ) -> anyhow::Result<Exit> {
     let database = open_database(&settings)?;
     let mut listed = Vec::new();
-    if ledger::exists(&database).await? {
+    if ledger::readable(&database).await? {
         let mut transaction = database.begin(Limits::READ).await?;
         let source = ledger::find_source(&mut transaction, settings.described()).await?;
         if let Some(source) = source {

@@ -24,7 +24,7 @@ pub(super) async fn run(
     let database = open_database(&settings)?;
     let entra = &settings.entra;
     let mut state = Overview::default();
-    if ledger::exists(&database).await? {
+    if ledger::readable(&database).await? {
         let mut transaction = database.begin(Limits::READ).await?;
         state = ledger::overview(&mut transaction, settings.described()).await?;
         transaction.commit().await?;
@@ -108,7 +108,7 @@ pub(super) async fn run(
 pub(super) async fn tell_of_the_unnamed(loaded: &Loaded) {
     let unnamed = async {
         let database = open_database(&loaded.settings)?;
-        if !ledger::exists(&database).await? {
+        if !ledger::readable(&database).await? {
             return Ok(Vec::new());
         }
         let mut transaction = database.begin(Limits::READ).await?;

@@ -19,7 +19,7 @@ pub(super) async fn find<'s>(
     chosen: &'s [Settings],
     wanted: &str,
 ) -> anyhow::Result<(&'s Settings, Run)> {
-    if !ledger::exists(database).await? {
+    if !ledger::readable(database).await? {
         bail!("no pass has run on this database yet");
     }
     let mut transaction = database.begin(Limits::READ).await?;

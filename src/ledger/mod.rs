@@ -30,4 +30,4 @@ pub use error::{Error, Result};
 pub use migrate::{Migrated, exists, migrate};
 pub use overview::{Overview, overview};
 pub use source::{Resolved, find_source, resolve_source, unnamed_sources};
-pub use standing::{Standing, standing};
+pub use standing::{Standing, readable, standing};

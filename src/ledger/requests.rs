@@ -98,15 +98,10 @@ pub struct Waiting {
 /// [`Error::NoPassYet`] while the ledger does not know the source,
 /// [`Error::NotMigrated`] while its schema is older than this.
 pub async fn ask(database: &Database, source: Described<'_>, wish: Wish<'_>) -> Result<Waiting> {
-    if !super::exists(database).await? {
+    if !super::readable(database).await? {
         return Err(Error::NoPassYet);
     }
     let mut transaction = database.begin(Limits::WRITE).await?;
-    if !is_there(&mut transaction).await? {
-        return Err(Error::NotMigrated(
-            "it has no table of requests for a pass".to_owned(),
-        ));
-    }
     let Some(source) = super::find_source(&mut transaction, source).await? else {
         return Err(Error::NoPassYet);
     };

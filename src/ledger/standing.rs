@@ -1,5 +1,5 @@
-//! What there is of the ledger, for `check`: told from the catalogue and
-//! diesel's version table, changing nothing.
+//! What there is of the ledger, for `check` and for whoever only reads: told from
+//! the catalogue and diesel's version table, changing nothing.
 
 use std::collections::BTreeSet;
 
@@ -11,7 +11,7 @@ use diesel_async::{AsyncPgConnection, RunQueryDsl};
 
 use super::error::{Error, Result};
 use super::migrate::MIGRATIONS;
-use crate::db::QueryContext;
+use crate::db::{Database, Limits, QueryContext};
 
 /// How far the schema `entra_sync` is.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -79,20 +79,11 @@ pub async fn standing(connection: &mut AsyncPgConnection) -> Result<Standing> {
     if !found.forbidden.is_empty() {
         return Ok(Standing::Forbidden(found.forbidden));
     }
-    let mut applied = BTreeSet::new();
-    if found.has_versions {
-        let versions: Vec<Version> =
-            sql_query("SELECT version::text FROM entra_sync.__diesel_schema_migrations")
-                .load(connection)
-                .await
-                .doing("reading the version of schema entra_sync")?;
-        applied.extend(versions.into_iter().map(|row| row.version));
-    }
-    let known: BTreeSet<String> = MigrationSource::<Pg>::migrations(&MIGRATIONS)
-        .map_err(|error| Error::NotMigrated(error.to_string()))?
-        .iter()
-        .map(|migration| migration.name().version().to_string())
-        .collect();
+    let applied = match found.has_versions {
+        true => applied(connection).await?,
+        false => BTreeSet::new(),
+    };
+    let known = known()?;
     let pending: Vec<String> = known.difference(&applied).cloned().collect();
     let newer: Vec<String> = applied.difference(&known).cloned().collect();
     Ok(if !newer.is_empty() {
@@ -102,4 +93,45 @@ pub async fn standing(connection: &mut AsyncPgConnection) -> Result<Standing> {
     } else {
         Standing::Newest
     })
+}
+
+/// Whether there is a ledger to read, for whoever must not migrate it: `false`
+/// before the first pass.
+///
+/// # Errors
+/// [`Error::NotMigrated`] while it lacks steps of this version, so that nobody is
+/// told of a missing column.
+pub async fn readable(database: &Database) -> Result<bool> {
+    if !super::exists(database).await? {
+        return Ok(false);
+    }
+    let mut transaction = database.begin(Limits::READ).await?;
+    let applied = applied(&mut transaction).await?;
+    transaction.commit().await?;
+    let pending: Vec<String> = known()?.difference(&applied).cloned().collect();
+    if pending.is_empty() {
+        return Ok(true);
+    }
+    Err(Error::NotMigrated(format!(
+        "it was made by an older entra-sync and lacks {}; the next pass brings it up to date, or",
+        pending.join(", ")
+    )))
+}
+
+async fn applied(connection: &mut AsyncPgConnection) -> Result<BTreeSet<String>> {
+    let versions: Vec<Version> =
+        sql_query("SELECT version::text FROM entra_sync.__diesel_schema_migrations")
+            .load(connection)
+            .await
+            .doing("reading the version of schema entra_sync")?;
+    Ok(versions.into_iter().map(|row| row.version).collect())
+}
+
+fn known() -> Result<BTreeSet<String>> {
+    let migrations = MigrationSource::<Pg>::migrations(&MIGRATIONS)
+        .map_err(|error| Error::NotMigrated(error.to_string()))?;
+    let versions = migrations
+        .iter()
+        .map(|one| one.name().version().to_string());
+    Ok(versions.collect())
 }

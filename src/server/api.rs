@@ -154,7 +154,7 @@ async fn kept_sources(app: &App) -> Result<Vec<(String, Value)>, Problem> {
     {
         return Ok(sources.clone());
     }
-    let there = ledger::exists(&database).await?;
+    let there = ledger::readable(&database).await?;
     let mut sources = Vec::new();
     let mut transaction = database.begin(Limits::READ).await?;
     for settings in in_use.settings.iter() {
@@ -208,7 +208,7 @@ pub(super) async fn runs(
         if let Some((_, listed)) = kept.runs.get(&key) {
             return Ok(listed.clone());
         }
-        if !ledger::exists(&database).await? {
+        if !ledger::readable(&database).await? {
             return Ok(json!([]));
         }
         let mut transaction = database.begin(Limits::READ).await?;
@@ -240,7 +240,7 @@ pub(super) async fn run(
     let in_use = app.in_use()?;
     let found = app
         .database(async |database| {
-            if !ledger::exists(database).await? {
+            if !ledger::readable(database).await? {
                 return Ok(None);
             }
             let mut transaction = database.begin(Limits::READ).await?;

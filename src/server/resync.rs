@@ -109,7 +109,7 @@ pub(super) async fn outcome(
     };
     let outcome = app
         .database(async |database| {
-            if !ledger::exists(database).await? {
+            if !ledger::readable(database).await? {
                 return Ok(Outcome::Unknown);
             }
             let mut transaction = database.begin(Limits::READ).await?;

@@ -34,7 +34,7 @@ impl Source {
     pub async fn plan(&self, request: &Request, progress: &Progress) -> Result<Planned> {
         progress.enter(Phase::Opening);
         let capabilities = self.probe().await?;
-        let source = if ledger::exists(&self.database).await? {
+        let source = if ledger::readable(&self.database).await? {
             let mut transaction = self.database.begin(Limits::READ).await?;
             let found = ledger::find_source(&mut transaction, self.settings.described()).await?;
             transaction.commit().await?;

@@ -33,8 +33,12 @@ async fn before_the_first_pass_there_is_nothing_to_tell() {
             .stdout,
         "[]\n"
     );
-    let show = run(&["show", "last"]).await.exits_with(1);
-    assert!(show.message().contains("no pass has run"), "{show:#?}");
+    for command in [["show", "last"], ["undo", "last"], ["approve", "0123"]] {
+        let ended = entra_sync(world.environment(), &command)
+            .await
+            .exits_with(1);
+        assert!(ended.message().contains("no pass has run"), "{ended:#?}");
+    }
     assert!(
         tables::all(&world.database, "entra_sync").await.is_empty(),
         "looking made tables"
@@ -221,6 +225,49 @@ async fn a_role_that_may_not_make_the_schema_is_told_what_to_do() {
         "{message}"
     );
     assert!(message.contains("role that may create it"), "{message}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_only_reads_a_ledger_of_an_older_version_is_told_to_migrate() {
+    let world = world().await;
+    world.pass().await;
+    let version = "20261124110000";
+    let step = "migrations/2026-11-24-110000_subscriptions/down.sql";
+    let step = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join(step);
+    let daemon = world.database.daemon().await;
+    let sql = std::fs::read_to_string(step).expect("the way down");
+    daemon.batch_execute(&sql).await.expect("one step back");
+    let forget = "DELETE FROM entra_sync.__diesel_schema_migrations WHERE version = $1";
+    let forgotten = daemon.execute(forget, &[&version]).await;
+    assert_eq!(forgotten.expect("it is forgotten"), 1);
+    let before = tables::all(&world.database, "entra_sync").await;
+
+    for arguments in [
+        &["status"][..],
+        &["history"],
+        &["show", "last"],
+        &["explain", "ada@example.com"],
+        &["plan"],
+        &["resync"],
+        &["approve", "0123"],
+        &["undo", "last"],
+    ] {
+        let ended = entra_sync(world.environment(), arguments)
+            .await
+            .exits_with(1);
+        let message = ended.message();
+        assert!(
+            message.contains("made by an older entra-sync")
+                && message.contains(version)
+                && message.contains("`entra-sync migrate`"),
+            "{arguments:?}: {ended:#?}"
+        );
+    }
+    assert_eq!(before, tables::all(&world.database, "entra_sync").await);
+    world.pass().await;
+    entra_sync(world.environment(), &["status"])
+        .await
+        .exits_with(0);
 }
 
 #[tokio::test(flavor = "multi_thread")]

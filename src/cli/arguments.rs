@@ -276,6 +276,9 @@ pub struct CheckArguments {
     /// Only what can be told without Entra and without the database.
     #[arg(long)]
     pub offline: bool,
+    /// Also post a test message to notify.webhook_url.
+    #[arg(long, conflicts_with = "offline")]
+    pub notify: bool,
     /// Given after the subcommand.
     #[command(flatten)]
     pub common: CommonArguments,

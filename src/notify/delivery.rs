@@ -16,7 +16,7 @@ use tokio_util::sync::CancellationToken;
 use url::Url;
 
 use super::form::Form;
-use super::message::Message;
+use super::message::{Message, Subject};
 use super::sent::{Outcome, Sent};
 use super::signature::{self, sign};
 use crate::config::{NotifySettings, signing_key};
@@ -81,7 +81,7 @@ impl Courier {
                 () = self.ending.cancelled() => None,
             };
             let Some(message) = message else { return };
-            let kind = message.kind;
+            let subject = message.subject;
             let outcome = match self.one(&mut client, &message).await {
                 Ok(()) => Outcome::Delivered,
                 Err(reason) => {
@@ -89,7 +89,7 @@ impl Courier {
                         target: "alert",
                         {
                             run.id = message.run,
-                            notification.kind = kind.as_str(),
+                            notification.kind = subject.as_str(),
                             notification.id = message.id,
                         },
                         "a notification was not delivered: {reason}"
@@ -97,7 +97,9 @@ impl Courier {
                     Outcome::Failed
                 }
             };
-            self.sent.count(kind, outcome);
+            if let Subject::Found(kind) = subject {
+                self.sent.count(kind, outcome);
+            }
         }
     }
 
@@ -114,7 +116,7 @@ impl Courier {
             let settings = self.settings.borrow().clone();
             let refusal = match attempt(client, &settings, message).await {
                 Ok(()) => {
-                    tracing::debug!(notification.kind = message.kind.as_str(), "delivered");
+                    tracing::debug!(notification.kind = message.subject.as_str(), "delivered");
                     return Ok(());
                 }
                 Err(refusal) => refusal,
@@ -128,7 +130,7 @@ impl Courier {
                 return Err(format!("{}; it is given up", refusal.reason));
             }
             tracing::debug!(
-                notification.kind = message.kind.as_str(),
+                notification.kind = message.subject.as_str(),
                 retry_seconds = rest.as_secs(),
                 "a notification is tried again: {}",
                 refusal.reason
@@ -141,6 +143,12 @@ impl Courier {
             pause = (pause * 2).min(self.pace.longest);
         }
     }
+}
+
+/// One attempt.
+pub(super) async fn once(settings: &NotifySettings, message: &Message) -> Result<(), String> {
+    let sent = attempt(&new_client()?, settings, message).await;
+    sent.map_err(|refusal| refusal.reason)
 }
 
 fn new_client() -> Result<Client, String> {
@@ -164,7 +172,7 @@ async fn attempt(
         again: Again::Never,
     };
     let Some(url) = &settings.webhook_url else {
-        return Err(never("notify.webhook_url is not set any more"));
+        return Err(never("notify.webhook_url is not set"));
     };
     // Parsed once already, when the settings were read.
     let url: Url =

@@ -61,7 +61,7 @@ impl Form {
 fn object(message: &Message) -> Value {
     json!({
         "version": VERSION,
-        "kind": message.kind.as_str(),
+        "kind": message.subject.as_str(),
         "source": message.source,
         "tenant": message.tenant,
         "run_id": message.run,
@@ -79,12 +79,14 @@ fn headline(message: &Message) -> String {
 /// Everything but the headline, as names and values.
 fn facts(message: &Message) -> Vec<(String, String)> {
     let mut facts = vec![
-        ("kind".to_owned(), message.kind.as_str().to_owned()),
+        ("kind".to_owned(), message.subject.as_str().to_owned()),
         ("source".to_owned(), message.source.clone()),
         ("tenant".to_owned(), message.tenant.clone()),
-        ("run".to_owned(), message.run.clone()),
-        ("at".to_owned(), moment(message.at)),
     ];
+    if let Some(run) = &message.run {
+        facts.push(("run".to_owned(), run.clone()));
+    }
+    facts.push(("at".to_owned(), moment(message.at)));
     facts.extend(message.details.iter().map(|(name, value)| {
         let value = value
             .as_str()

@@ -49,16 +49,36 @@ impl Kind {
     }
 }
 
+/// What a message is about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Subject {
+    /// Something that a pass found.
+    Found(Kind),
+    /// Nothing: somebody wants to see one arrive.
+    Test,
+}
+
+impl Subject {
+    /// The word in messages and logs.
+    pub(super) const fn as_str(self) -> &'static str {
+        match self {
+            Self::Found(kind) => kind.as_str(),
+            Self::Test => "test",
+        }
+    }
+}
+
 /// One notification.
 #[derive(Debug, Clone)]
 pub(super) struct Message {
     /// The same with every attempt, so that a receiver can tell a repetition.
     pub(super) id: String,
-    pub(super) kind: Kind,
+    pub(super) subject: Subject,
     /// The source's name in the settings.
     pub(super) source: String,
     pub(super) tenant: String,
-    pub(super) run: String,
+    /// `None` when it is about none.
+    pub(super) run: Option<String>,
     pub(super) at: DateTime<Utc>,
     /// One sentence.
     pub(super) summary: String,
@@ -70,11 +90,11 @@ pub(super) struct Message {
 /// Everything that this pass is the first to know.
 pub(super) fn of_pass(settings: &Settings, report: &Report) -> Vec<Message> {
     let message = |told: Told| Message {
-        id: format!("msg_{}", uuid::Uuid::new_v4().simple()),
-        kind: told.kind,
+        id: new_id(),
+        subject: Subject::Found(told.kind),
         source: settings.source.to_string(),
         tenant: settings.entra.tenant.clone(),
-        run: report.run_id.to_string(),
+        run: Some(report.run_id.to_string()),
         at: report.finished_at.unwrap_or(report.started_at),
         summary: told.summary,
         details: told.details,
@@ -92,6 +112,25 @@ pub(super) fn of_pass(settings: &Settings, report: &Report) -> Vec<Message> {
         _ => None,
     };
     alerts.chain(held).map(message).collect()
+}
+
+/// One that says that it arrived.
+pub(super) fn of_nothing(settings: &Settings, now: DateTime<Utc>) -> Message {
+    Message {
+        id: new_id(),
+        subject: Subject::Test,
+        source: settings.source.to_string(),
+        tenant: settings.entra.tenant.clone(),
+        run: None,
+        at: now,
+        summary: "notifications arrive here".to_owned(),
+        details: Map::new(),
+        remedy: None,
+    }
+}
+
+fn new_id() -> String {
+    format!("msg_{}", uuid::Uuid::new_v4().simple())
 }
 
 /// What differs from message to message.

@@ -15,6 +15,7 @@ mod signature;
 use std::sync::Arc;
 use std::time::Duration;
 
+use chrono::Utc;
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
@@ -23,7 +24,7 @@ use crate::config::{NotifySettings, Settings};
 use crate::daemon::{Event, InUse, Observer};
 use crate::sync::Report;
 use delivery::{Courier, Pace};
-use message::Message;
+use message::{Message, Subject};
 
 pub use message::Kind;
 pub use sent::{Outcome, Sent};
@@ -77,19 +78,20 @@ impl Notifier {
             return;
         }
         for message in message::of_pass(settings, report) {
-            if settings.notify.when.contains(&message.kind.when()) {
-                self.post(message);
+            if let Subject::Found(kind) = message.subject
+                && settings.notify.when.contains(&kind.when())
+            {
+                self.post(kind, message);
             }
         }
     }
 
-    fn post(&self, message: Message) {
-        if let Err(error) = self.queue.try_send(message) {
-            let message = error.into_inner();
-            self.sent.count(message.kind, Outcome::Dropped);
+    fn post(&self, kind: Kind, message: Message) {
+        if self.queue.try_send(message).is_err() {
+            self.sent.count(kind, Outcome::Dropped);
             tracing::error!(
                 target: "alert",
-                { notification.kind = message.kind.as_str() },
+                { notification.kind = kind.as_str() },
                 "a notification was dropped: {WAITING} others wait for the webhook"
             );
         }
@@ -105,6 +107,15 @@ impl Observer for Notifier {
             self.tell(settings, report);
         }
     }
+}
+
+/// Posts one message that says nothing but that it arrived, once: for `check`.
+///
+/// # Errors
+/// Why the receiver did not take it, in words without the URL.
+pub async fn try_out(settings: &Settings) -> Result<(), String> {
+    let message = message::of_nothing(settings, Utc::now());
+    delivery::once(&settings.notify, &message).await
 }
 
 /// The task that delivers.

@@ -19,10 +19,10 @@ const KEY: &str = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw";
 pub(super) fn sample() -> Message {
     Message {
         id: "msg_1".to_owned(),
-        kind: Kind::Held,
+        subject: Subject::Found(Kind::Held),
         source: "default".to_owned(),
         tenant: "contoso.onmicrosoft.com".to_owned(),
-        run: "1961243e-95be-4d98-8088-6c90a46c8202".to_owned(),
+        run: Some("1961243e-95be-4d98-8088-6c90a46c8202".to_owned()),
         at: "2026-11-21T10:00:00Z".parse().unwrap(),
         summary: "7 removals are held".to_owned(),
         details: json!({"digest": "abc", "removals": 7, "reason": "<!channel> *all* & [more](x)"})
@@ -114,7 +114,7 @@ fn counted(sent: &Sent, kind: Kind) -> [u64; 3] {
 async fn deliver(url: &str, messages: Vec<Message>) -> [u64; 3] {
     let (notifier, delivery) = Notifier::at(QUICK, &settings(url));
     for message in messages {
-        notifier.post(message);
+        notifier.post(Kind::Held, message);
     }
     let sent = notifier.sent();
     drop(notifier);
@@ -183,12 +183,12 @@ async fn a_receiver_that_hangs_keeps_nobody_waiting_and_the_rest_is_dropped() {
     let (desk, url) = receiver(&[(0, "")]).await;
     let (notifier, delivery) = Notifier::at(QUICK, &settings(&url));
     let begun = Instant::now();
-    notifier.post(fresh("first"));
+    notifier.post(Kind::Held, fresh("first"));
     while desk.ids().is_empty() {
         tokio::task::yield_now().await;
     }
     for number in 0..WAITING + 3 {
-        notifier.post(fresh(&number.to_string()));
+        notifier.post(Kind::Held, fresh(&number.to_string()));
     }
     assert_eq!(counted(&notifier.sent(), Kind::Held), [0, 0, 3]);
     // Nor does the end of the process.
@@ -203,7 +203,7 @@ async fn new_settings_count_from_the_next_attempt_on() {
     let away = format!("http://{}/", gone.local_addr().unwrap());
     drop(gone);
     let (notifier, delivery) = Notifier::at(Pace::PATIENT, &settings(&away));
-    notifier.post(fresh("a"));
+    notifier.post(Kind::Held, fresh("a"));
     tokio::task::yield_now().await;
     delivery.settings.send_replace(settings(&url));
     drop(notifier);

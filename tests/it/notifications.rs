@@ -50,6 +50,39 @@ async fn ends(daemon: Running) -> String {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn check_posts_a_test_when_asked_and_says_what_the_receiver_answered() {
+    let receiver = Receiver::start().await;
+    let mut world = world(&receiver).await;
+    let check = async |world: &World| entra_sync(world.environment(), &["check", "--notify"]).await;
+    entra_sync(world.environment(), &["check"])
+        .await
+        .exits_with(0);
+    let ended = check(&world).await.exits_with(0);
+    let line = "PASS notifications: the webhook took a test message\n";
+    assert!(ended.stdout.contains(line), "{}", ended.stdout);
+    let posts = receiver.got(1).await;
+    assert_eq!(kinds(&posts), ["test"], "only the second one posts");
+    assert!(is_ours(&posts[0]), "{posts:?}");
+    assert!(posts[0].json()["run_id"].is_null());
+
+    let ill = Receiver::ill(1, 0).await;
+    world.set(
+        "ENTRA_SYNC__NOTIFY__WEBHOOK_URL",
+        format!("{}{PATH}", ill.url()),
+    );
+    let ended = check(&world).await.exits_with(1);
+    let line = "FAIL notifications: the webhook answers with 500; look at notify.webhook_url";
+    assert!(ended.stdout.contains(line), "{}", ended.stdout);
+    assert!(!ended.stdout.contains("hush"), "{}", ended.stdout);
+    world.set("ENTRA_SYNC__NOTIFY__WEBHOOK_URL", "");
+    let ended = check(&world).await.exits_with(1);
+    let line = "FAIL notifications: notify.webhook_url is not set";
+    assert!(ended.stdout.contains(line), "{}", ended.stdout);
+    let usage = ["check", "--notify", "--offline"];
+    entra_sync(world.environment(), &usage).await.exits_with(64);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn an_alert_is_posted_once_signed_and_once_more_when_it_is_over() {
     let receiver = Receiver::start().await;
     let world = world(&receiver).await;

@@ -1,7 +1,7 @@
 //! `entra-sync check`: whether everything that a pass needs is there.
 //!
-//! Invariant: nothing is written, not even our own schema; every line that is
-//! no PASS says what to do. Must not: name anybody in the directory.
+//! Invariant: nothing is written, not even our own schema, and nobody is told
+//! unless asked for; every line that is no PASS says what to do. Must not: name anybody in the directory.
 
 mod database;
 mod finding;
@@ -16,6 +16,7 @@ use super::{Exit, Format, output};
 use crate::config::{self, Settings};
 use crate::db::Database;
 use crate::entra::{self, Outcome};
+use crate::notify;
 use crate::sync::open_database;
 use finding::{Finding, Verdict};
 
@@ -38,6 +39,9 @@ pub(super) async fn run(
         });
         findings.extend(entra);
         findings.extend(litellm);
+    }
+    if command.notify {
+        findings.push(webhook(settings).await);
     }
     heading.print(format)?;
     print(format, &findings, heading)?;
@@ -119,6 +123,18 @@ fn prepare(
             findings.push(finding);
             (reader, None)
         }
+    }
+}
+
+async fn webhook(settings: &Settings) -> Finding {
+    const NAME: &str = "notifications";
+    match notify::try_out(settings).await {
+        Ok(()) => Finding::pass(NAME, "the webhook took a test message"),
+        Err(reason) => Finding::fail(
+            NAME,
+            reason,
+            "look at notify.webhook_url and at what receives it",
+        ),
     }
 }
 

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
 
+use super::operator::OperatorArguments;
 use crate::config::{LogFormat, Overrides};
 use crate::model::ids::{GroupId, PersonId};
 
@@ -121,6 +122,8 @@ pub enum Command {
     Config(ConfigArguments),
     /// Brings our own schema to the newest version; also done at start.
     Migrate(CommonArguments),
+    /// Prints the SQL script that makes the database role of this program.
+    RoleSql,
     /// Everything on one machine: no Entra, no database to install.
     #[cfg(feature = "simulator")]
     Demo(super::demo::DemoArguments),
@@ -148,6 +151,7 @@ impl Command {
             Self::Undo(command) => Some(&command.common),
             Self::Check(command) => Some(&command.common),
             Self::Config(command) => Some(&command.common),
+            Self::RoleSql => None,
             #[cfg(feature = "demo")]
             Self::EmbeddedPostgres(_) => None,
             #[cfg(feature = "simulator")]
@@ -192,6 +196,9 @@ pub struct ResyncArguments {
     /// Wait until the pass has ended, print its report and exit as `sync` does.
     #[arg(long)]
     pub wait: bool,
+    /// Who asks.
+    #[command(flatten)]
+    pub operator: OperatorArguments,
     /// Given after the subcommand.
     #[command(flatten)]
     pub common: CommonArguments,
@@ -230,6 +237,9 @@ pub struct DecideArguments {
     /// The digest of the held set, or the beginning of it; `status` shows it.
     #[arg(value_parser = clap::builder::NonEmptyStringValueParser::new())]
     pub digest: String,
+    /// Who decides.
+    #[command(flatten)]
+    pub operator: OperatorArguments,
     /// Flags that every command takes.
     #[command(flatten)]
     pub common: CommonArguments,
@@ -265,6 +275,9 @@ pub struct UndoArguments {
     /// Only show what would be given back; change nothing.
     #[arg(long)]
     pub dry_run: bool,
+    /// Who decides.
+    #[command(flatten)]
+    pub operator: OperatorArguments,
     /// Given after the subcommand.
     #[command(flatten)]
     pub common: CommonArguments,

@@ -32,7 +32,7 @@ pub(super) async fn run(
     let source = ledger::find_source(&mut transaction, settings.described()).await?;
     let decided = match source {
         Some(source) => {
-            let (who, now) = (operator(), Utc::now());
+            let (who, now) = (command.operator.operator(), Utc::now());
             held::decide(
                 &mut transaction,
                 source,
@@ -113,12 +113,4 @@ async fn whose<'s>(
             Err(Misuse::which(&format!("`{what} {}`", command.digest), chosen).into())
         }
     }
-}
-
-/// Who decides, for the record: the account on this machine.
-pub(super) fn operator() -> String {
-    let account = ["SUDO_USER", "USER", "LOGNAME"]
-        .iter()
-        .find_map(|name| std::env::var(name).ok().filter(|value| !value.is_empty()));
-    account.unwrap_or_else(|| "unknown account".to_owned())
 }

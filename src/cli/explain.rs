@@ -115,9 +115,10 @@ async fn look<'c>(command: &'c ExplainArguments, source: &Source) -> anyhow::Res
         return Ok(Answer::NoTeam(who, team));
     }
     let told = explain::explain(world, &planned.plan, who.person, &groups);
-    let listed: Vec<GroupId> = told.teams.iter().map(|team| team.group).collect();
+    // Of all teams those too that nobody would list: somebody was taken out there.
+    let only = command.team.is_some().then_some(groups.as_slice());
     let user = told.user.as_ref().map(|row| &row.id);
-    let last = last_changes(source, user, &listed).await?;
+    let last = last_changes(source, user, only).await?;
     Ok(Answer::Told(Box::new(told), last))
 }
 
@@ -174,7 +175,7 @@ fn nothing_told(matches: &[Match], error: &ObjectError) -> Value {
 async fn last_changes(
     source: &Source,
     user: Option<&UserId>,
-    groups: &[GroupId],
+    groups: Option<&[GroupId]>,
 ) -> anyhow::Result<Vec<changes::LastChange>> {
     let Some(user) = user else {
         return Ok(Vec::new());

@@ -14,10 +14,12 @@ mod exit;
 mod explain;
 mod history;
 mod migrate;
+mod operator;
 mod output;
 mod plan;
 mod progress;
 mod resync;
+mod role_sql;
 mod run;
 mod show;
 mod sources;
@@ -85,6 +87,7 @@ pub fn main() -> ExitCode {
 async fn dispatch(arguments: Arguments) -> Exit {
     let ended = match &arguments.command {
         Command::Config(command) if command.defaults => config::defaults(),
+        Command::RoleSql => role_sql::run(),
         #[cfg(feature = "simulator")]
         Command::Demo(command) => demo::run(command).await,
         #[cfg(feature = "demo")]
@@ -169,7 +172,7 @@ async fn configured(arguments: &Arguments, loaded: Loaded) -> anyhow::Result<Exi
         Command::Config(_) => config::run(format, &loaded),
         Command::Migrate(_) => migrate::run(format, loaded).await,
         // They read their settings themselves, or none.
-        Command::Run(_) | Command::Sync(_) | Command::Undo(_) => Ok(Exit::Usage),
+        Command::Run(_) | Command::Sync(_) | Command::Undo(_) | Command::RoleSql => Ok(Exit::Usage),
         #[cfg(feature = "demo")]
         Command::EmbeddedPostgres(_) => Ok(Exit::Usage),
         #[cfg(feature = "simulator")]

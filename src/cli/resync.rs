@@ -12,7 +12,6 @@ use anyhow::bail;
 use serde_json::json;
 
 use super::arguments::ResyncArguments;
-use super::decide::operator;
 use super::sources::{self, Heading};
 use super::words::counted;
 use super::{Exit, Format, output, sync};
@@ -22,7 +21,7 @@ use crate::ledger::requests::{self, Asker, Ended, Outcome, Waiting, Wish};
 use crate::ledger::{self, replicas};
 use crate::model::ids::RunId;
 use crate::model::report::Mode;
-use crate::sync::{Report, host, open_database};
+use crate::sync::{Report, open_database};
 
 /// Who waits asks this often how it stands.
 const LOOK_EVERY: Duration = Duration::from_millis(250);
@@ -61,7 +60,7 @@ struct Asked {
 
 async fn ask(command: &ResyncArguments, settings: &Settings) -> anyhow::Result<Asked> {
     let database = open_database(settings)?;
-    let who = format!("{}@{}", operator(), host());
+    let who = command.operator.operator();
     let wish = Wish {
         mode: match command.full {
             true => Mode::Full,

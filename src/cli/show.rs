@@ -1,6 +1,6 @@
 //! `entra-sync show RUN`: what one pass changed.
 
-use std::io::Write;
+use std::io::{self, Write};
 
 use anyhow::Context;
 use serde_json::json;
@@ -10,6 +10,7 @@ use super::{Exit, Format, history, output, which_run};
 use crate::config::Settings;
 use crate::db::Limits;
 use crate::ledger::changes;
+use crate::ledger::runs::Run;
 use crate::plan::printable;
 use crate::sync::open_database;
 
@@ -29,6 +30,7 @@ pub(super) async fn run(
         Format::Json => output::json(&json!({ "run": run, "changes": changes }))?,
         Format::Text => output::text(|out| {
             writeln!(out, "{}", history::line(&run))?;
+            held(&run, out)?;
             for change in &changes {
                 write!(
                     out,
@@ -57,4 +59,20 @@ pub(super) async fn run(
         })?,
     }
     Ok(Exit::Ok)
+}
+
+/// What the run held back; `status` has what is held now.
+fn held(run: &Run, out: &mut impl Write) -> io::Result<()> {
+    let held = run.report.as_ref().map(|report| &report["held"]);
+    let Some(set) = held.filter(|held| !held.is_null()) else {
+        return Ok(());
+    };
+    let text = |key: &str| printable(set[key].as_str().unwrap_or_default()).into_owned();
+    writeln!(
+        out,
+        "held {} removals, digest {}: {}",
+        set["removals"],
+        text("digest"),
+        text("reason")
+    )
 }

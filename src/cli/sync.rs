@@ -200,7 +200,7 @@ pub(super) fn errors(report: &Report, out: &mut impl Write) -> io::Result<()> {
 }
 
 /// One line for each kind and reason, with the first ids; JSON has them all.
-fn left_out(skipped: &[Skipped], out: &mut impl Write) -> io::Result<()> {
+pub(super) fn left_out(skipped: &[Skipped], out: &mut impl Write) -> io::Result<()> {
     const NAMED: usize = 3;
     let mut reasons: BTreeMap<(&str, &str), Vec<&str>> = BTreeMap::new();
     for one in skipped {

@@ -7,7 +7,7 @@ use anyhow::{Context, bail};
 
 use super::arguments::{Arguments, UndoArguments};
 use super::stop::Stop;
-use super::{Exit, Format, decide, output, sources, sync, watch, which_run};
+use super::{Exit, Format, output, sources, sync, watch, which_run};
 use crate::sync::{Progress, Source, UndoRequest, Undone, open_database, undo_json};
 
 /// Gives back, or only shows what would be, and prints.
@@ -36,7 +36,7 @@ pub(super) async fn run(
     }
     let request = UndoRequest {
         of,
-        who: decide::operator(),
+        who: command.operator.operator(),
     };
     let (progress, watched) = Progress::new();
     let attempt = async || source.undo(&request, &progress, stop.token()).await;

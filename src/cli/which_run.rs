@@ -8,7 +8,7 @@ use crate::db::{Database, Limits, Transaction};
 use crate::ledger::runs::Run;
 use crate::ledger::{self, runs};
 use crate::model::ids::SourceId;
-use crate::plan::printable;
+use crate::plan::{printable, span};
 
 /// Finds it among the runs of these sources, with the source whose it is.
 ///
@@ -71,5 +71,5 @@ async fn among<'s>(
 
 fn kept(sources: &[(&Settings, SourceId)]) -> String {
     let keep = sources.first().map(|(settings, _)| settings.history.keep);
-    humantime::format_duration(keep.unwrap_or_default()).to_string()
+    span(keep.unwrap_or_default())
 }

@@ -236,6 +236,14 @@ impl Gathering<'_> {
             ]
             .into_iter()
             .find(|map| entries::bare(&key).starts_with(&format!("{map}.")));
+            let place = self.schema.place(&key);
+            if matches!(place, Place::Section) && map.is_none() {
+                let remedy = format!(
+                    "name a key of it, {name}__KEY; `entra-sync config --defaults` lists every key"
+                );
+                self.problem(origin, None, Wrong::new("names a section", remedy));
+                continue;
+            }
             let remedy = match (map, self.schema.nearest(&key)) {
                 (Some(map), _) => format!(
                     "give the whole map as a JSON object in {}",

@@ -135,11 +135,20 @@ impl Upkeep {
                 let last = self.resting.get(name).map(|(_, pause)| *pause);
                 let pause = last.map_or(FIRST_PAUSE, |last| (last * 2).min(LONGEST_PAUSE));
                 self.resting.insert(name.clone(), (now + pause, pause));
+                let source = settings.entra.service_principal_id;
+                let retry_seconds = pause.as_secs();
+                if settings.server.notifications_url.is_none() {
+                    // Nobody waits for any; old ones may have to be ended later.
+                    tracing::debug!(
+                        source.id = %source, error.message = %error, retry_seconds,
+                        "it is not known whether there are subscriptions to end"
+                    );
+                    return;
+                }
                 tracing::warn!(
-                    source.id = %settings.entra.service_principal_id,
-                    error.message = %error,
-                    retry_seconds = pause.as_secs(),
-                    "Graph's change notifications are not to be had; the schedule finds what changes"
+                    source.id = %source, error.message = %error, retry_seconds,
+                    "Graph's change notifications are not to be had, or only those of people; the \
+                     schedule finds what changes"
                 );
             }
         }

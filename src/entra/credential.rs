@@ -178,10 +178,22 @@ impl Credential {
     /// What it means that the proof itself was refused; `codes` are Entra's.
     pub(super) fn refused(&self, client_id: String, hint: String, codes: &[u64]) -> Error {
         match self {
-            Self::Secret { .. } if codes.contains(&7_000_222) => {
-                Error::SecretExpired { client_id, hint }
+            Self::Secret { file, .. } => {
+                let file = file.clone();
+                if codes.contains(&7_000_222) {
+                    Error::SecretExpired {
+                        client_id,
+                        hint,
+                        file,
+                    }
+                } else {
+                    Error::SecretRejected {
+                        client_id,
+                        hint,
+                        file,
+                    }
+                }
             }
-            Self::Secret { .. } => Error::SecretRejected { client_id, hint },
             Self::Certificate { .. } => {
                 CredentialError::CertificateRejected { client_id, hint }.of_entra()
             }

@@ -6,7 +6,7 @@
 
 mod kind;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use super::call::{Call, Permission};
@@ -18,29 +18,41 @@ use crate::model::ids::{GroupId, ServicePrincipalId};
 /// Graph's code for an object that is not there (graph-contract 10).
 pub(super) const ABSENT: &str = "Request_ResourceNotFound";
 
+/// Where a secret belongs: following the wrong one makes two.
+fn put_into(file: Option<&Path>, what: &str) -> String {
+    match file {
+        Some(file) => format!("put {what} into {}", file.display()),
+        None => format!("set entra.client_secret to {what}"),
+    }
+}
+
 /// What went wrong while reading.
 #[derive(Debug, Clone, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
     /// `invalid_client`: the secret is not one of the application's.
     #[error(
-        "Entra refused the client secret ({hint}): set entra.client_secret to the secret's value (not its id) of application {client_id}"
+        "Entra refused the client secret of application {client_id} ({hint}): {}, not its id", put_into(file.as_deref(), "the secret's value")
     )]
     SecretRejected {
         /// The application.
         client_id: String,
         /// Codes for a search.
         hint: String,
+        /// The file that it comes from.
+        file: Option<PathBuf>,
     },
     /// AADSTS7000222.
     #[error(
-        "the client secret of application {client_id} has expired ({hint}): make a new one under Certificates & secrets and set entra.client_secret"
+        "the client secret of application {client_id} has expired ({hint}): make a new one under Certificates & secrets and {}", put_into(file.as_deref(), "its value")
     )]
     SecretExpired {
         /// The application.
         client_id: String,
         /// Codes for a search.
         hint: String,
+        /// The file that it comes from.
+        file: Option<PathBuf>,
     },
     /// `entra.client_secret_file` cannot be used.
     #[error("the client secret cannot be read from {}: {cause}", path.display())]

@@ -284,9 +284,10 @@ pub async fn last_of_user(
     connection: &mut AsyncPgConnection,
     source: SourceId,
     user: &UserId,
-    groups: &[GroupId],
+    groups: Option<&[GroupId]>,
 ) -> Result<Vec<LastChange>> {
-    let groups: Vec<String> = groups.iter().map(ToString::to_string).collect();
+    let groups: Option<Vec<String>> =
+        groups.map(|groups| groups.iter().map(ToString::to_string).collect());
     let rows = sql_query(
         "SELECT DISTINCT ON (kind, id) run_id, at, action, kind, id, reason FROM ( \
             SELECT run_id, started_at AS at, change_id, action, kind, object_id AS id, reason \
@@ -295,12 +296,12 @@ pub async fn last_of_user(
             UNION ALL \
             SELECT run_id, started_at, change_id, action, kind, parent_id || '/' || $2, reason \
             FROM entra_sync.membership_change JOIN entra_sync.run USING (run_id) \
-            WHERE source_id = $1 AND parent_id = ANY ($3) AND $2 = ANY (user_ids) \
+            WHERE source_id = $1 AND ($3 IS NULL OR parent_id = ANY ($3)) AND $2 = ANY (user_ids) \
          ) AS c ORDER BY kind DESC, id, at DESC, change_id DESC",
     )
     .bind::<Integer, _>(source.get())
     .bind::<Text, _>(user.as_str())
-    .bind::<Array<Text>, _>(groups)
+    .bind::<Nullable<Array<Text>>, _>(groups)
     .load(connection)
     .await
     .doing("looking for the last changes of a user")?;

@@ -11,6 +11,7 @@ use sha2::{Digest, Sha256};
 
 use super::removal::Removal;
 use super::removals::Forgotten;
+use super::text::span;
 use crate::model::ids::{GroupId, PersonId};
 use crate::model::ledger::{Decisions, ManagedCounts, Ours, Owned, Recent};
 use crate::model::policy::GuardSettings;
@@ -151,9 +152,9 @@ fn overall(situation: &Situation<'_>, removals: &[Removal]) -> Option<String> {
     let counted = planned.saturating_add(recent);
     if counted > limits.max_removals {
         return Some(format!(
-            "{counted} removals (those of the last {} s included) are more than guard.max_removals \
+            "{counted} removals (those of the last {} included) are more than guard.max_removals \
              {}",
-            limits.window.as_secs(),
+            span(limits.window),
             limits.max_removals
         ));
     }
@@ -204,8 +205,8 @@ fn people(situation: &Situation<'_>, removals: &[Removal]) -> Option<String> {
         || {
             format!(
                 "{part} of {managed} managed people would have lost their access or a role (those \
-                 of the last {} s included), more than guard.max_removal_percent {}",
-                limits.window.as_secs(),
+                 of the last {} included), more than guard.max_removal_percent {}",
+                span(limits.window),
                 limits.max_removal_percent
             )
         },
@@ -254,8 +255,8 @@ fn by_group(
             let whose = if counted > ours { "" } else { "managed " };
             reasons.push(format!(
                 "{counted} of {managed} {whose}members of group {group} would be gone (those of \
-                 the last {} s included), more than guard.max_removal_percent {}",
-                limits.window.as_secs(),
+                 the last {} included), more than guard.max_removal_percent {}",
+                span(limits.window),
                 limits.max_removal_percent
             ));
             suspicious.insert(group);

@@ -48,7 +48,7 @@ pub use places::created_team;
 pub use removal::{Removal, Why};
 pub use removals::{Deprovision, Forgotten, Leftover, Removals, Waiting};
 pub use restore::Restoration;
-pub use text::printable;
+pub use text::{printable, span};
 
 use crate::model::directory::Directory;
 use crate::model::evidence::Questions;

@@ -19,8 +19,11 @@ use crate::model::report::Kind;
 pub fn text(plan: &Plan, out: &mut impl Write) -> io::Result<()> {
     let counts = plan.counts();
     if counts.total() == 0 {
+        let removals = &plan.deprovision;
+        let stays = !removals.verdict.held.is_empty() || !removals.waiting.is_empty();
         out.write_all(match plan.unreadable.as_slice() {
-            [] => b"Nothing to change: LiteLLM is as Entra wants it.\n",
+            [] if stays => b"Nothing to change now; what is marked with ? stays as it is.\n",
+            [] => b"Nothing to change: LiteLLM is as Entra wants it.\n" as &[u8],
             _ => b"Nothing to change among what could be read.\n",
         })?;
     }

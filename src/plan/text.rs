@@ -1,7 +1,9 @@
-//! Names come from people: they may hold anything Unicode has.
+//! Texts for people. Names come from people too: they may hold anything Unicode
+//! has. A span of time is said as it was set.
 
 use std::borrow::Cow;
 use std::fmt::Write;
+use std::time::Duration;
 
 /// A name as it may be shown on a terminal or in a log: control characters and
 /// marks that turn the direction of text are written out, so that a name
@@ -59,6 +61,25 @@ fn is_deceptive(character: char) -> bool {
             | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{feff}')
 }
 
+/// How long, in the largest unit that says it exactly: "24 hours", "90 days".
+#[must_use]
+pub fn span(duration: Duration) -> String {
+    const UNITS: [(u64, &str); 3] = [(86_400, "day"), (3_600, "hour"), (60, "minute")];
+    let seconds = duration.as_secs();
+    let exact = |(size, _): &&(u64, &str)| seconds >= *size && seconds.is_multiple_of(*size);
+    // One day is a day of hours: "the last 24 hours".
+    let units = if seconds == 86_400 {
+        &UNITS[1..]
+    } else {
+        &UNITS
+    };
+    let (size, unit) = units.iter().find(exact).unwrap_or(&(1, "second"));
+    match seconds / size {
+        1 => format!("1 {unit}"),
+        many => format!("{many} {unit}s"),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -75,6 +96,17 @@ mod tests {
         assert_eq!(quoted(r#"x" user_role: "y"#), r#""x\" user_role: \"y""#);
         assert_eq!(quoted("ends with \\"), r#""ends with \\""#);
         assert_eq!(quoted("two\nlines"), r#""two\u{a}lines""#);
+    }
+
+    #[test]
+    fn a_span_is_said_as_it_was_set() {
+        let said = |seconds| span(Duration::from_secs(seconds));
+        assert_eq!(said(86_400), "24 hours");
+        assert_eq!(said(90 * 86_400), "90 days");
+        assert_eq!(said(3_600), "1 hour");
+        assert_eq!(said(5_400), "90 minutes");
+        assert_eq!(said(61), "61 seconds");
+        assert_eq!(said(0), "0 seconds");
     }
 
     #[test]

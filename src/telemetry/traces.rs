@@ -115,6 +115,8 @@ struct Client {
 #[async_trait]
 impl HttpClient for Client {
     async fn send_bytes(&self, request: Request<Bytes>) -> Result<Response<Bytes>, HttpError> {
+        let place = request.uri().authority().map(ToString::to_string);
+        let place = place.unwrap_or_default();
         let request = reqwest::Request::try_from(request)?;
         let http = self.http.clone();
         let sending = self.runtime.spawn(async move {
@@ -135,7 +137,10 @@ impl HttpClient for Client {
                 Err(error) if error.is_timeout() => "it does not answer in time".to_owned(),
                 Err(_) => "it cannot be reached".to_owned(),
             };
-            tracing::warn!("traces are lost: telemetry.otlp_endpoint is of no use, {reason}");
+            tracing::warn!(
+                "traces are lost: {place} of telemetry.otlp_endpoint, {reason}; look whether a \
+                     collector takes OTLP over HTTP there"
+            );
         }
         let (status, body) = sent?;
         let mut response = Response::new(body);

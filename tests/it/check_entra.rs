@@ -145,6 +145,17 @@ async fn a_wrong_secret_fails_the_token_and_the_database_is_still_looked_at() {
     assert!(message.contains("refused the client secret"), "{message}");
     assert!(remedy.contains("set entra.client_secret"), "{remedy}");
     of(&found, "PASS", "database rights");
+
+    // Whoever has it in a file is told to change the file.
+    let file = tempfile::NamedTempFile::new().expect("a file");
+    std::fs::write(file.path(), "wrong").expect("it is written");
+    let mut filed = world.with("MICROSOFT_CLIENT_SECRET", "");
+    let path = file.path().to_str().expect("text").to_owned();
+    filed.set("ENTRA_SYNC__ENTRA__CLIENT_SECRET_FILE", &path);
+    let (_, found) = check(&filed).await;
+    let (_, remedy) = of(&found, "FAIL", "token");
+    let expected = format!("put the secret's value into {path}, not its id");
+    assert!(remedy.contains(&expected), "{remedy}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

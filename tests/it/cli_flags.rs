@@ -174,3 +174,13 @@ async fn settings_that_steer_nothing_yet_are_named_once() {
     let daemon = daemon.ended().await.exits_with(0);
     assert_eq!(warned(&daemon.stderr), 1, "{}", daemon.stderr);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_script_of_the_role_is_printed_without_any_settings() {
+    let printed = entra_sync(&Environment::new(), &["role-sql"])
+        .await
+        .exits_with(0);
+    let file = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("deploy/sql/role.sql");
+    let file = std::fs::read_to_string(file).expect("the script");
+    assert_eq!(printed.stdout, file);
+}

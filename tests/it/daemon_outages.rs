@@ -28,6 +28,12 @@ async fn a_database_that_goes_away_is_tried_again_until_it_is_back() {
         "{}",
         daemon.stderr()
     );
+    // Whoever has set up no notifications does not hear of them.
+    assert!(
+        !daemon.stderr().contains("notifications"),
+        "{}",
+        daemon.stderr()
+    );
     door.open();
     assert_eq!(pass_by(&world, "schedule", 1).await, "unchanged");
     daemon.signal("TERM").await;

@@ -90,15 +90,30 @@ async fn an_unknown_digest_is_an_error_that_names_it() {
     assert_eq!(world.members("science").await.len(), EACH);
 }
 
+/// Whoever decided, and where.
+fn assert_is_carla(who: &serde_json::Value) {
+    let who = who.as_str().expect("a name");
+    assert!(who.starts_with("carla@"), "{who}");
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn an_approval_is_applied_once_by_the_next_complete_pass() {
     let (world, digest) = held_world().await;
+    let by_name = ["reject", &digest, "--by", "grace"];
+    entra_sync(world.environment(), &by_name)
+        .await
+        .exits_with(0);
+    let who = plan_of(&world, &digest).await["decided_by"].clone();
+    assert!(
+        who.as_str().is_some_and(|who| who.starts_with("grace@")),
+        "{who}"
+    );
     entra_sync(world.environment(), &["approve", &digest[..12]])
         .await
         .exits_with(0);
     let plan = plan_of(&world, &digest).await;
     assert_eq!(plan["status"], "approved");
-    assert_eq!(plan["decided_by"], "carla");
+    assert_is_carla(&plan["decided_by"]);
     assert!(plan["decided_at"].is_string(), "{plan}");
 
     // A filtered pass looks at a part only.
@@ -183,9 +198,18 @@ async fn what_was_rejected_stays_silently_until_the_set_changes() {
     let report = sync(&world).await.exits_with(0).json();
     assert_eq!(report["status"], "unchanged");
     assert!(report["held"].is_null());
-    entra_sync(world.environment(), &["plan", "--check"])
+    let plan = entra_sync(world.environment(), &["plan", "--check"])
         .await
-        .exits_with(0);
+        .exits_with(0)
+        .stdout;
+    assert!(
+        plan.starts_with("Nothing to change now; what is marked with ? stays"),
+        "{plan}"
+    );
+    let end = format!(
+        "planned  nothing\nheld     {MANY} removals, rejected before; `entra-sync status` says by whom\n"
+    );
+    assert!(plan.ends_with(&end), "{plan}");
 
     // A pass that could not read the group does not forget it.
     world.entra.fault(
@@ -331,6 +355,15 @@ async fn status_and_history_show_what_is_held_and_who_decided() {
     let line = format!("held     {MANY} removals, digest {digest}: ");
     assert!(text.contains(&line), "{text}");
     assert!(says(&["history"]).await.contains("  held "), "{text}");
+    let shown = says(&["show", "last"]).await;
+    let line = format!("held {MANY} removals, digest {digest}: ");
+    assert!(shown.contains(&line), "{shown}");
+    let plan = says(&["plan"]).await;
+    let line = format!(
+        "; decide with `entra-sync approve {0}` or `reject {0}`\n",
+        &digest[..12]
+    );
+    assert!(plan.ends_with(&line), "{plan}");
     assert_eq!(status().await[0]["status"], "held");
 
     entra_sync(world.environment(), &["reject", &digest])
@@ -341,9 +374,12 @@ async fn status_and_history_show_what_is_held_and_who_decided() {
         .lines()
         .find(|line| line.starts_with("rejected"))
         .expect("the set");
-    assert!(line.contains("; carla at 20"), "{line}");
+    assert!(
+        line.contains("; carla@") && line.contains(" at 20"),
+        "{line}"
+    );
     let set = status().await[0].clone();
-    assert_eq!(set["decided_by"], "carla");
+    assert_is_carla(&set["decided_by"]);
     assert!(set["decided_at"].is_string(), "{set}");
 
     come_back(&world, "science", MANY);

@@ -10,10 +10,13 @@ use crate::config::Settings;
 use crate::db::{self, Database, Limits};
 use crate::ledger::{self, Standing};
 use crate::litellm::{self, Purpose};
-use crate::model::policy::Limit;
+use crate::model::policy::{
+    DeprovisionSettings, GonePersonPolicy, Limit, MembershipPolicy, UnassignedGroupPolicy,
+};
 
 /// The remedy for every missing right.
-const ROLE: &str = "run deploy/sql/role.sql as the owner of LiteLLM's tables";
+const ROLE: &str =
+    "run deploy/sql/role.sql (`entra-sync role-sql` prints it) as the owner of LiteLLM's tables";
 /// Clocks that differ by more confuse whoever compares LiteLLM's times.
 const SKEW: Duration = Duration::from_secs(5);
 
@@ -108,13 +111,9 @@ async fn rights(database: &Database, settings: &Settings) -> Vec<Finding> {
     } else {
         Finding::fail(NAME, format!("the role lacks {passes}"), ROLE)
     });
+    let keeping = keeping(&settings.deprovision);
     for (purpose, what, variable, setting) in [
-        (
-            Purpose::Removals,
-            "removals",
-            "removals",
-            "set deprovision to keep",
-        ),
+        (Purpose::Removals, "removals", "removals", keeping.as_str()),
         (
             Purpose::TeamDeletions,
             "deleting teams",
@@ -138,6 +137,31 @@ async fn rights(database: &Database, settings: &Settings) -> Vec<Finding> {
         }
     }
     findings
+}
+
+/// Which settings would do without the rights that removals take.
+fn keeping(policies: &DeprovisionSettings) -> String {
+    let taking = [
+        ("membership", policies.membership != MembershipPolicy::Keep),
+        (
+            "unassigned_group",
+            policies.unassigned_group != UnassignedGroupPolicy::Keep,
+        ),
+        (
+            "disabled_user",
+            policies.disabled_user != GonePersonPolicy::Keep,
+        ),
+        (
+            "deleted_user",
+            policies.deleted_user != GonePersonPolicy::Keep,
+        ),
+    ];
+    let taking: Vec<String> = taking
+        .iter()
+        .filter(|(_, takes)| *takes)
+        .map(|(key, _)| format!("deprovision.{key}"))
+        .collect();
+    format!("set {} to keep", taking.join(", "))
 }
 
 async fn own_schema(database: &Database, settings: &Settings) -> Vec<Finding> {

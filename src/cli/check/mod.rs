@@ -40,6 +40,9 @@ pub(super) async fn run(
         findings.extend(entra);
         findings.extend(litellm);
     }
+    if !command.offline {
+        findings.extend(change_notifications(settings));
+    }
     if command.notify {
         findings.push(webhook(settings).await);
     }
@@ -124,6 +127,16 @@ fn prepare(
             (reader, None)
         }
     }
+}
+
+/// Only subscribing shows whether Graph grants it, and `check` writes nothing.
+fn change_notifications(settings: &Settings) -> Option<Finding> {
+    let url = settings.server.notifications_url.as_ref()?;
+    let message = format!(
+        "the daemon asks Graph to post to {url}; for groups that takes the permission \
+         Group.Read.All, without it only people are told of; its log says what Graph refused"
+    );
+    Some(Finding::pass("change notifications", message))
 }
 
 async fn webhook(settings: &Settings) -> Finding {

@@ -7,6 +7,7 @@ use base64::Engine;
 use secrecy::ExposeSecret;
 use serde_json::Value;
 use tracing_subscriber::EnvFilter;
+use tracing_subscriber::filter::LevelFilter;
 
 use crate::config::endpoint::{self, Locality};
 use crate::config::error::Wrong;
@@ -108,9 +109,15 @@ pub(super) fn check_history_covers_the_window(
     ))
 }
 
+/// Where the daemon takes Graph's posts.
+const NOTIFICATIONS: &str = "/graph/notifications";
+
 pub(super) fn server(reader: &mut Reader<'_>) -> Read<ServerSettings> {
     let listen = reader.required("server.listen", |value| {
-        let text = values::text(value)?;
+        // A bare port is a number.
+        let text = value
+            .as_u64()
+            .map_or_else(|| values::text(value), |port| Ok(port.to_string()))?;
         text.parse().map_err(|_| {
             Wrong::new(
                 format!("is `{text}`, no address with a port"),
@@ -132,6 +139,15 @@ pub(super) fn server(reader: &mut Reader<'_>) -> Read<ServerSettings> {
     let notifications_url = reader.optional("server.notifications_url", |value| {
         reachable_by_graph(&values::text(value)?)
     });
+    if let Ok(Some(url)) = &notifications_url
+        && !url.path().ends_with(NOTIFICATIONS)
+    {
+        reader.warn(format!(
+            "`{}` does not end in {NOTIFICATIONS}, where this daemon takes notifications: whatever \
+             stands before it must lead there",
+            reader.named("server.notifications_url")
+        ));
+    }
     Ok(ServerSettings {
         listen: listen?,
         token: token?,
@@ -188,6 +204,12 @@ pub(super) fn notify(reader: &mut Reader<'_>) -> Read<NotifySettings> {
         }
         other => other,
     };
+    if let (Ok(None), Ok(Some(_))) = (&webhook_url, &secret) {
+        reader.warn(format!(
+            "`{}` signs nothing: notify.webhook_url is not set",
+            reader.named("notify.secret")
+        ));
+    }
     let when = reader.required("notify.when", |value| {
         values::list(value)?
             .iter()
@@ -241,6 +263,9 @@ fn webhook(text: &str) -> Result<(), Wrong> {
     }
 }
 
+const LEVELS: &str =
+    "give error, warn, info, debug, trace or a filter such as info,entra_sync=debug";
+
 pub(super) fn telemetry(reader: &mut Reader<'_>) -> Read<TelemetrySettings> {
     let log_format = reader.required("telemetry.log_format", |value| {
         values::one_of(
@@ -250,12 +275,13 @@ pub(super) fn telemetry(reader: &mut Reader<'_>) -> Read<TelemetrySettings> {
     });
     let log_level = reader.required("telemetry.log_level", |value| {
         let filter = values::text(value)?;
-        EnvFilter::try_new(&filter).map(|_| filter).map_err(|error| {
-            Wrong::new(
-                format!("is no log filter: {error}"),
-                "give error, warn, info, debug, trace or a filter such as info,entra_sync=debug",
-            )
-        })
+        // A word alone would be taken for the name of a module.
+        if !filter.contains(['=', ',']) && filter.parse::<LevelFilter>().is_err() {
+            return Err(Wrong::new(format!("is `{filter}`, no level"), LEVELS));
+        }
+        EnvFilter::try_new(&filter)
+            .map(|_| filter)
+            .map_err(|error| Wrong::new(format!("is no log filter: {error}"), LEVELS))
     });
     let otlp_endpoint = reader.optional("telemetry.otlp_endpoint", |value| {
         endpoint::plain_url(&values::text(value)?)

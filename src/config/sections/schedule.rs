@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 use croner::Cron;
+use croner::errors::CronError;
 use croner::parser::{CronParser, Seconds, Year};
 
 use crate::config::error::Wrong;
@@ -24,13 +25,39 @@ pub fn cron(line: &str) -> Result<Cron, String> {
     if !matches!(fields, 5 | 6) {
         return Err(format!("it has {fields} fields instead of 5 or 6"));
     }
+    parse(line).map_err(|error| match misread(line) {
+        Some(field) => format!("its {field} cannot be read"),
+        None => error.to_string(),
+    })
+}
+
+fn parse(line: &str) -> Result<Cron, CronError> {
     CronParser::builder()
         .seconds(Seconds::Optional)
         .year(Year::Disallowed)
         .dom_and_dow(true)
         .build()
         .parse(line)
-        .map_err(|error| error.to_string())
+}
+
+/// The first field that is wrong by itself: the parser does not say which.
+fn misread(line: &str) -> Option<String> {
+    const NAMES: [&str; 6] = [
+        "second (0 to 59)",
+        "minute (0 to 59)",
+        "hour (0 to 23)",
+        "day of month (1 to 31)",
+        "month (1 to 12)",
+        "day of week (0 to 7)",
+    ];
+    let fields: Vec<&str> = line.split_whitespace().collect();
+    let names = NAMES.get(NAMES.len().checked_sub(fields.len())?..)?;
+    let wrong = fields.iter().enumerate().find(|(place, field)| {
+        let mut alone = vec!["*"; fields.len()];
+        alone[*place] = field;
+        parse(&alone.join(" ")).is_err()
+    });
+    wrong.map(|(place, field)| format!("{} `{field}`", names[place]))
 }
 
 pub(super) fn read(reader: &mut Reader<'_>) -> Read<ScheduleSettings> {
@@ -83,7 +110,8 @@ fn line(reader: &mut Reader<'_>, key: &'static str) -> Read<String> {
             .find_next_occurrence(&DateTime::<Utc>::UNIX_EPOCH, false)
             .is_err()
         {
-            return Err(Wrong::new(format!("never fires: `{line}`"), example));
+            let remedy = "give a day that the month has";
+            return Err(Wrong::new(format!("never fires: `{line}`"), remedy));
         }
         Ok(line)
     })?;

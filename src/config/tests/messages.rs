@@ -70,6 +70,10 @@ fn an_unknown_variable_is_named_with_the_nearest_one() {
             "names no known key; did you mean ENTRA_SYNC__ENTRA__TENANT?",
         ),
         (
+            "ENTRA_SYNC__DEPROVISION",
+            "names a section; name a key of it, ENTRA_SYNC__DEPROVISION__KEY; `entra-sync config --defaults` lists every key",
+        ),
+        (
             "ENTRA_SYNC__LITELLM__DEFAULT_TEAM_PARAMS__MAX_BUDGET",
             "names no known key; give the whole map as a JSON object in ENTRA_SYNC__LITELLM__DEFAULT_TEAM_PARAMS",
         ),
@@ -114,20 +118,23 @@ fn every_value_that_cannot_be_used_says_so_with_its_remedy() {
         ("entra: {resource_units: L}", "`entra.resource_units` is `L`, not a whole number; give auto, or a whole number from 100 to 1000000".to_owned()),
         ("entra: {request_timeout: 0s}", "`entra.request_timeout` is too short: `0s`; give at least 1s".to_owned()),
         ("entra: {membership: null}", "`entra.membership` is set to null; set ENTRA_SYNC__ENTRA__MEMBERSHIP, or `entra.membership` in a --config file".to_owned()),
-        ("schedule: {cron: \"0 0 30 2 *\"}", "`schedule.cron` never fires: `0 0 30 2 *`; give 5 fields such as \"*/15 * * * *\", or 6 with seconds first".to_owned()),
+        ("schedule: {cron: \"0 0 30 2 *\"}", "`schedule.cron` never fires: `0 0 30 2 *`; give a day that the month has".to_owned()),
+        ("schedule: {cron: \"61 * * * *\"}", "`schedule.cron` is no schedule: `61 * * * *`: its minute (0 to 59) `61` cannot be read; give 5 fields such as \"*/15 * * * *\", or 6 with seconds first".to_owned()),
+        ("schedule: {cron: \"0 0 0 * 13 *\"}", "`schedule.cron` is no schedule: `0 0 0 * 13 *`: its month (1 to 12) `13` cannot be read; give 5 fields such as \"*/15 * * * *\", or 6 with seconds first".to_owned()),
         ("schedule: {full_cron: \"hourly\"}", "`schedule.full_cron` is no schedule: `hourly`: it has 1 fields instead of 5 or 6; give 5 fields such as \"*/15 * * * *\", or 6 with seconds first".to_owned()),
         ("schedule: {timezone: Mars/Base}", "`schedule.timezone` is `Mars/Base`, which is no IANA time zone; give a zone such as UTC or Europe/Zurich".to_owned()),
         ("schedule: {on_start: maybe}", "`schedule.on_start` is `maybe`, neither true nor false; give true or false".to_owned()),
         ("litellm: {seats: many}", "`litellm.seats` must be `auto`, `unlimited` or a number that is not negative; write `auto` to go by the licence".to_owned()),
         ("litellm: {budget_reset_time: noon}", "`litellm.budget_reset_time` is `noon`, which is no time of day; write the 24-hour time in quotes, for example \"12:00\"".to_owned()),
         ("litellm: {user_attributes: {email: \"mail,id\"}}", "`litellm.user_attributes.email` is `mail,id`, which is no property of a Graph user; give a property's name such as mail".to_owned()),
-        ("server: {listen: 8080}", "`server.listen` is the number 8080, but a text is expected; put it in quotes".to_owned()),
+        ("server: {listen: 8080}", "`server.listen` is `8080`, no address with a port; give one such as 127.0.0.1:8080 or [::]:8080".to_owned()),
         ("server: {listen: localhost}", "`server.listen` is `localhost`, no address with a port; give one such as 127.0.0.1:8080 or [::]:8080".to_owned()),
         ("server: {token: short}", "`server.token` gives a token that can be guessed (under 16 characters); make one with `openssl rand -hex 32`".to_owned()),
         ("notify: {when: [always]}", "`notify.when` is `always`, which is not known; give one of failure, held, quarantine, recovery".to_owned()),
         ("notify: {webhook_url: \"http://example.org/x\"}", "`notify.webhook_url` gives a URL that would show its key to the network; give an https URL; plain http is for loopback only".to_owned()),
         ("notify: {form: xml}", "`notify.form` is `xml`, which is not known; give one of auto, json, slack, teams".to_owned()),
         ("notify: {secret: \"whsec_c2hvcnQ=\"}", "`notify.secret` gives no signing secret (`whsec_` and 24 to 64 bytes in base64); make one with `echo whsec_$(openssl rand -base64 32)`".to_owned()),
+        ("telemetry: {log_level: eror}", "`telemetry.log_level` is `eror`, no level; give error, warn, info, debug, trace or a filter such as info,entra_sync=debug".to_owned()),
         ("telemetry: {log_format: xml}", "`telemetry.log_format` is `xml`, which is not known; give one of text, json".to_owned()),
         ("history: {keep: 1d}\nguard: {window: 2d}", "`history.keep` is shorter than `guard.window`, whose removals are counted from the history; make it at least as long".to_owned()),
     ] {
@@ -209,6 +216,17 @@ fn what_is_allowed_but_odd_is_a_warning() {
     ] {
         assert_eq!(warnings(quiet().with(name, text)), warning);
     }
+    let secret = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw";
+    assert_eq!(
+        warnings(quiet().with("ENTRA_SYNC__NOTIFY__SECRET", secret)),
+        "`notify.secret` signs nothing: notify.webhook_url is not set"
+    );
+    let url = |path: &str| format!("https://example.org{path}");
+    let led = |path| {
+        warnings(quiet().with("ENTRA_SYNC__SERVER__NOTIFICATIONS_URL", &url(path)))
+            .contains("does not end in /graph/notifications")
+    };
+    assert!(led("/hook") && !led("/sync/graph/notifications"));
 }
 
 #[test]

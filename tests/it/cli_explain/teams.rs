@@ -51,6 +51,22 @@ async fn a_removal_within_its_grace_is_shown_with_its_time() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn where_somebody_was_taken_out_is_told_unless_another_team_is_asked_about() {
+    let world = world().await;
+    world.settle().await;
+    world.entra.tenant(|tenant| {
+        tenant.group("science").without_member("bob");
+    });
+    world.pass().await;
+    let bob = person("bob");
+    let removed = format!("remove team_membership {}/{bob}", group("science"));
+    let said = text(&world, &[&bob]).await;
+    assert!(said.contains(&removed), "{said}");
+    let said = text(&world, &[&bob, "arts"]).await;
+    assert!(!said.contains(&removed), "{said}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn members_by_hand_and_admins_are_told_from_managed_ones_in_a_team_named_in_any_way() {
     let world = world().await;
     let [ada, bob, cleo] = ["ada", "bob", "cleo"].map(person);

@@ -32,12 +32,14 @@ fn what_the_token_endpoint_says_is_told_apart_from_its_silence() {
     let refused = entra::Error::SecretRejected {
         client_id: "id".to_owned(),
         hint: hint(),
+        file: None,
     };
     let authentication = Some((Stage::Token, Some(Trouble::Authentication)));
     assert_eq!(judged(Phase::Reading, refused), authentication);
     let expired = entra::Error::SecretExpired {
         client_id: "id".to_owned(),
         hint: hint(),
+        file: None,
     };
     assert_eq!(judged(Phase::Reading, expired), authentication);
     let silent = Some((Stage::Token, Some(Trouble::Outage)));

@@ -6,8 +6,8 @@
 # shellcheck shell=bash
 
 MACHINE_SUITE=bookworm
-# `kill` is for the unit, `make` for the installation.
-MACHINE_PACKAGES=systemd,systemd-sysv,ca-certificates,procps,make
+# `kill` is for the unit, `make` for the installation, D-Bus for systemd-run.
+MACHINE_PACKAGES=systemd,systemd-sysv,dbus,ca-certificates,procps,make
 # What runs now, debootstrap or the machine: an interruption ends it by this id.
 MACHINE_PID=
 

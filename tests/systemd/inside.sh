@@ -72,14 +72,25 @@ settings() {
 }
 
 install_it() {
-    make --silent -C /source install BINARY=/binary >/out/install
+    # The binary is one with the simulator in it.
+    make --silent -C /source install BINARY=/binary CHECK=no >/out/install
     systemd-sysusers
     systemd-tmpfiles --create
     systemctl daemon-reload
 }
 
 # --- installation -----------------------------------------------------------
+if make --silent -C /source install BINARY=/binary 2>/out/refused; then fail "a binary with the simulator was installed"; fi
+# shellcheck disable=SC2016 # the message has these quotes
+grep -q 'run `make` first' /out/refused || fail "it was refused for another reason: $(cat /out/refused)"
+[ ! -e /usr/local/bin/entra-sync ] || fail "it was refused and is there"
 install_it
+documentation=$(show Documentation)
+[ -s "${documentation#file://}" ] || fail "the unit's documentation is not there: $documentation"
+while read -r link; do
+    [ -e "/usr/local/share/doc/entra-sync/docs/$link" ] || fail "a link of the documents leads nowhere: $link"
+done < <(grep -ohE '\]\([^)#: ]+[)#]' /usr/local/share/doc/entra-sync/docs/*.md | sed 's/^](//; s/.$//')
+says 'the documents are there'
 same 'folder' "$(stat -c '%a %U %G' /etc/entra-sync)" '750 root entra-sync'
 same 'environment file' "$(stat -c '%a %U %G' /etc/entra-sync/entra-sync.env)" '640 root entra-sync'
 for secret in client-secret database-url; do
@@ -113,6 +124,31 @@ install_it
 for file in entra-sync.env client-secret database-url; do
     cmp "/given/$file" "/etc/entra-sync/$file" || fail "the second installation changed $file"
 done
+
+# --- commands as the service would run them ----------------------------------
+entra-sync-ctl plan >/out/plan 2>/out/plan.log || fail "plan ended with $?: $(cat /out/plan /out/plan.log)"
+grep -q '^+ ' /out/plan || fail "the plan adds nothing: $(cat /out/plan)"
+status=0
+entra-sync-ctl sync --never-heard-of 2>/dev/null || status=$?
+same 'exit code of a command' "$status" 64
+# Another credential, by what systemctl edit would write.
+cat >/etc/systemd/system/$UNIT.d/credential.conf <<'DROP_IN'
+[Service]
+LoadCredential=
+LoadCredential=client-certificate:/etc/entra-sync/client-certificate.pem
+LoadCredential=database-url:/etc/entra-sync/database-url
+UnsetEnvironment=ENTRA_SYNC__ENTRA__CLIENT_SECRET_FILE
+Environment=ENTRA_SYNC__ENTRA__CLIENT_CERTIFICATE_FILE=%d/client-certificate
+DROP_IN
+openssl req -x509 -newkey rsa:2048 -nodes -days 2 -subj /CN=entra-sync -keyout /tmp/key -out /tmp/crt 2>/dev/null
+(umask 077 && cat /tmp/crt /tmp/key >/etc/entra-sync/client-certificate.pem)
+systemctl daemon-reload
+entra-sync-ctl config >/out/config 2>&1 || fail "config ended with $?: $(cat /out/config)"
+grep -q 'client_certificate_file.*/run/credentials/entra-sync-ctl-.*/client-certificate' /out/config ||
+    fail "the certificate is not in use: $(cat /out/config)"
+rm /etc/systemd/system/$UNIT.d/credential.conf /etc/entra-sync/client-certificate.pem
+systemctl daemon-reload
+says 'commands have the settings and credentials of the service'
 
 # --- start -------------------------------------------------------------------
 systemctl start $UNIT
@@ -168,6 +204,10 @@ until_so 'reload brings a pass' logged 'trigger="reload" status="unchanged"'
 until_so 'new settings are in use' status_like 'idle; last pass unchanged at *; next 20??-02-01T00:00:00Z'
 same 'after reload' "$(show ActiveState) $(show SubState) $(show MainPID)" "active running $main"
 
+# --- a pass that somebody asks for --------------------------------------------
+SUDO_USER=grace entra-sync-ctl resync --wait >/out/resync 2>&1 || fail "resync ended with $?: $(cat /out/resync)"
+until_so 'resync brings a pass' logged 'trigger="resync"'
+
 # --- watchdog ----------------------------------------------------------------
 up=$(show ActiveEnterTimestampMonotonic)
 until_so "fed for longer than $WATCHDOG s" fed_after $((up + WATCHDOG * 1000000 + 1000000))
@@ -195,6 +235,6 @@ if journalctl --boot --no-pager --unit=$UNIT --output=cat | grep -iE 'not permit
 fi
 
 make --silent -C /source uninstall >>/out/install
-[ ! -e /usr/local/bin/entra-sync ] && [ -s /etc/entra-sync/client-secret ] || fail "uninstall took too little or too much"
+[ ! -e /usr/local/bin/entra-sync ] && [ ! -e /usr/local/bin/entra-sync-ctl ] && [ -s /etc/entra-sync/client-secret ] || fail "uninstall took too little or too much"
 says 'done'
 touch /out/passed

@@ -41,6 +41,20 @@ VALUES = {
         "cronJob": {"enabled": True},
         "workloadIdentity": {"enabled": True, "clientId": IDENTITY},
     },
+    "by certificate": {"secret": {"keys": {"clientCertificate": "client-certificate"}}},
+    "once by certificate": {
+        "cronJob": {"enabled": True},
+        "secret": {"keys": {"clientCertificate": "client-certificate"}},
+    },
+    "licensed": {"secret": {"keys": {"license": "license"}}},
+    "once, licensed": {"cronJob": {"enabled": True}, "secret": {"keys": {"license": "license"}}},
+    "telling": {"secret": {"keys": {"webhookUrl": "webhook-url"}}},
+    "once, telling": {"cronJob": {"enabled": True}, "secret": {"keys": {"webhookUrl": "webhook-url"}}},
+    "signed": {"secret": {"keys": {"webhookSecret": "webhook-secret"}}},
+    "once, signed": {"cronJob": {"enabled": True}, "secret": {"keys": {"webhookSecret": "webhook-secret"}}},
+    "steered": {"secret": {"keys": {"serverToken": "server-token"}}},
+    "paused": {"paused": True, "replicas": 2},
+    "once, paused": {"paused": True, "cronJob": {"enabled": True}},
     "once, no night": {"cronJob": {"enabled": True, "fullSchedule": ""}},
     "watched": {
         "serviceMonitor": {"enabled": True, "labels": {"release": "prometheus"}},
@@ -56,6 +70,9 @@ VALUES = {
                 "serverToken": "server-token",
                 "license": "license",
                 "webhookUrl": "webhook-url",
+                "webhookSecret": "webhook-secret",
+                "clientCertificate": "client-certificate",
+                "clientCertificateKey": "client-certificate-key",
                 "redisUrl": "redis-url",
             }
         },
@@ -107,6 +124,33 @@ def kustomize_of(overlay, *components):
         return kustomize_folder(folder)
 
 
+# Each component over what it is for, and the values of the chart that are the same, if
+# there are any. The one of deploy/monitoring has an overlay of its own.
+COMPONENTS = {
+    ("base", "api-token"): "steered",
+    ("base", "change-notifications"): None,
+    ("base", "client-certificate"): "by certificate",
+    ("overlays/once", "client-certificate"): "once by certificate",
+    ("base", "high-availability"): "high availability",
+    ("base", "license"): "licensed",
+    ("overlays/once", "license"): "once, licensed",
+    ("overlays/high-availability", "paused"): "paused",
+    ("overlays/once", "paused"): "once, paused",
+    ("base", "webhook"): "telling",
+    ("overlays/once", "webhook"): "once, telling",
+    ("base", "webhook-secret"): "signed",
+    ("overlays/once", "webhook-secret"): "once, signed",
+    ("base", "workload-identity"): "workload identity",
+    ("overlays/once", "workload-identity"): "once by identity",
+}
+
+
+@functools.cache
+def component(overlay, name):
+    """The objects of one of COMPONENTS."""
+    return kustomize_of(overlay, f"kubernetes/components/{name}")
+
+
 def helm(*arguments, values=None, chart=CHART):
     """Helm's own answer to a command about the chart: code, output, messages."""
     with tempfile.NamedTemporaryFile("w", suffix=".json") as file:
@@ -131,6 +175,7 @@ def everything():
     sets = {}
     if KUSTOMIZE:
         sets |= {f"kustomize {overlay}": kustomize(overlay) for overlay in OVERLAYS}
+        sets |= {f"kustomize {overlay} with {name}": component(overlay, name) for overlay, name in COMPONENTS}
     if HELM:
         sets |= {f"helm {name}": chart(name) for name in VALUES}
     return sets

@@ -2,6 +2,7 @@
 more than it needs, and names only settings that entra-sync has."""
 
 import pathlib
+import re
 import subprocess
 import tempfile
 import unittest
@@ -10,8 +11,8 @@ import kubernetes_validate
 import yaml
 
 from support import (
-    CHART, HELM, IDENTITY, KUBERNETES, OVERLAYS, ROOT, VALUES, chart, documents, everything, helm, kustomize,
-    kustomize_of, needs_helm, needs_kustomize, of_kind, pod_template, workloads,
+    CHART, COMPONENTS, HELM, IDENTITY, KUBERNETES, OVERLAYS, ROOT, VALUES, chart, component, documents, everything,
+    helm, kustomize, kustomize_folder, needs_helm, needs_kustomize, of_kind, pod_template, workloads,
 )
 
 # The oldest that the chart admits, one in between, and the newest known here.
@@ -95,9 +96,14 @@ def weaknesses(pod):
 class Manifests(unittest.TestCase):
     def test_kubernetes_takes_them(self):
         checked = set()
+        # Most objects of one set are those of another.
+        seen = []
         for name, objects in everything().items():
             with self.subTest(name):
                 for one in objects:
+                    if one in seen:
+                        continue
+                    seen.append(one)
                     if one["kind"] in CUSTOM:
                         self.assertEqual(set(one["spec"]), CUSTOM[one["kind"]])
                         continue
@@ -152,6 +158,11 @@ class Manifests(unittest.TestCase):
                     for selector in selectors:
                         self.assertTrue(selector)
                         self.assertLessEqual(selector.items(), labels)
+                    # A budget with a Job's pod in it lets nothing be drained.
+                    if one["kind"] == "CronJob":
+                        for other in of_kind(objects, "PodDisruptionBudget") + of_kind(objects, "Service"):
+                            selector = other["spec"]["selector"]
+                            self.assertFalse(selector.get("matchLabels", selector).items() <= labels)
                 services = of_kind(objects, "Service")
                 for monitor in of_kind(objects, "ServiceMonitor"):
                     wanted = monitor["spec"]["selector"]["matchLabels"].items()
@@ -188,8 +199,10 @@ class Manifests(unittest.TestCase):
                     self.assertEqual(environment["ENTRA_SYNC_CONFIG"], "/etc/entra-sync/settings.yaml")
                     self.assertIn("ENTRA_SYNC__LITELLM__DATABASE_URL_FILE", environment)
                     # One way to sign in to Entra, and not two.
-                    self.assertNotEqual("ENTRA_SYNC__ENTRA__CLIENT_SECRET_FILE" in environment,
-                                        environment.get("ENTRA_SYNC__ENTRA__CREDENTIAL") == "workload_identity")
+                    self.assertEqual(
+                        ("ENTRA_SYNC__ENTRA__CLIENT_SECRET_FILE" in environment)
+                        + ("ENTRA_SYNC__ENTRA__CLIENT_CERTIFICATE_FILE" in environment)
+                        + (environment.get("ENTRA_SYNC__ENTRA__CREDENTIAL") == "workload_identity"), 1)
                 for one in of_kind(objects, "ConfigMap"):
                     if "settings.yaml" in one["data"]:
                         self.assertEqual(list(unknown_keys(yaml.safe_load(one["data"]["settings.yaml"]), known)), [])
@@ -199,12 +212,33 @@ class Manifests(unittest.TestCase):
         self.assertEqual(list(found), ["entra.tenants", "litell"])
 
     def test_the_example_of_the_secret_has_the_keys_that_are_mounted(self):
-        example = documents((KUBERNETES / "secret.example.yaml").read_text())[0]
-        kubernetes_validate.validate(example, VERSIONS[0], strict=True)
-        objects = documents((KUBERNETES / "base/deployment.yaml").read_text())
-        environment = pod_template(objects[0])["spec"]["containers"][0]["env"]
-        asked = {entry["value"].removeprefix(SECRETS) for entry in environment if entry["name"].endswith("_FILE")}
-        self.assertEqual(asked, set(example["stringData"]))
+        text = (KUBERNETES / "secret.example.yaml").read_text()
+        base = set(re.findall(SECRETS + "(.+)", (KUBERNETES / "base/deployment.yaml").read_text()))
+        parts = [file.read_text() for file in (KUBERNETES / "components").rglob("*.yaml")]
+        wanted = set(re.findall(SECRETS + "(.+)", "".join(parts)))
+        self.assertGreater(len(wanted), 4)
+        # What is a comment is for those who use its component.
+        for example, keys in ((text, base), (re.sub(r"(?m)^  #(?=\S)", "  ", text), base | wanted)):
+            (secret,) = documents(example)
+            kubernetes_validate.validate(secret, VERSIONS[0], strict=True)
+            self.assertEqual(set(secret["stringData"]), keys)
+
+    @needs_kustomize
+    def test_every_component_is_tried(self):
+        there = {folder.name for folder in (KUBERNETES / "components").iterdir()}
+        self.assertEqual({name for _, name in COMPONENTS}, there)
+
+    @needs_kustomize
+    def test_patches_of_the_guide_can_be_applied(self):
+        guide = (ROOT / "docs/KUBERNETES.md").read_text()
+        blocks = re.findall(r"(?ms)^```yaml\n(patches:.*?)^```", guide)
+        self.assertTrue(blocks)
+        for block in blocks:
+            with self.subTest(block), tempfile.TemporaryDirectory(dir=KUBERNETES / "overlays") as folder:
+                file = pathlib.Path(folder, "kustomization.yaml")
+                file.write_text("resources: [../../base]\n" + block)
+                for one in kustomize_folder(folder):
+                    kubernetes_validate.validate(one, VERSIONS[0], strict=True)
 
 
 class WorkloadIdentity(unittest.TestCase):
@@ -223,7 +257,7 @@ class WorkloadIdentity(unittest.TestCase):
         self.check(kustomize("overlays/workload-identity"), "REPLACE-WITH-CLIENT-ID")
         self.check(kustomize("overlays/example"), IDENTITY)
         # Also without a daemon.
-        self.check(kustomize_of("overlays/once", "kubernetes/components/workload-identity"), "REPLACE-WITH-CLIENT-ID")
+        self.check(component("overlays/once", "workload-identity"), "REPLACE-WITH-CLIENT-ID")
 
     @needs_helm
     def test_chart(self):
@@ -234,11 +268,46 @@ class WorkloadIdentity(unittest.TestCase):
 @needs_kustomize
 class ApiToken(unittest.TestCase):
     def test_it_is_a_file_of_the_secret(self):
-        objects = kustomize_of("overlays/high-availability", "kubernetes/components/api-token")
+        objects = component("base", "api-token")
         environment = pod_template(workloads(objects)[0])["spec"]["containers"][0]["env"]
         wanted = {"name": "ENTRA_SYNC__SERVER__TOKEN_FILE", "value": SECRETS + "server-token"}
         self.assertIn(wanted, environment)
         self.assertIn(setting_of(wanted["name"]), settings())
+
+
+class Paused(unittest.TestCase):
+    """Nothing of it runs by itself, whatever else there is."""
+
+    def check(self, objects):
+        for one in workloads(objects):
+            still = one["spec"]["replicas"] == 0 if one["kind"] == "Deployment" else one["spec"]["suspend"]
+            self.assertIs(still, True, one["metadata"]["name"])
+
+    @needs_kustomize
+    def test_kustomize(self):
+        self.check(component("overlays/high-availability", "paused"))
+        self.check(component("overlays/once", "paused"))
+
+    @needs_helm
+    def test_chart(self):
+        self.check(chart("paused"))
+        self.check(chart("once, paused"))
+
+
+@needs_kustomize
+class ChangeNotifications(unittest.TestCase):
+    def test_one_path_leads_to_the_daemon(self):
+        objects = component("base", "change-notifications")
+        (ingress,) = of_kind(objects, "Ingress")
+        (service,) = of_kind(objects, "Service")
+        (rule,) = ingress["spec"]["rules"]
+        (path,) = rule["http"]["paths"]
+        self.assertEqual((path["path"], path["pathType"]), ("/graph/notifications", "Exact"))
+        self.assertEqual(path["backend"]["service"]["name"], service["metadata"]["name"])
+        self.assertIn(path["backend"]["service"]["port"]["name"], {port["name"] for port in service["spec"]["ports"]})
+        (policy,) = of_kind(objects, "NetworkPolicy")
+        # Prometheus is still let in.
+        self.assertEqual(len(policy["spec"]["ingress"]), 2)
 
 
 @needs_helm
@@ -264,11 +333,14 @@ class KustomizeAndHelm(unittest.TestCase):
         return {key: KustomizeAndHelm.bare(inner) for key, inner in value.items() if key not in dropped}
 
     def test_they_agree(self):
-        for overlay, values in self.PAIRS:
+        both = [(overlay, kustomize(overlay), chart(values)) for overlay, values in self.PAIRS]
+        both += [(f"{overlay} with {name}", component(overlay, name), chart(values))
+                 for (overlay, name), values in COMPONENTS.items() if values]
+        for overlay, *objects in both:
             ours, theirs = (
                 {(one["kind"], one["metadata"]["name"]): self.bare({**one, "metadata": None})
                  for one in objects if one["kind"] not in ("ConfigMap", "PrometheusRule")}
-                for objects in (kustomize(overlay), chart(values)))
+                for objects in objects)
             with self.subTest(overlay):
                 self.assertEqual(set(ours), set(theirs))
             for key, spec in ours.items():
@@ -290,6 +362,7 @@ class Chart(unittest.TestCase):
         "settings as text": {"settings": "entra: {}"},
         "no database": {"secret": {"keys": {"databaseUrl": ""}}},
         "no credential": {"secret": {"keys": {"clientSecret": ""}}},
+        "a key without its certificate": {"secret": {"keys": {"clientCertificateKey": "key"}}},
         "an identity without its id": {"workloadIdentity": {"enabled": True}},
         "an identity that is no id": {"workloadIdentity": {"enabled": True, "clientId": "contoso"}},
         "a schedule with a word": {"cronJob": {"enabled": True, "schedule": "hourly"}},

@@ -20,11 +20,22 @@ app.kubernetes.io/name: {{ include "entra-sync.name" . }}
 app.kubernetes.io/instance: {{ .Release.Name }}
 {{- end -}}
 
+{{/* Of the daemon's pods and of those of commands by hand. */}}
+{{- define "entra-sync.part" -}}
+app.kubernetes.io/part-of: {{ include "entra-sync.name" . }}
+app.kubernetes.io/instance: {{ .Release.Name }}
+{{- end -}}
+
 {{- define "entra-sync.labels" -}}
 {{ include "entra-sync.selector" . }}
 app.kubernetes.io/version: {{ .Chart.AppVersion | quote }}
 app.kubernetes.io/managed-by: {{ .Release.Service }}
 helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version }}
+{{- end -}}
+
+{{/* The suspended CronJob of commands by hand; a CronJob's name has 52 letters at most. */}}
+{{- define "entra-sync.byHand" -}}
+{{- printf "%s-by-hand" (include "entra-sync.fullname" . | trunc 44 | trimSuffix "-") -}}
 {{- end -}}
 
 {{- define "entra-sync.serviceAccount" -}}

@@ -1,22 +1,29 @@
 {{/*
 The pod of the Deployment and of the CronJobs. `args`: what entra-sync is to do;
-`daemon`: whether it listens.
+`daemon`: whether it listens; `byHand`: whether somebody asks for it, and reads what it
+says. Such a pod has a name of its own, so that neither the Service nor the
+PodDisruptionBudget takes it for the daemon.
 */}}
 {{- define "entra-sync.pod" -}}
 {{- $root := .root -}}
 {{- $values := .root.Values -}}
 {{- $keys := $values.secret.keys -}}
+{{- $certificate := ternary "" $keys.clientCertificate $values.workloadIdentity.enabled -}}
 {{- $files := dict
-  "ENTRA_SYNC__ENTRA__CLIENT_SECRET_FILE" (ternary "" $keys.clientSecret $values.workloadIdentity.enabled)
+  "ENTRA_SYNC__ENTRA__CLIENT_SECRET_FILE" (ternary "" $keys.clientSecret (or $values.workloadIdentity.enabled (ne $certificate "")))
+  "ENTRA_SYNC__ENTRA__CLIENT_CERTIFICATE_FILE" $certificate
+  "ENTRA_SYNC__ENTRA__CLIENT_CERTIFICATE_KEY_FILE" (ternary $keys.clientCertificateKey "" (ne $certificate ""))
   "ENTRA_SYNC__LITELLM__DATABASE_URL_FILE" $keys.databaseUrl
   "ENTRA_SYNC__LITELLM__LICENSE_FILE" $keys.license
   "ENTRA_SYNC__LITELLM__REDIS_URL_FILE" $keys.redisUrl
   "ENTRA_SYNC__NOTIFY__WEBHOOK_URL_FILE" $keys.webhookUrl
+  "ENTRA_SYNC__NOTIFY__SECRET_FILE" $keys.webhookSecret
   "ENTRA_SYNC__SERVER__TOKEN_FILE" (ternary $keys.serverToken "" .daemon)
 -}}
 metadata:
   labels:
-    {{- include "entra-sync.selector" $root | nindent 4 }}
+    app.kubernetes.io/name: {{ include "entra-sync.name" $root }}{{ if .byHand }}-by-hand{{ end }}
+    {{- include "entra-sync.part" $root | nindent 4 }}
     {{- if $values.workloadIdentity.enabled }}
     azure.workload.identity/use: "true"
     {{- end }}
@@ -103,8 +110,10 @@ spec:
         - name: ENTRA_SYNC__SERVER__LISTEN
           value: 0.0.0.0:8080
         {{- end }}
+        {{- if not .byHand }}
         - name: ENTRA_SYNC__TELEMETRY__LOG_FORMAT
           value: json
+        {{- end }}
         {{- with $values.extraEnv }}
         {{- toYaml . | nindent 8 }}
         {{- end }}

@@ -44,6 +44,12 @@ pgbouncer_install() {
     ! $made || rm -f "$policy"
 }
 
+# Wrong clocks for single programs.
+faketime_install() {
+    local found=(/usr/lib/*/faketime/libfaketimeMT.so.1)
+    [ -e "${found[0]}" ] || install_packages libfaketime
+}
+
 # PostgreSQL refuses to run as root, so root lends it another user.
 as_postgres() {
     local user

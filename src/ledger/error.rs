@@ -21,6 +21,16 @@ pub enum Error {
         /// The epoch we held.
         epoch: i64,
     },
+    /// It was not renewed in time; what was decided under it may be stale.
+    #[error(
+        "the lease of this source ran out before it was renewed (our epoch {epoch}): this process \
+         stood still, or the database did not answer, for longer than schedule.lease; this pass \
+         stops without writing any more, and the next one reads anew"
+    )]
+    LeaseRanOut {
+        /// The epoch we held.
+        epoch: i64,
+    },
     /// Another instance holds the lease.
     #[error("{holder} holds the lease of this source for {remaining_seconds} s more")]
     LeaseHeld {
@@ -118,6 +128,7 @@ impl Error {
         match self {
             Self::Database(error) => error.kind(),
             Self::LeaseLost { .. } => "lease_lost",
+            Self::LeaseRanOut { .. } => "lease_ran_out",
             Self::LeaseHeld { .. } | Self::LeaseBusy { .. } => "lease_held",
             Self::LeaseLocked(_) => "lease_locked",
             Self::SourceMismatch { .. } => "source_mismatch",

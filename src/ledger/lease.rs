@@ -1,9 +1,10 @@
 //! Who may write for a source: a row with an epoch, not a session lock.
 //!
 //! Invariant: every writing transaction reads the lease's epoch under a row
-//! lock that a takeover conflicts with. So a holder that was paused past its
-//! time finds its epoch gone and can write nothing, and a takeover waits for a
-//! transaction in flight. Works through a transaction-mode pooler, with a pool
+//! lock that a takeover conflicts with, and a lease that has run out is never
+//! prolonged. So a holder that was paused past its time can write nothing,
+//! whether somebody took over or not, and a takeover waits for a transaction in
+//! flight. No epoch comes twice, also when the row was deleted meanwhile. Works through a transaction-mode pooler, with a pool
 //! of one, and trusts only the database's clock.
 
 use std::time::Duration;
@@ -21,7 +22,8 @@ use crate::model::ids::SourceId;
 pub struct Lease {
     /// For which source.
     pub source: SourceId,
-    /// Fencing number: raised by every takeover.
+    /// Fencing number: raised by every takeover. A row that is made begins with
+    /// milliseconds since 1970, beyond what one before it can have come to.
     pub epoch: i64,
 }
 
@@ -54,7 +56,8 @@ pub async fn acquire(
     let mut transaction = database.begin(Limits::WRITE).await?;
     sql_query(
         "INSERT INTO entra_sync.lease (source_id, epoch, holder, expires_at) \
-         VALUES ($1, 0, '', 'epoch') ON CONFLICT (source_id) DO NOTHING",
+         VALUES ($1, (extract(epoch FROM clock_timestamp()) * 1000)::bigint, '', 'epoch') \
+         ON CONFLICT (source_id) DO NOTHING",
     )
     .bind::<Integer, _>(source.get())
     .execute(&mut *transaction)
@@ -132,12 +135,13 @@ pub async fn holder(
 /// Prolongs the lease while it is still ours.
 ///
 /// # Errors
-/// [`Error::LeaseLost`] when somebody took over.
+/// [`Error::LeaseLost`] when somebody took over, [`Error::LeaseRanOut`] when
+/// nobody did and it is too late all the same.
 pub async fn renew(database: &Database, lease: Lease, life: Duration) -> Result<()> {
     let mut transaction = database.begin(Limits::WRITE).await?;
     let renewed = sql_query(
         "UPDATE entra_sync.lease SET expires_at = clock_timestamp() + make_interval(secs => $3) \
-         WHERE source_id = $1 AND epoch = $2",
+         WHERE source_id = $1 AND epoch = $2 AND expires_at > clock_timestamp()",
     )
     .bind::<Integer, _>(lease.source.get())
     .bind::<BigInt, _>(lease.epoch)
@@ -145,11 +149,21 @@ pub async fn renew(database: &Database, lease: Lease, life: Duration) -> Result<
     .execute(&mut *transaction)
     .await
     .doing("renewing the lease")?;
+    let now = read(&mut transaction, lease.source, SELECT).await?;
     transaction.commit().await?;
-    if renewed == 1 {
-        Ok(())
-    } else {
-        Err(Error::LeaseLost { epoch: lease.epoch })
+    match now {
+        _ if renewed == 1 => Ok(()),
+        row => still_ours(lease, row.as_ref()),
+    }
+}
+
+/// What keeps the holder of this lease from writing.
+fn still_ours(lease: Lease, row: Option<&Row>) -> Result<()> {
+    let epoch = lease.epoch;
+    match row.filter(|row| row.epoch == epoch) {
+        None => Err(Error::LeaseLost { epoch }),
+        Some(row) if row.expired => Err(Error::LeaseRanOut { epoch }),
+        Some(_) => Ok(()),
     }
 }
 
@@ -178,8 +192,9 @@ pub async fn release(database: &Database, lease: Lease) -> Result<()> {
 /// not wait for it, a takeover does.
 ///
 /// # Errors
-/// [`Error::LeaseLost`] when the epoch is no longer ours, [`Error::LeaseLocked`]
-/// when somebody does not let go of the row.
+/// [`Error::LeaseLost`] when the epoch is no longer ours,
+/// [`Error::LeaseRanOut`] when it is, too late, and [`Error::LeaseLocked`] when
+/// somebody does not let go of the row.
 pub async fn fence(connection: &mut AsyncPgConnection, lease: Lease) -> Result<()> {
     let held: Option<Row> = sql_query(format!("{SELECT} AND epoch = $2 FOR KEY SHARE"))
         .bind::<Integer, _>(lease.source.get())
@@ -192,8 +207,5 @@ pub async fn fence(connection: &mut AsyncPgConnection, lease: Lease) -> Result<(
             error if error.is_lock_timeout() => Error::LeaseLocked(error),
             error => error.into(),
         })?;
-    match held {
-        Some(_) => Ok(()),
-        None => Err(Error::LeaseLost { epoch: lease.epoch }),
-    }
+    still_ours(lease, held.as_ref())
 }

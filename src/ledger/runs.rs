@@ -251,7 +251,8 @@ pub async fn is_made(
 
 /// Deletes runs that began longer ago than this by the database's clock, with
 /// their changes, the requests and the copies of what they took; also those whose process
-/// died and that never ended.
+/// died and that never ended. Never this run, whatever clocks say: what it took
+/// is to be had back.
 ///
 /// # Errors
 /// When the database fails.
@@ -259,13 +260,16 @@ pub async fn prune(
     connection: &mut AsyncPgConnection,
     source: SourceId,
     keep: Duration,
+    run: RunId,
 ) -> Result<usize> {
     Ok(sql_query(
         "DELETE FROM entra_sync.run \
-         WHERE source_id = $1 AND started_at < now() - make_interval(secs => $2)",
+         WHERE source_id = $1 AND started_at < now() - make_interval(secs => $2) \
+           AND run_id <> $3",
     )
     .bind::<Integer, _>(source.get())
     .bind::<Double, _>(keep.as_secs_f64())
+    .bind::<SqlUuid, _>(run.as_uuid())
     .execute(connection)
     .await
     .doing("pruning the history")?)

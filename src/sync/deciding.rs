@@ -4,7 +4,6 @@
 //! Invariant: no lease, no DDL, no write; what would be taken away has been
 //! looked at twice.
 
-use chrono::Utc;
 use tracing::{Instrument, trace_span};
 
 use super::error::Result;
@@ -198,7 +197,7 @@ impl Source {
                 waiting: &judged.held.waiting,
                 decisions: &judged.held.decisions,
                 recent: &judged.held.recent,
-                now: Utc::now(),
+                now: self.clock.now(),
             },
         );
         (plan, second)

@@ -4,8 +4,6 @@
 //! Invariant: nothing here has an effect on LiteLLM's rows; what fails after
 //! the writing is logged, and keeps none of the rest from being done.
 
-use chrono::Utc;
-
 use super::Source;
 use super::error::Result;
 use super::report::Report;
@@ -87,7 +85,7 @@ impl Source {
             let mut transaction = self.database.begin(Limits::WRITE).await?;
             lease::fence(&mut transaction, lease).await?;
             let question =
-                held::hold(&mut transaction, lease.source, run, Utc::now(), &set).await?;
+                held::hold(&mut transaction, lease.source, run, self.clock.now(), &set).await?;
             transaction.commit().await?;
             return Ok(question);
         }
@@ -101,7 +99,7 @@ impl Source {
         };
         let outcome = held::Outcome {
             run,
-            now: Utc::now(),
+            now: self.clock.now(),
             waiting,
             due,
             held,
@@ -192,12 +190,12 @@ impl Source {
         report: &mut Report,
     ) {
         if let Err(error) = ended {
-            report.fail(Utc::now(), &self.name(), error);
+            report.fail(self.clock.now(), &self.name(), error);
         }
         if let Err(error) = self.record_end(run, ended, report).await {
             tracing::warn!(error.message = %error, "the end of the run was not recorded");
         }
-        if let Err(error) = self.prune(lease).await {
+        if let Err(error) = self.prune(lease, run).await {
             tracing::warn!(
                 error.message = %error,
                 "the history was not pruned by history.keep; the next pass tries again"
@@ -220,7 +218,7 @@ impl Source {
         let outcome = runs::Outcome {
             status: report.status,
             mode: report.mode,
-            finished_at: report.finished_at.unwrap_or_else(Utc::now),
+            finished_at: report.finished_at.unwrap_or_else(|| self.clock.now()),
             plan_digest: report.plan_digest.as_deref(),
             report: &json,
             error: error.as_deref(),
@@ -231,9 +229,15 @@ impl Source {
         Ok(())
     }
 
-    async fn prune(&self, lease: Lease) -> Result<()> {
+    async fn prune(&self, lease: Lease, run: RunId) -> Result<()> {
         let mut transaction = self.database.begin(Limits::WRITE_OF_MANY).await?;
-        runs::prune(&mut transaction, lease.source, self.settings.history.keep).await?;
+        runs::prune(
+            &mut transaction,
+            lease.source,
+            self.settings.history.keep,
+            run,
+        )
+        .await?;
         transaction.commit().await?;
         Ok(())
     }

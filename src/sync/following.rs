@@ -82,7 +82,7 @@ impl Source {
                 self.known(lease.source).await
             }
             (Mode::Incremental | Mode::Drift, Some(head)) => match &head.links {
-                Some(links) if Utc::now() - head.heard_at < LINKS_LIVE => {
+                Some(links) if self.clock.now() - head.heard_at < LINKS_LIVE => {
                     match Box::pin(self.follow(lease, request.mode, (head, links), progress)).await
                     {
                         Err(Error::Entra(error)) if error.wants_full_reading() => {
@@ -101,7 +101,7 @@ impl Source {
             (_, head) => {
                 let kept = head
                     .as_ref()
-                    .filter(|head| Utc::now() - head.heard_at < LINKS_LIVE)
+                    .filter(|head| self.clock.now() - head.heard_at < LINKS_LIVE)
                     .and_then(|head| Some((head.links.as_ref()?, head.heard_at)));
                 Box::pin(self.read_whole(lease, kept, progress)).await
             }
@@ -143,7 +143,7 @@ impl Source {
         kept: Option<(&Links, DateTime<Utc>)>,
         progress: &Progress,
     ) -> Result<Learned> {
-        let read_at = Utc::now();
+        let read_at = self.clock.now();
         let links = kept.map(|(links, _)| links);
         let reading = self.reader.read_whole(links, progress.reading()).await?;
         // Links that are kept grow no younger by it.
@@ -187,7 +187,7 @@ impl Source {
         (head, links): (&Head, &Links),
         progress: &Progress,
     ) -> Result<Learned> {
-        let heard_at = Utc::now();
+        let heard_at = self.clock.now();
         let mut heard = self.reader.news(links, progress.reading()).await?;
         let (source, filter) = (lease.source, &self.settings.entra.groups);
 

@@ -9,6 +9,7 @@
 //! takes too long.
 //! Must not: know who asked, beyond writing it down.
 
+mod clock;
 mod database;
 mod deciding;
 mod elsewhere;
@@ -49,6 +50,7 @@ use crate::plan::Plan;
 use crate::plan::following::Contradicted;
 use crate::telemetry::attribute;
 use crate::{entra, sync::write::Writer};
+use clock::Clock;
 use ending::{Rest, Room};
 use report::Size;
 
@@ -80,6 +82,7 @@ pub struct Source {
     holder: String,
     memory: quarantine::Memory,
     narrowing: Narrowing,
+    clock: Clock,
 }
 
 /// What a pass was asked for. It carries no data: only how far to look.
@@ -143,6 +146,7 @@ impl Source {
             holder: holder(),
             memory: quarantine::Memory::default(),
             narrowing: Narrowing::default(),
+            clock: Clock::default(),
             settings,
         })
     }
@@ -203,14 +207,14 @@ impl Source {
         tracing::debug!(trigger, mode = request.mode.as_str(), "pass begins");
         attribute("source", self.settings.source.as_str());
         attribute("trigger", trigger);
-        let mut report = Report::begin(run, request, Utc::now());
+        let mut report = Report::begin(run, request, self.clock.now());
         self.begin_anew().await;
         let pass = self.run(run, request, progress, stop, &mut report);
         let ended = in_time(stop, Box::pin(pass)).await;
         report.alerts = self.note(progress.phase(), ended.as_ref().err()).await;
         progress.enter(Phase::Idle);
         if let Err(error) = &ended {
-            report.fail(Utc::now(), &self.name(), error);
+            report.fail(self.clock.now(), &self.name(), error);
             attribute("error.type", error.kind());
         }
         attribute("mode", report.mode.as_str());
@@ -232,6 +236,8 @@ impl Source {
             opened = self.open().instrument(trace_span!("opening")) => opened?,
             () = stop.cancelled() => return Err(Error::Stopped),
         };
+        // By the clock that all that follows is counted with.
+        report.started_at = self.clock.now();
         let life = self.settings.schedule.lease;
         let lease = lease::acquire(&self.database, source, &self.holder, life).await?;
         let started = report.started_at;
@@ -295,7 +301,7 @@ impl Source {
             () = stop.cancelled() => return Err(Error::Stopped),
         };
         let Some(planned) = planned else {
-            report.idle(Utc::now());
+            report.idle(self.clock.now());
             return Ok(());
         };
         report.planned(&planned.plan);
@@ -311,7 +317,7 @@ impl Source {
         let writing = writer.apply(&planned.plan, progress, stop);
         let (tally, ended) = writing.instrument(trace_span!("writing")).await;
         tally.tell_of_locks();
-        report.written(tally, Utc::now());
+        report.written(tally, self.clock.now());
         ended?;
         let rest = Rest {
             plan: &planned.plan,
@@ -329,6 +335,7 @@ impl Source {
         let mut transaction = self.database.begin(Limits::READ).await?;
         let settings = &self.settings.litellm;
         let capabilities = litellm::probe(&mut transaction, &settings.database.schema).await?;
+        self.clock.set(crate::db::now(&mut transaction).await?);
         transaction.commit().await?;
         litellm::hold_defaults(&capabilities, &settings.policy)?;
         if let Some(sentence) = litellm::hindered_audit(settings.store_audit_logs, &capabilities) {
@@ -381,15 +388,17 @@ impl Source {
         }
     }
 
-    /// Keeps the lease until it is lost; a database that does not answer for a
-    /// while is no loss, because every write checks the epoch anyway.
+    /// Keeps the lease until it is lost, or has run out: whoever could not renew it
+    /// in time may have stood still, and what it knows may be as old as that.
     async fn keep(&self, lease: Lease) -> Error {
         let life = self.settings.schedule.lease;
         loop {
             tokio::time::sleep(life / 3).await;
             match lease::renew(&self.database, lease, life).await {
                 Ok(()) => {}
-                Err(lost @ ledger::Error::LeaseLost { .. }) => return lost.into(),
+                Err(
+                    lost @ (ledger::Error::LeaseLost { .. } | ledger::Error::LeaseRanOut { .. }),
+                ) => return lost.into(),
                 Err(error) => {
                     tracing::warn!(error.message = %error, "the lease was not renewed; trying again");
                 }

@@ -7,7 +7,6 @@
 
 use std::collections::BTreeSet;
 
-use chrono::Utc;
 use serde_json::{Value, json};
 use tokio_util::sync::CancellationToken;
 use tracing::Instrument;
@@ -68,7 +67,7 @@ impl Source {
             scope: Scope::default(),
         };
         let mut undone = Undone {
-            report: Report::begin(run, &asked, Utc::now()),
+            report: Report::begin(run, &asked, self.clock.now()),
             undo: None,
             protected: None,
         };
@@ -80,7 +79,7 @@ impl Source {
         match ended {
             Ok(()) => (undone, None),
             Err(error) => {
-                undone.report.fail(Utc::now(), &self.name(), &error);
+                undone.report.fail(self.clock.now(), &self.name(), &error);
                 (undone, Some(error))
             }
         }
@@ -125,6 +124,7 @@ impl Source {
         };
         let life = self.settings.schedule.lease;
         let lease = lease::acquire(&self.database, source, &self.holder, life).await?;
+        undone.report.started_at = self.clock.now();
         let report = &undone.report;
         let begun = (report.trigger, report.mode, report.started_at);
         self.note_start(lease, run, begun, Takes::Nothing).await?;
@@ -170,7 +170,7 @@ impl Source {
             run,
         );
         let (tally, ended) = writer.give_back(undo, progress, stop).await;
-        undone.report.undone(undo, tally, Utc::now());
+        undone.report.undone(undo, tally, self.clock.now());
         ended
     }
 
@@ -197,7 +197,7 @@ impl Source {
             reason: &format!("run {} was undone", undo.of),
             run,
             who: &request.who,
-            now: Utc::now(),
+            now: self.clock.now(),
         };
         held::reject_undone(&mut transaction, lease.source, &set).await?;
         transaction.commit().await?;

@@ -2,7 +2,8 @@
 
 use std::time::Instant;
 
-use entra_sync::simulator::{Effect, Fault};
+use entra_sync::simulator::{Effect, Fault, Tenant};
+use tokio_postgres::Client;
 
 use crate::cli_exit_codes::world;
 use crate::support::binary::{Running, entra_sync};
@@ -116,16 +117,16 @@ async fn sync_that_waits_to_write(world: &World) -> (Running, Session) {
 /// The ledger but for what passes say of themselves.
 async fn ledger(world: &World) -> Tables {
     let mut tables = tables::all(&world.database, "entra_sync").await;
-    for own in ["run", "lease"] {
+    for own in ["run", "lease", "alert"] {
         assert!(tables.remove(own).is_some(), "{own}");
     }
     tables
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn a_holder_that_was_paused_past_its_lease_writes_nothing_more() {
-    let world = world().await.with("ENTRA_SYNC__SCHEDULE__LEASE", "5s");
-    let (first, session) = sync_that_waits_to_write(&world).await;
+/// A `sync` that stands still in the middle of its writing, until its lease has
+/// run out and nobody is in its way any more.
+async fn paused_past_its_lease(world: &World) -> (Running, Client) {
+    let (first, session) = sync_that_waits_to_write(world).await;
     first.signal("STOP").await;
     let client = connect(&world.database.url_as("postgres")).await;
     wait_for("the lease to expire", || async {
@@ -135,6 +136,68 @@ async fn a_holder_that_was_paused_past_its_lease_writes_nothing_more() {
     })
     .await;
     session.rollback().await;
+    (first, client)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_holder_that_was_paused_past_its_lease_writes_nothing_although_nobody_took_over() {
+    let world = world().await.with("ENTRA_SYNC__SCHEDULE__LEASE", "5s");
+    let (first, _) = paused_past_its_lease(&world).await;
+    let before = (tables::litellm(&world.database).await, ledger(&world).await);
+
+    first.signal("CONT").await;
+    let ended = first.ended().await.exits_with(1);
+
+    let message = ended.message();
+    assert!(
+        message.contains("ran out before it was renewed"),
+        "{message}"
+    );
+    assert_eq!(world.members("science").await, people([]));
+    let after = (tables::litellm(&world.database).await, ledger(&world).await);
+    assert_eq!(before, after);
+    entra_sync(world.environment(), &["sync"])
+        .await
+        .exits_with(0);
+    assert_eq!(world.members("science").await, people(["ada", "bob"]));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_deletes_the_row_of_a_lease_makes_no_second_holder() {
+    let world = world().await.with("ENTRA_SYNC__SCHEDULE__LEASE", "60s");
+    let (first, session) = sync_that_waits_to_write(&world).await;
+    first.signal("STOP").await;
+    let client = connect(&world.database.url_as("postgres")).await;
+    // PostgreSQL ends a transaction whose process stands still.
+    wait_for("the lease's row to be free", || async {
+        let deleted = client.execute("DELETE FROM entra_sync.lease", &[]).await;
+        deleted.is_ok().then_some(())
+    })
+    .await;
+    session.rollback().await;
+    entra_sync(world.environment(), &["sync"])
+        .await
+        .exits_with(0);
+    let leave = |tenant: &mut Tenant| {
+        tenant.group("science").without_member("ada");
+    };
+    world.entra.tenant(leave);
+    entra_sync(world.environment(), &["sync"])
+        .await
+        .exits_with(0);
+    assert_eq!(world.members("science").await, people(["bob"]));
+
+    first.signal("CONT").await;
+    let ended = first.ended().await.exits_with(1);
+    let message = ended.message();
+    assert!(message.contains("taken over"), "{message}");
+    assert_eq!(world.members("science").await, people(["bob"]));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_holder_that_was_paused_past_its_lease_writes_nothing_more() {
+    let world = world().await.with("ENTRA_SYNC__SCHEDULE__LEASE", "5s");
+    let (first, _) = paused_past_its_lease(&world).await;
     entra_sync(world.environment(), &["sync"])
         .await
         .exits_with(0);

@@ -20,6 +20,7 @@ mod cli_ledger;
 mod cli_secrets;
 mod cli_shapes;
 mod cli_sources;
+mod clocks;
 mod daemon_outages;
 mod daemon_quarantine;
 mod daemon_schedule;

@@ -1,0 +1,80 @@
+//! Machines whose clocks are wrong: what is counted in time is counted by the
+//! database.
+
+use entra_sync::config::Environment;
+use entra_sync::simulator::Tenant;
+use serde_json::Value;
+
+use crate::cli_exit_codes::world;
+use crate::guard::{EACH, crowd, leave};
+use crate::support::World;
+use crate::support::binary::{Ended, entra_sync};
+use crate::support::look::people;
+
+/// Debian's libfaketime, wherever this architecture has it.
+fn another_clock() -> String {
+    let libraries = std::fs::read_dir("/usr/lib").expect("libraries").flatten();
+    let mut places = libraries.map(|one| one.path().join("faketime/libfaketimeMT.so.1"));
+    let place = places.find(|place| place.exists());
+    let place = place.expect("libfaketime is installed (Debian's package libfaketime)");
+    place.to_str().expect("text").to_owned()
+}
+
+/// One pass on a machine whose clock is so far off.
+async fn sync_off_by(world: &World, by: &str) -> Ended {
+    let mut environment: Environment = world.environment().clone();
+    for (name, value) in [
+        ("LD_PRELOAD", another_clock().as_str()),
+        ("FAKETIME", by),
+        ("FAKETIME_DONT_FAKE_MONOTONIC", "1"),
+    ] {
+        environment.insert(name.to_owned(), value.to_owned());
+    }
+    entra_sync(&environment, &["sync", "--format", "json"]).await
+}
+
+fn bob_leaves(tenant: &mut Tenant) {
+    tenant.group("science").without_member("bob");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_machine_that_is_a_day_ahead_cuts_no_grace_short() {
+    let world = world().await.with("ENTRA_SYNC__DEPROVISION__GRACE", "24h");
+    world.settle().await;
+    world.entra.tenant(bob_leaves);
+    world.pass().await;
+    let ended = sync_off_by(&world, "+25h").await.exits_with(0);
+    assert_eq!(world.members("science").await, people(["ada", "bob"]));
+    let said = "this machine's clock and the database's differ";
+    assert!(ended.stderr.contains(said), "{}", ended.stderr);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_machine_that_is_a_day_behind_does_not_pass_by_the_guards_window() {
+    let world = World::new(crowd)
+        .await
+        .with("ENTRA_SYNC__GUARD__MAX_REMOVALS", 5)
+        .with("ENTRA_SYNC__GUARD__MAX_REMOVAL_PERCENT", 100);
+    world.settle().await;
+    leave(&world, "science", 4);
+    sync_off_by(&world, "-25h").await.exits_with(0);
+    assert_eq!(world.members("science").await.len(), EACH - 4);
+    leave(&world, "science", 8);
+    let held = sync_off_by(&world, "-25h").await.exits_with(3).json();
+    assert_eq!(held["held"]["removals"], 4, "{held:#}");
+    assert_eq!(world.members("science").await.len(), EACH - 4);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_machine_that_is_months_behind_keeps_the_copies_of_what_it_took() {
+    let world = world().await;
+    world.settle().await;
+    world.entra.tenant(bob_leaves);
+    let taken: Value = sync_off_by(&world, "-100d").await.exits_with(0).json();
+    let run = taken["run_id"].as_str().expect("an id");
+    assert_eq!(world.members("science").await, people(["ada"]));
+    entra_sync(world.environment(), &["undo", run])
+        .await
+        .exits_with(0);
+    assert_eq!(world.members("science").await, people(["ada", "bob"]));
+}

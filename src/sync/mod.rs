@@ -17,6 +17,7 @@ mod ending;
 mod error;
 mod following;
 mod host;
+mod keeping;
 mod narrowing;
 mod progress;
 mod quarantine;
@@ -26,7 +27,6 @@ mod telling;
 mod undo;
 mod write;
 
-use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -52,6 +52,7 @@ use crate::telemetry::attribute;
 use crate::{entra, sync::write::Writer};
 use clock::Clock;
 use ending::{Rest, Room};
+use keeping::in_time;
 use report::Size;
 
 pub use database::open_database;
@@ -65,13 +66,6 @@ pub use undo::{UndoRequest, Undone, undo_json};
 
 /// Asked to end, a transaction that goes on for longer is rolled back.
 const TRANSACTION_GRACE: Duration = Duration::from_secs(5);
-
-/// Work that does not end even then is dropped, and the lease is given back.
-const WORK_GRACE: Duration = Duration::from_secs(6);
-
-/// A database that does not even take the lease back is left alone; systemd
-/// and Kubernetes wait longer than this.
-const GRACE: Duration = Duration::from_secs(8);
 
 /// One Enterprise Application and the database it is kept in step with. Made
 /// once, it keeps its connections, token and throttling between passes.
@@ -361,69 +355,4 @@ impl Source {
         }
         Ok((resolved.source, capabilities))
     }
-
-    /// Does the work while the lease is kept. A lost lease ends it where a request
-    /// to stop would, so that the report tells what had been written by then.
-    async fn while_held(
-        &self,
-        lease: Lease,
-        halt: &CancellationToken,
-        work: Heap<'_>,
-    ) -> Result<()> {
-        let mut work = std::pin::pin!(async {
-            tokio::select! {
-                ended = work => ended,
-                () = overdue(halt, WORK_GRACE) => Err(Error::Stopped),
-            }
-        });
-        tokio::select! {
-            ended = &mut work => ended,
-            lost = self.keep(lease) => {
-                halt.cancel();
-                match work.await {
-                    Err(Error::Stopped) => Err(lost),
-                    ended => ended,
-                }
-            }
-        }
-    }
-
-    /// Keeps the lease until it is lost, or has run out: whoever could not renew it
-    /// in time may have stood still, and what it knows may be as old as that.
-    async fn keep(&self, lease: Lease) -> Error {
-        let life = self.settings.schedule.lease;
-        loop {
-            tokio::time::sleep(life / 3).await;
-            match lease::renew(&self.database, lease, life).await {
-                Ok(()) => {}
-                Err(
-                    lost @ (ledger::Error::LeaseLost { .. } | ledger::Error::LeaseRanOut { .. }),
-                ) => return lost.into(),
-                Err(error) => {
-                    tracing::warn!(error.message = %error, "the lease was not renewed; trying again");
-                }
-            }
-        }
-    }
-}
-
-/// On the heap: a pass's future is too large for the stack of a thread.
-type Heap<'a> = Pin<Box<dyn Future<Output = Result<()>> + Send + 'a>>;
-
-/// Ends with the process's patience, whatever the database does.
-async fn in_time(stop: &CancellationToken, work: Heap<'_>) -> Result<()> {
-    tokio::select! {
-        ended = work => ended,
-        () = overdue(stop, GRACE) => {
-            tracing::warn!("the database does not answer: the lease runs out by itself");
-            Err(Error::Stopped)
-        }
-    }
-}
-
-/// Comes so long after somebody asked the process to end, and never if nobody
-/// does.
-async fn overdue(stop: &CancellationToken, grace: Duration) {
-    stop.cancelled().await;
-    tokio::time::sleep(grace).await;
 }

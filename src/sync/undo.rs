@@ -13,10 +13,11 @@ use tracing::Instrument;
 use uuid::Uuid;
 
 use super::error::{Error, Result};
+use super::keeping::in_time;
 use super::progress::{Phase, Progress};
 use super::report::Report;
 use super::write::Writer;
-use super::{Request, Source, Takes, in_time};
+use super::{Request, Source, Takes};
 use crate::db::Limits;
 use crate::ledger::lease::{self, Lease};
 use crate::ledger::ownership::{self, ForgottenTeam};

@@ -16,9 +16,10 @@ use crate::ledger::lease::{self, Lease};
 use crate::litellm::Writing;
 use crate::model::ids::RunId;
 use crate::model::policy::Policy;
+use crate::sync::TRANSACTION_GRACE;
 use crate::sync::error::{Error, Result};
+use crate::sync::keeping::overdue;
 use crate::sync::progress::Progress;
-use crate::sync::{TRANSACTION_GRACE, overdue};
 
 /// How often one transaction is tried when a lock or the connection fails it.
 const ATTEMPTS: u32 = 5;

@@ -97,7 +97,7 @@ impl Aws {
         let routes = Router::new()
             .route("/container", get(container))
             .route("/", post(sts))
-            .route("/latest/api/token", put(async || "session-of-imds"))
+            .route("/latest/api/token", put(session))
             .route(IDENTITY, get(async || "entra-sync"))
             .route(&format!("{IDENTITY}entra-sync"), get(instance))
             .with_state(aws.clone());
@@ -150,6 +150,13 @@ impl Aws {
         self.account.lock().expect("nobody panicked")
     }
 
+    fn looks_at(&self, token: String, role: &str) -> Option<()> {
+        let mut account = self.account();
+        let judged = judge(&token, role, &account.keys);
+        account.tokens.push(token);
+        judged
+    }
+
     /// One client of the LDAP server: it binds once and goes.
     async fn binds(self, mut server: TcpStream) -> Option<()> {
         let message = message(&mut server).await?;
@@ -159,10 +166,7 @@ impl Aws {
         bind.next(0x02)?;
         let name = String::from_utf8(bind.next(0x04)?.to_vec()).ok()?;
         let token = String::from_utf8(bind.next(0x80)?.to_vec()).ok()?;
-        let mut account = self.account();
-        let judged = judge(&token, name.strip_prefix("role=")?, &account.keys);
-        account.tokens.push(token);
-        drop(account);
+        let judged = self.looks_at(token, name.strip_prefix("role=")?);
         let code = if judged.is_some() { 0 } else { 49 };
         let mut answer = vec![0x30, 9 + u8::try_from(id.len() + 2).ok()?];
         answer.extend([0x02, u8::try_from(id.len()).ok()?]);
@@ -183,6 +187,11 @@ async fn container(State(aws): State<Aws>, headers: HeaderMap) -> Result<Json<Va
         return Err(StatusCode::UNAUTHORIZED);
     }
     Ok(aws.account().keys.json())
+}
+
+async fn session() -> ([(&'static str, &'static str); 1], &'static str) {
+    let life = [("x-aws-ec2-metadata-token-ttl-seconds", "21600")];
+    (life, "session-of-imds")
 }
 
 async fn instance(State(aws): State<Aws>, headers: HeaderMap) -> Result<Json<Value>, StatusCode> {

@@ -20,7 +20,7 @@ struct Rule {
     refuses: &'static [&'static str],
 }
 
-const RULES: [Rule; 7] = [
+const RULES: [Rule; 8] = [
     Rule {
         says: "model and plan decide from what they are given: no I/O, no clock, no chance",
         holds: |file| inside(file, "model") || inside(file, "plan"),
@@ -65,9 +65,19 @@ const RULES: [Rule; 7] = [
         refuses: &["graph_rs_sdk", "graph_core", "graph_http"],
     },
     Rule {
+        says: "only aws knows AWS's libraries",
+        holds: |file| !inside(file, "aws"),
+        refuses: &[
+            "aws_config",
+            "aws_credential_types",
+            "aws_sigv4",
+            "aws_smithy_runtime_api",
+        ],
+    },
+    Rule {
         says: "readers, tables and ledger do not know who uses them",
         holds: |file| {
-            ["entra", "litellm", "ledger"]
+            ["aws", "entra", "litellm", "ledger"]
                 .iter()
                 .any(|room| inside(file, room))
         },
@@ -138,6 +148,11 @@ fn the_rules_bite() {
             "cli/check.rs",
             "use graph_http::api_impl::RequestHandler;",
             "graph-rs-sdk",
+        ),
+        (
+            "sync/database.rs",
+            "use aws_config::Region;",
+            "AWS's libraries",
         ),
         (
             "litellm/apply.rs",

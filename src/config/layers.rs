@@ -4,12 +4,15 @@
 //! environment is an input. A key's value is replaced as a whole, so that
 //! LiteLLM's maps are never mixed from two sources (LiteLLM does the same).
 
+mod database_names;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 use chrono::NaiveDate;
 use serde_json::Value;
 
+use super::aws_environment::AwsEnvironment;
 use super::azure_environment::{self, AzureEnvironment};
 use super::entries;
 use super::error::{Problem, Wrong};
@@ -81,6 +84,8 @@ pub(super) struct Gathered {
     pub fallbacks: Fallbacks,
     /// What Azure says that is no setting.
     pub azure: AzureEnvironment,
+    /// What AWS says.
+    pub aws: AwsEnvironment,
     pub problems: Vec<Problem>,
     pub warnings: Vec<String>,
 }
@@ -103,8 +108,7 @@ pub(super) fn merge(schema: &Schema, sources: &Sources) -> Gathered {
     }
     gathering.environment(&sources.environment);
     gathering.flags(sources.overrides);
-    gathering.database_parts(&sources.environment);
-    gathering.warn_of_token_logins(&sources.environment);
+    gathering.database(&sources.environment);
     gathering.litellm_file(&sources.environment);
     for (key, name, text) in azure_environment::values(&sources.environment) {
         let origin = Origin::Environment(name.to_owned());
@@ -118,6 +122,7 @@ pub(super) fn merge(schema: &Schema, sources: &Sources) -> Gathered {
         entries: gathering.entries,
         fallbacks: gathering.fallbacks,
         azure: AzureEnvironment::of(&sources.environment),
+        aws: AwsEnvironment::of(&sources.environment),
         problems: gathering.problems,
         warnings: gathering.warnings,
     }
@@ -276,68 +281,6 @@ impl Gathering<'_> {
             _ => "trace",
         };
         self.give("telemetry.log_level", level.into(), Origin::Flag("-v"));
-    }
-
-    /// `DATABASE_HOST` and friends count only when nobody gave a URL.
-    fn database_parts(&mut self, environment: &Environment) {
-        let given = ["litellm.database_url", "litellm.database_url_file"]
-            .into_iter()
-            .any(|key| {
-                self.merged
-                    .get(key)
-                    .is_some_and(|entry| !entry.value.is_null())
-            });
-        if given {
-            return;
-        }
-        match litellm_environment::database_url(environment) {
-            Some(Ok((names, url))) => self.give(
-                "litellm.database_url",
-                Value::String(url),
-                Origin::Environment(names),
-            ),
-            Some(Err((names, wrong))) => self.problem(Origin::Environment(names), None, wrong),
-            None => {}
-        }
-    }
-
-    /// LiteLLM then puts a token of its own in the place of the password.
-    fn warn_of_token_logins(&mut self, environment: &Environment) {
-        let Some(Entry { origin, .. }) = self.merged.get("litellm.database_url") else {
-            return;
-        };
-        let is_theirs =
-            matches!(origin, Origin::Environment(name) if name.starts_with("DATABASE_"));
-        let is_decided = self.merged.contains_key("litellm.database_auth");
-        if !is_theirs || is_decided {
-            return;
-        }
-        let url = schema::environment_name("litellm.database_url");
-        for (name, instead) in [
-            (
-                "IAM_TOKEN_DB_AUTH",
-                format!(
-                    "give {url} with a user that has one, or see Database logins in docs/OPERATING.md"
-                ),
-            ),
-            (
-                "AZURE_POSTGRESQL_AUTH",
-                format!(
-                    "set litellm.database_auth to azure, or give {url} with a user that has one"
-                ),
-            ),
-        ] {
-            let on = environment
-                .get(name)
-                .is_some_and(|text| litellm_environment::is_true(text));
-            if on {
-                self.warnings.push(format!(
-                    "{name} makes LiteLLM log in to its database with cloud tokens, and \
-                     litellm.database_auth is password: the password of {origin} is used; if that \
-                     is refused, {instead}"
-                ));
-            }
-        }
     }
 
     /// LiteLLM's own file is weaker than all but the defaults, but any source

@@ -7,7 +7,7 @@ use super::error::Wrong;
 use super::layers::Environment;
 
 /// LiteLLM's name and the key it sets.
-pub(super) const NAMES: [(&str, &str); 17] = [
+pub(super) const NAMES: [(&str, &str); 18] = [
     ("MICROSOFT_TENANT", "entra.tenant"),
     ("MICROSOFT_CLIENT_ID", "entra.client_id"),
     ("MICROSOFT_CLIENT_SECRET", "entra.client_secret"),
@@ -37,6 +37,7 @@ pub(super) const NAMES: [(&str, &str); 17] = [
     ("ALLOWED_EMAIL_DOMAINS", "litellm.allowed_email_domains"),
     ("PROXY_ADMIN_ID", "litellm.proxy_admin_id"),
     ("DATABASE_URL", "litellm.database_url"),
+    ("AWS_RDS_REGION", "litellm.database_region"),
     ("LITELLM_LICENSE", "litellm.license"),
     (
         "ENTRA_GROUPS_ALSO_CREATE_ORGS",
@@ -70,10 +71,21 @@ fn given<'a>(environment: &'a Environment, name: &str) -> Option<&'a str> {
         .filter(|text| !text.is_empty())
 }
 
+/// What `DATABASE_HOST` and friends are read for: LiteLLM reads them in two ways.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum PartsFor {
+    /// The login is by what is in them.
+    Password,
+    /// The login is by a token, so there is no password, and the token goes over
+    /// TLS where nobody says how.
+    Token,
+}
+
 /// A database URL from `DATABASE_HOST` and friends, with the variables that it
 /// was made from; `None` without `DATABASE_HOST`.
 pub(super) fn database_url(
     environment: &Environment,
+    login: PartsFor,
 ) -> Option<Result<(String, String), (String, Wrong)>> {
     let host = given(environment, "DATABASE_HOST")?;
     let mut used = vec!["DATABASE_HOST"];
@@ -82,8 +94,15 @@ pub(super) fn database_url(
         used.push(name);
         Some(text)
     };
-    let user = take("DATABASE_USERNAME").or_else(|| take("DATABASE_USER"));
-    let password = take("DATABASE_PASSWORD");
+    let users = match login {
+        PartsFor::Password => ["DATABASE_USERNAME", "DATABASE_USER"],
+        PartsFor::Token => ["DATABASE_USER", "DATABASE_USERNAME"],
+    };
+    let user = users.into_iter().find_map(&mut take);
+    let password = match login {
+        PartsFor::Password => take("DATABASE_PASSWORD"),
+        PartsFor::Token => None,
+    };
     let port = take("DATABASE_PORT");
     let name = take("DATABASE_NAME");
     let schema = take("DATABASE_SCHEMA");
@@ -93,7 +112,7 @@ pub(super) fn database_url(
     let used = used.join(", ");
 
     let missing: Vec<&str> = [
-        (user.is_none(), "DATABASE_USERNAME"),
+        (user.is_none(), users[0]),
         (name.is_none(), "DATABASE_NAME"),
     ]
     .into_iter()
@@ -131,10 +150,14 @@ pub(super) fn database_url(
     }
     url.push('/');
     url.push_str(&encoded(name));
+    let unsaid = match login {
+        PartsFor::Password => None,
+        PartsFor::Token => Some("require"),
+    };
     let parameters = [
         ("schema", schema),
         // A root certificate alone means that it is to be used.
-        ("sslmode", mode.or(root.map(|_| "verify-full"))),
+        ("sslmode", mode.or(root.map(|_| "verify-full")).or(unsaid)),
         ("sslrootcert", root),
         ("pgbouncer", unprepared.then_some("true")),
     ];
@@ -172,13 +195,37 @@ fn encoded(text: &str) -> String {
 mod tests {
     use super::*;
 
-    fn url(pairs: &[(&str, &str)]) -> Option<Result<(String, String), (String, Wrong)>> {
-        database_url(
-            &pairs
-                .iter()
-                .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
-                .collect(),
-        )
+    type Made = Option<Result<(String, String), (String, Wrong)>>;
+
+    fn url_for(login: PartsFor, pairs: &[(&str, &str)]) -> Made {
+        let pairs = pairs.iter();
+        let pairs = pairs.map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
+        database_url(&pairs.collect(), login)
+    }
+
+    fn url(pairs: &[(&str, &str)]) -> Made {
+        url_for(PartsFor::Password, pairs)
+    }
+
+    #[test]
+    fn for_a_token_there_is_tls_and_no_password() {
+        let parts = [
+            ("DATABASE_HOST", "db.example.org"),
+            ("DATABASE_PORT", "5432"),
+            ("DATABASE_USER", "entra_sync"),
+            ("DATABASE_USERNAME", "litellm"),
+            ("DATABASE_PASSWORD", "stale"),
+            ("DATABASE_NAME", "litellm"),
+            ("DATABASE_SCHEMA", "proxy"),
+        ];
+        let (names, url) = url_for(PartsFor::Token, &parts).unwrap().unwrap();
+        assert_eq!(
+            url,
+            "postgresql://entra_sync@db.example.org:5432/litellm?schema=proxy&sslmode=require"
+        );
+        assert!(!names.contains("PASSWORD"), "{names}");
+        let (_, wrong) = url_for(PartsFor::Token, &parts[..2]).unwrap().unwrap_err();
+        assert_eq!(wrong.what, "needs DATABASE_USER and DATABASE_NAME too");
     }
 
     #[test]

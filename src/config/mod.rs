@@ -5,6 +5,7 @@
 //! function of files, environment, flags and the day, so that SIGHUP just loads
 //! again.
 
+mod aws_environment;
 mod azure_environment;
 mod client_certificate;
 mod credential;
@@ -26,6 +27,7 @@ mod timetable;
 mod values;
 mod yaml_bounds;
 
+pub use aws_environment::AwsRegion;
 pub use client_certificate::{Certified, ClientCertificate, ClientCertificateError};
 pub use credential::{Credential, IdentityIssuer, ManagedIdentity};
 pub use database::{RereadError, UrlError};

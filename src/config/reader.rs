@@ -10,6 +10,7 @@ use std::path::Path;
 use secrecy::SecretString;
 use serde_json::Value;
 
+use super::aws_environment::AwsEnvironment;
 use super::azure_environment::{self, AzureEnvironment};
 use super::entries;
 use super::error::{Problem, Wrong};
@@ -32,6 +33,7 @@ pub(super) type Read<T> = Result<T, Reported>;
 pub(super) struct Reader<'a> {
     merged: &'a Merged,
     azure: &'a AzureEnvironment,
+    aws: &'a AwsEnvironment,
     /// The entry of `sources` that is read, and what it holds among all.
     entry: Option<(&'a SourceName, &'a Merged)>,
     pub(super) problems: Vec<Problem>,
@@ -44,6 +46,7 @@ impl<'a> Reader<'a> {
         Self {
             merged: &gathered.merged,
             azure: &gathered.azure,
+            aws: &gathered.aws,
             entry: None,
             problems: gathered.problems.clone(),
             warnings: gathered.warnings.clone(),
@@ -67,6 +70,11 @@ impl<'a> Reader<'a> {
     /// What Azure put into the environment and is no setting.
     pub(super) fn azure(&self) -> &'a AzureEnvironment {
         self.azure
+    }
+
+    /// What AWS put into the environment and is no setting.
+    pub(super) fn aws(&self) -> &'a AwsEnvironment {
+        self.aws
     }
 
     /// Whose settings are read.

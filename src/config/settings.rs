@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use url::Url;
 
+use super::aws_environment::AwsRegion;
 use super::credential::Credential;
 pub use super::database::{DatabaseTarget, DatabaseTls, Pooler};
 use super::endpoint::Cloud;
@@ -187,12 +188,14 @@ pub struct LitellmSettings {
 }
 
 /// `litellm.database_auth`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum DatabaseAuth {
     /// The password in the URL, a client certificate, or nothing.
     Password,
     /// An access token of the same application that reads Entra.
     Azure,
+    /// A token signed with AWS's credentials, for a database in this region.
+    Aws(AwsRegion),
 }
 
 /// `litellm.store_audit_logs`.

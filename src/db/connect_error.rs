@@ -50,8 +50,10 @@ pub enum ConnectError {
     Token {
         /// User, hosts and database.
         place: String,
-        /// Why, with its remedy.
+        /// Why.
         reason: String,
+        /// What to do about it.
+        remedy: &'static str,
     },
     /// The server's certificate was checked and is not good.
     #[error("LiteLLM's database at {place} has a certificate that is not accepted: {reason}")]
@@ -154,14 +156,16 @@ impl ConnectError {
                 "name a PEM file that can be read in sslrootcert, or install the system's certificates"
             }
             Self::ClientCertificate { .. } => "correct sslcert and sslkey in the database URL",
-            Self::Token { .. } => {
-                "mend the credential of entra.credential, by which litellm.database_auth logs in"
-            }
+            Self::Token { remedy, .. } => remedy,
             Self::Certificate { .. } => {
                 "use the host name of the certificate, name its CA in sslrootcert, or renew it"
             }
             Self::Tls { .. } => {
                 "turn on TLS in the server, or lower sslmode if the network is trusted"
+            }
+            // RDS says so of every token, whatever is wrong with it.
+            Self::Login { reason, .. } if reason.contains("PAM authentication failed") => {
+                "GRANT rds_iam to the role, and let AWS's policy allow rds-db:connect for it; see that region, host and clock are right"
             }
             Self::Login { .. } => {
                 "check user and password (or token, or client certificate), and pg_hba.conf on the server"

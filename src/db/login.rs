@@ -21,7 +21,7 @@ pub trait Passwords: Send + Sync {
     /// The password for a connection that is made now.
     ///
     /// # Errors
-    /// Why there is none, with its remedy.
+    /// Why there is none.
     async fn password(&self) -> Result<SecretString, String>;
 
     /// The last one was refused by the server: the next is another one.
@@ -29,6 +29,9 @@ pub trait Passwords: Send + Sync {
 
     /// Whether what makes them has changed since this was last asked.
     async fn has_changed(&self) -> bool;
+
+    /// What to do where there is none.
+    fn remedy(&self) -> &'static str;
 }
 
 /// How connections log in.
@@ -121,6 +124,7 @@ async fn with_password(
         .map_err(|reason| ConnectError::Token {
             place: Place::of(&target.connection).to_string(),
             reason,
+            remedy: passwords.remedy(),
         })?;
     let mut target = target.clone();
     target.connection.password(password.expose_secret());

@@ -12,7 +12,7 @@ use crate::support::server::Server;
 use crate::support::wait::wait_for;
 
 /// A tenant with one group beside a server of its own that speaks TLS.
-async fn beside(admission: &str) -> (Server, World, Authority, TempDir) {
+pub async fn beside(admission: &str) -> (Server, World, Authority, TempDir) {
     let (server, database) = Server::start().await;
     let authority = Authority::new();
     let shown = authority.signs_for("127.0.0.1");

@@ -28,6 +28,7 @@ mod daemon_signals;
 mod database_grants;
 mod database_logins;
 mod database_role;
+mod database_tokens_of_aws;
 mod demo;
 mod deprovision_grace;
 mod deprovision_policies;

@@ -6,6 +6,7 @@ use chrono::NaiveDate;
 use secrecy::ExposeSecret;
 use serde_json::Value;
 
+use super::database_auth;
 use crate::config::database;
 use crate::config::error::Wrong;
 use crate::config::layers::Fallbacks;
@@ -14,9 +15,7 @@ use crate::config::litellm::{
 };
 use crate::config::reader::{Read, Reader, Reported};
 use crate::config::secret::Secret;
-use crate::config::settings::{
-    BudgetCalendar, DatabaseAuth, DatabaseTarget, DatabaseTls, LitellmSettings, StoreAuditLogs,
-};
+use crate::config::settings::{BudgetCalendar, DatabaseTarget, LitellmSettings, StoreAuditLogs};
 use crate::config::values::{self, Switch};
 use crate::model::defaults::{TeamDefaults, UserDefaults};
 use crate::model::ids::UserId;
@@ -30,7 +29,7 @@ pub(super) fn read(
     today: NaiveDate,
 ) -> Read<LitellmSettings> {
     let database = database(reader);
-    let database_auth = database_auth(reader, database.as_ref().ok());
+    let database_auth = database_auth::read(reader, &database);
     // Read while the sources were gathered; here only its form is checked.
     let config_file = reader.optional("litellm.config_file", values::text);
     let organizations = organizations(reader);
@@ -86,40 +85,6 @@ fn database(reader: &mut Reader<'_>) -> Read<DatabaseTarget> {
             Err(reader.wrong_secret("litellm.database_url", "litellm.database_url_file", wrong))
         }
     }
-}
-
-/// A token is as good as a password, and longer: it goes over TLS or not at all.
-fn database_auth(reader: &mut Reader<'_>, database: Option<&DatabaseTarget>) -> Read<DatabaseAuth> {
-    const KEY: &str = "litellm.database_auth";
-    let auth = reader.required(KEY, |value| match values::text(value)?.as_str() {
-        "rds" => Err(Wrong::new(
-            "is `rds`, which is not available",
-            "give the URL in `litellm.database_url_file` and let something else put a fresh token \
-             into it: docs/OPERATING.md, Database logins",
-        )),
-        _ => values::one_of(
-            value,
-            &[
-                ("password", DatabaseAuth::Password),
-                ("azure", DatabaseAuth::Azure),
-            ],
-        ),
-    })?;
-    if let (DatabaseAuth::Azure, Some(database)) = (auth, database) {
-        if matches!(database.tls, DatabaseTls::Disable | DatabaseTls::Prefer) {
-            let wrong = Wrong::new(
-                "is `azure`, and the database URL lets the token go unencrypted",
-                "add sslmode=verify-full to the URL",
-            );
-            return Err(reader.wrong(KEY, wrong));
-        }
-        if database.connection.get_password().is_some() {
-            reader.warn(format!(
-                "the password in `litellm.database_url` is not used, because `{KEY}` is azure"
-            ));
-        }
-    }
-    Ok(auth)
 }
 
 fn redis_url(reader: &mut Reader<'_>) -> Read<Option<Secret>> {

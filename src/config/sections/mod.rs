@@ -4,6 +4,7 @@
 //! problem is reported in one run. Must not: open a connection.
 
 mod credential;
+mod database_auth;
 mod entra;
 mod litellm;
 mod operation;

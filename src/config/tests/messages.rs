@@ -204,9 +204,9 @@ fn what_is_allowed_but_odd_is_a_warning() {
             "`telemetry.otlp_endpoint` is plain http: traces with run ids and counts cross the network to collector unencrypted",
         ),
         (
-            "IAM_TOKEN_DB_AUTH",
+            "AZURE_POSTGRESQL_AUTH",
             "true",
-            "IAM_TOKEN_DB_AUTH makes LiteLLM log in to its database with cloud tokens, and litellm.database_auth is password: the password of environment DATABASE_URL is used; if that is refused, give ENTRA_SYNC__LITELLM__DATABASE_URL with a user that has one, or see Database logins in docs/OPERATING.md",
+            "AZURE_POSTGRESQL_AUTH makes LiteLLM log in to its database with cloud tokens, and litellm.database_auth is password: the password of environment DATABASE_URL is used; if that is refused, set litellm.database_auth to azure, or give ENTRA_SYNC__LITELLM__DATABASE_URL with a user that has one",
         ),
         (
             "DATABASE_URL",

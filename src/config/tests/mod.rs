@@ -1,5 +1,6 @@
 //! Loading as a whole: which source wins, what is said, and what never is.
 
+mod aws;
 mod contradictions;
 mod credentials;
 mod defaults;

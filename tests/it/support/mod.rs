@@ -1,6 +1,7 @@
 //! What every integration test stands on: a LiteLLM database of its own, rows
 //! as LiteLLM would have written them, and waiting without sleeping.
 
+pub mod aws;
 pub mod binary;
 pub mod certificates;
 pub mod crowd;

@@ -3,7 +3,8 @@
 //!
 //! Invariant: whoever asks for a secret or a certificate has an answer within
 //! [`PATIENCE`]. A disk that does not answer holds a thread for as long as it
-//! does not, and that file gets no second one. Must not: print what it reads.
+//! does not; the same file is then asked seldom and by few more, in case that
+//! it was mounted anew. Must not: print what it reads.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{self, File, FileType};
@@ -13,12 +14,21 @@ use std::path::{Path, PathBuf};
 use std::sync::mpsc::{self, RecvTimeoutError};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use secrecy::SecretString;
 
 /// A network disk that is slow answers within seconds.
 const PATIENCE: Duration = Duration::from_secs(10);
+
+/// How long a file that did not answer is left alone.
+const FIRST_REST: Duration = Duration::from_secs(60);
+
+/// Not longer, however often it did not.
+const LONGEST_REST: Duration = Duration::from_secs(3600);
+
+/// Threads that one file may hold.
+const GIVEN_UP_AT_MOST: u32 = 32;
 
 /// Bytes of a secret, a token, or a certificate with its issuers, at most.
 const SECRET: u64 = 64 << 10;
@@ -99,11 +109,26 @@ fn named(kind: FileType) -> &'static str {
     }
 }
 
-/// How many readings of a file go on that nobody waits for any more. Of the
-/// whole process, as its threads are.
-static GIVEN_UP: Mutex<BTreeMap<PathBuf, usize>> = Mutex::new(BTreeMap::new());
+/// Readings of one file that go on and that nobody waits for any more.
+#[derive(Debug, Clone, Copy)]
+struct GivenUp {
+    many: u32,
+    last: Instant,
+}
 
-fn given_up() -> MutexGuard<'static, BTreeMap<PathBuf, usize>> {
+impl GivenUp {
+    /// Whether the file is left alone now.
+    fn rests(self, now: Instant) -> bool {
+        // A minute, then twice as long each time.
+        let pause = FIRST_REST.saturating_mul(1 << (self.many.max(1) - 1).min(8));
+        self.many >= GIVEN_UP_AT_MOST || now.duration_since(self.last) < pause.min(LONGEST_REST)
+    }
+}
+
+/// By file, and of the whole process, as its threads are.
+static GIVEN_UP: Mutex<BTreeMap<PathBuf, GivenUp>> = Mutex::new(BTreeMap::new());
+
+fn given_up() -> MutexGuard<'static, BTreeMap<PathBuf, GivenUp>> {
     GIVEN_UP.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
@@ -113,7 +138,8 @@ fn in_time(
     patience: Duration,
     read: impl FnOnce(&Path) -> io::Result<Vec<u8>> + Send + 'static,
 ) -> io::Result<Vec<u8>> {
-    if given_up().contains_key(path) {
+    let hangs = given_up().get(path).copied();
+    if hangs.is_some_and(|hangs| hangs.rests(Instant::now())) {
         return Err(no_answer("it still does not answer an earlier reading"));
     }
     let (sender, receiver) = mpsc::sync_channel(1);
@@ -125,10 +151,10 @@ fn in_time(
             let read = read(&file);
             let mut given_up = given_up();
             if sender.send(read).is_err()
-                && let Some(many) = given_up.get_mut(&file)
+                && let Some(hung) = given_up.get_mut(&file)
             {
-                *many -= 1;
-                if *many == 0 {
+                hung.many -= 1;
+                if hung.many == 0 {
                     given_up.remove(&file);
                 }
             }
@@ -143,7 +169,13 @@ fn in_time(
             if let Ok(read) = receiver.try_recv() {
                 return read;
             }
-            *given_up.entry(path.to_owned()).or_default() += 1;
+            let last = Instant::now();
+            let none = GivenUp { many: 0, last };
+            let hung = given_up.entry(path.to_owned()).or_insert(none);
+            *hung = GivenUp {
+                many: hung.many + 1,
+                last,
+            };
             drop(receiver);
             Err(no_answer(&format!(
                 "it did not answer within {}",

@@ -77,7 +77,10 @@ fn settings_come_from_a_pipe_and_go_to_one_reader() {
     pipe(&path);
     let only = OnlyReader::of(&path).unwrap();
     let second = settings(&path).unwrap_err().to_string();
-    assert!(second.contains("an earlier reading still waits"), "{second}");
+    assert!(
+        second.contains("an earlier reading still waits"),
+        "{second}"
+    );
     drop(only);
     let reading = {
         let path = path.clone();
@@ -118,4 +121,18 @@ fn a_disk_that_does_not_answer_is_given_up_and_asked_no_more_until_it_does() {
         thread::yield_now();
     };
     assert_eq!(read.expose_secret(), "s3");
+}
+
+#[test]
+fn a_file_that_hangs_is_asked_ever_more_seldom_and_by_a_bounded_number() {
+    let last = Instant::now();
+    let asked_after = |many, seconds| {
+        let later = last + Duration::from_secs(seconds);
+        !GivenUp { many, last }.rests(later)
+    };
+    assert!(!asked_after(1, 59) && asked_after(1, 60));
+    assert!(!asked_after(2, 119) && asked_after(2, 120));
+    let most = GIVEN_UP_AT_MOST - 1;
+    assert!(!asked_after(most, 3_599) && asked_after(most, 3_600));
+    assert!(!asked_after(GIVEN_UP_AT_MOST, 1_000_000));
 }

@@ -15,6 +15,8 @@ use secrecy::{ExposeSecret, SecretString};
 use sha2::{Digest as _, Sha256};
 use x509_cert::der::Decode as _;
 
+use super::files;
+
 /// Where a certificate and its key are.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ClientCertificate {
@@ -38,7 +40,7 @@ pub struct Certified {
 /// Files that hold no certificate with its key.
 #[derive(Debug, thiserror::Error)]
 pub enum ClientCertificateError {
-    /// A file is missing, unreadable or not text.
+    /// A file is missing, unreadable, not text, too large or no regular file.
     #[error("cannot read {}: {source}", path.display())]
     Read {
         /// Which.
@@ -98,7 +100,7 @@ pub enum ClientCertificateError {
 }
 
 impl ClientCertificate {
-    /// Reads both.
+    /// Reads both. May block for the ten seconds that a disk has to answer.
     ///
     /// # Errors
     /// When they cannot be read, or do not belong together.
@@ -155,12 +157,10 @@ impl ClientCertificate {
 }
 
 fn text(path: &Path) -> Result<SecretString, ClientCertificateError> {
-    std::fs::read_to_string(path)
-        .map(SecretString::from)
-        .map_err(|source| ClientCertificateError::Read {
-            path: path.to_owned(),
-            source,
-        })
+    files::secret(path).map_err(|source| ClientCertificateError::Read {
+        path: path.to_owned(),
+        source,
+    })
 }
 
 fn not_after(certificate: &CertificateDer<'_>) -> Result<DateTime<Utc>, String> {

@@ -13,6 +13,7 @@ mod database;
 mod endpoint;
 mod entries;
 mod error;
+pub mod files;
 mod layers;
 pub mod litellm;
 mod litellm_environment;

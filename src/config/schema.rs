@@ -11,6 +11,7 @@ use serde_json::Value;
 
 use super::entries;
 use super::error::Wrong;
+use super::files;
 use super::yaml_bounds;
 
 /// The commented defaults, as `entra-sync config --defaults` prints them.
@@ -188,7 +189,7 @@ pub(super) fn parse_yaml(text: &str) -> Result<BTreeMap<String, Value>, Wrong> {
 
 /// Reads a YAML file whose root is a map.
 pub(super) fn read_yaml(path: &Path) -> Result<BTreeMap<String, Value>, Wrong> {
-    let text = std::fs::read_to_string(path).map_err(|error| {
+    let text = files::settings(path).map_err(|error| {
         Wrong::new(
             format!("cannot be read: {error}"),
             "check the path and who may read it",

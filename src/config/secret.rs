@@ -4,7 +4,9 @@
 
 use std::path::{Path, PathBuf};
 
-use secrecy::SecretString;
+use secrecy::{ExposeSecret, SecretString};
+
+use super::files;
 
 /// A secret, and where to read it again when it was rotated.
 #[derive(Debug, Clone)]
@@ -23,7 +25,7 @@ pub enum Secret {
 /// A file that should hold a secret and does not.
 #[derive(Debug, thiserror::Error)]
 pub enum SecretFileError {
-    /// The file is missing, unreadable or not UTF-8.
+    /// The file is missing, unreadable, not UTF-8, too large or no regular file.
     #[error("cannot read the secret in {path}")]
     Read {
         /// Where.
@@ -43,16 +45,19 @@ pub enum SecretFileError {
 impl Secret {
     /// Reads a secret from a file, without its final line break.
     ///
+    /// May block for the ten seconds that a disk has to answer.
+    ///
     /// # Errors
     /// When the file cannot be read or holds nothing.
     pub fn from_file(path: &Path) -> Result<Self, SecretFileError> {
-        let text = std::fs::read_to_string(path).map_err(|source| SecretFileError::Read {
+        let text = files::secret(path).map_err(|source| SecretFileError::Read {
             path: path.to_owned(),
             source,
         })?;
         // Editors and `echo` end a file with a line break that is no part of
         // the secret; any other white space may be.
-        let line = text.strip_suffix('\n').unwrap_or(&text);
+        let text = text.expose_secret();
+        let line = text.strip_suffix('\n').unwrap_or(text);
         let line = line.strip_suffix('\r').unwrap_or(line);
         if line.trim().is_empty() {
             return Err(SecretFileError::Empty {
@@ -87,8 +92,6 @@ impl Secret {
 
 #[cfg(test)]
 mod tests {
-    use secrecy::ExposeSecret;
-
     use super::*;
 
     #[test]

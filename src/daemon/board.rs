@@ -8,7 +8,6 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -136,7 +135,8 @@ impl SourceState {
 /// What came of asking the database.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Heard {
-    Something,
+    /// It answered, which says something for this long.
+    Something(Duration),
     Nothing,
 }
 
@@ -148,7 +148,8 @@ struct Inner {
     sources: Mutex<BTreeMap<SourceName, SourceState>>,
     in_use: watch::Sender<Option<InUse>>,
     replicas: watch::Sender<usize>,
-    reachable: AtomicBool,
+    /// Until when the database's last answer says something.
+    answered: Mutex<Option<Instant>>,
     /// When the loop last turned.
     turned: Mutex<Instant>,
     observers: Vec<Arc<dyn Observer>>,
@@ -170,7 +171,7 @@ impl Board {
             sources: Mutex::default(),
             in_use: watch::Sender::new(None),
             replicas: watch::Sender::new(0),
-            reachable: AtomicBool::new(false),
+            answered: Mutex::new(None),
             turned: Mutex::new(Instant::now()),
             observers,
         }))
@@ -195,10 +196,16 @@ impl Board {
         *self.0.replicas.borrow()
     }
 
-    /// Whether the database answered the last heartbeat.
+    /// Whether the database answered the last heartbeat, and that was not too
+    /// long ago: a heartbeat may itself be what hangs.
     #[must_use]
     pub fn reaches_the_database(&self) -> bool {
-        self.0.reachable.load(Ordering::Relaxed)
+        self.answered().is_some_and(|until| Instant::now() < until)
+    }
+
+    fn answered(&self) -> MutexGuard<'_, Option<Instant>> {
+        let answered = self.0.answered.lock();
+        answered.unwrap_or_else(PoisonError::into_inner)
     }
 
     /// How long ago the daemon's loop last turned. It does every second.
@@ -230,8 +237,10 @@ impl Board {
 
     /// The database answered, or did not.
     pub(super) fn heard_from_the_database(&self, heard: Heard) {
-        let heard = heard == Heard::Something;
-        self.0.reachable.store(heard, Ordering::Relaxed);
+        *self.answered() = match heard {
+            Heard::Something(life) => Some(Instant::now() + life),
+            Heard::Nothing => None,
+        };
     }
 
     /// So many replicas are seen.

@@ -10,6 +10,7 @@
 mod assignment;
 mod board;
 mod order;
+mod reading;
 mod requests;
 mod roster;
 mod schedule;
@@ -34,6 +35,7 @@ use crate::db::Database;
 use crate::model::ids::SourceName;
 use crate::sync::{Error, open_database};
 use order::{Course, Order};
+use reading::{Read, Reading};
 use requests::Ears;
 use roster::Roster;
 use wakes::Wake;
@@ -79,9 +81,8 @@ pub async fn run(
         roster,
         ears: Ears::open(&team.settings, team.database.clone()),
         slots: team.slots(),
-        reload,
-        reading: JoinSet::new(),
-        reads_once_more: false,
+        // What is made from the settings may read files, too.
+        reading: Reading::of(move || reload().and_then(Team::of)),
         form: team.form(),
         board,
     };
@@ -164,12 +165,8 @@ struct Daemon {
     roster: Roster,
     ears: Ears,
     slots: Arc<Semaphore>,
-    reload: Reload,
-    /// Settings that are being read, at most one reading at a time. They may be
-    /// on a disk that does not answer: the loop goes on meanwhile.
-    reading: JoinSet<anyhow::Result<Vec<Settings>>>,
-    /// Whether somebody has asked since that reading began.
-    reads_once_more: bool,
+    /// They may be on a disk that does not answer: the loop goes on meanwhile.
+    reading: Reading<Team>,
     form: Form,
     board: Board,
 }
@@ -231,12 +228,14 @@ impl Daemon {
                     Wake::Stop => return Ok(()),
                     Wake::Tick => self.tell_all(|| Order::Tick),
                     Wake::Pass => self.tell_all(|| Order::Pass),
-                    Wake::Reload if self.reading.is_empty() => self.read_settings_again(),
-                    Wake::Reload => self.reads_once_more = true,
+                    Wake::Reload => {
+                        if !self.reading.is_under_way() {
+                            self.board.tell(&Event::Reloading);
+                        }
+                        self.reading.ask();
+                    }
                 },
-                Some(read) = self.reading.join_next() => {
-                    self.settings_were_read(read);
-                }
+                read = self.reading.ended() => self.settings_were_read(read),
                 Some(ended) = self.tasks.join_next() => self.ended(ended)?,
             }
         }
@@ -271,14 +270,8 @@ impl Daemon {
         Ok(())
     }
 
-    fn read_settings_again(&mut self) {
-        self.board.tell(&Event::Reloading);
-        let reload = Arc::clone(&self.reload);
-        self.reading.spawn_blocking(move || reload());
-    }
-
-    fn settings_were_read(&mut self, read: Result<anyhow::Result<Vec<Settings>>, JoinError>) {
-        match read.map_err(Into::into).flatten().and_then(Team::of) {
+    fn settings_were_read(&mut self, read: Read<Team>) {
+        match read.map_err(Into::into).flatten() {
             Ok(team) => {
                 if let Some(first) = team.settings.first() {
                     crate::telemetry::start(&first.telemetry);
@@ -304,8 +297,8 @@ impl Daemon {
             ),
         }
         self.board.tell(&Event::Reloaded);
-        if std::mem::take(&mut self.reads_once_more) {
-            self.read_settings_again();
+        if self.reading.is_under_way() {
+            self.board.tell(&Event::Reloading);
         }
     }
 

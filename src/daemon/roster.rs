@@ -216,7 +216,8 @@ impl Heart {
         let soon = third / 4;
         let looked = tokio::time::timeout(PATIENCE, self.look(&saying)).await;
         self.board.heard_from_the_database(match &looked {
-            Ok(Ok(_)) => Heard::Something,
+            // The next one comes sooner, unless something hangs.
+            Ok(Ok(_)) => Heard::Something(saying.lease),
             Ok(Err(_)) | Err(_) => Heard::Nothing,
         });
         let replicas = match looked {

@@ -176,6 +176,17 @@ impl ConnectError {
         }
     }
 
+    /// The login is refused, and there is no newer URL to try.
+    pub(super) fn with(self, no_newer: &str) -> Self {
+        match self {
+            Self::Login { place, reason } => Self::Login {
+                place,
+                reason: format!("{reason}, and the URL cannot be read again: {no_newer}"),
+            },
+            other => other,
+        }
+    }
+
     pub(super) fn tls_setup(error: &dyn Error) -> Self {
         Self::Tls {
             place: "any host".into(),

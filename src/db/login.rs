@@ -6,6 +6,7 @@
 //! and none with what has just been refused. Must not: keep a password that was
 //! given for one connection.
 
+use std::error::Error as _;
 use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -101,8 +102,9 @@ impl Login {
             Err(error) if error.is_authentication() => error,
             ended => return ended,
         };
-        let Ok(fresh) = target.reread() else {
-            return Err(refused);
+        let fresh = match read_again(&target).await {
+            Ok(fresh) => fresh,
+            Err(reason) => return Err(refused.with(&reason)),
         };
         if fresh.connection == target.connection {
             return Err(refused);
@@ -111,6 +113,20 @@ impl Login {
         let connection = open(Arc::clone(&fresh)).await?;
         *self.target.lock().unwrap_or_else(PoisonError::into_inner) = fresh;
         Ok(connection)
+    }
+}
+
+/// The URL as it is in its file now. That may be on a disk that does not
+/// answer: nothing else on this thread waits for it.
+async fn read_again(target: &Arc<DatabaseTarget>) -> Result<DatabaseTarget, String> {
+    let target = Arc::clone(target);
+    match tokio::task::spawn_blocking(move || target.reread()).await {
+        Ok(Ok(fresh)) => Ok(fresh),
+        Ok(Err(error)) => {
+            let cause = error.source().map(|cause| format!(": {cause}"));
+            Err(format!("{error}{}", cause.unwrap_or_default()))
+        }
+        Err(error) => Err(error.to_string()),
     }
 }
 
@@ -146,7 +162,8 @@ impl Seen {
         }
     }
 
-    /// Whether there is something else by now, which is then what was seen.
+    /// Whether there is something else by now, which is then what was seen. May
+    /// block for the ten seconds that a disk has to answer.
     pub(super) fn changed(&mut self) -> bool {
         let target = match self.target.reread() {
             Ok(fresh) => fresh,

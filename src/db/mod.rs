@@ -16,7 +16,7 @@ mod login;
 mod tls;
 mod transaction;
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
@@ -133,10 +133,15 @@ impl Database {
     /// Whether the URL, the client certificate or the token changed since this
     /// was last asked; a refused login then finds the newer one by itself.
     pub async fn has_a_new_secret(&self) -> bool {
-        let changed = {
-            let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
-            seen.changed()
-        };
+        let looked = tokio::task::spawn_blocking({
+            let mut seen = self.seen().clone();
+            move || seen.changed().then_some(seen)
+        });
+        let newer = looked.await.ok().flatten();
+        let changed = newer.is_some();
+        if let Some(newer) = newer {
+            *self.seen() = newer;
+        }
         changed || self.login.has_a_new_password().await
     }
 
@@ -144,11 +149,14 @@ impl Database {
     /// apart.
     #[must_use]
     pub fn for_another(&self) -> Self {
-        let seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
         Self {
-            seen: Arc::new(Mutex::new(seen.clone())),
+            seen: Arc::new(Mutex::new(self.seen().clone())),
             ..self.clone()
         }
+    }
+
+    fn seen(&self) -> MutexGuard<'_, Seen> {
+        self.seen.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Listens on a channel, on a connection outside the pool; `None` where there

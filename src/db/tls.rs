@@ -27,7 +27,7 @@ use tokio_postgres_rustls::MakeRustlsConnect;
 
 use super::connect_error::{ConnectError, Place};
 use super::listener::Listener;
-use crate::config::{ClientCertificate, DatabaseTarget, DatabaseTls};
+use crate::config::{ClientCertificate, DatabaseTarget, DatabaseTls, files};
 
 /// Opens one connection and drives it in the background until it is dropped.
 ///
@@ -37,14 +37,11 @@ use crate::config::{ClientCertificate, DatabaseTarget, DatabaseTls};
 /// Why there is no connection, with the cause that tokio-postgres would cut
 /// off.
 pub async fn establish(target: &DatabaseTarget) -> Result<AsyncPgConnection, ConnectError> {
+    let tls = prepared(target).await?;
     let attempt = async {
-        let client = match &target.tls {
-            DatabaseTls::Disable => drive(open(&target.connection, NoTls).await?),
-            tls => {
-                let tls =
-                    MakeRustlsConnect::new(client_config(tls, target.client_certificate.as_ref())?);
-                drive(open(&target.connection, tls).await?)
-            }
+        let client = match tls {
+            None => drive(open(&target.connection, NoTls).await?),
+            Some(tls) => drive(open(&target.connection, tls).await?),
         };
         let set_up = set_up(client).await;
         set_up.map_err(|reason| refused(target, reason))
@@ -65,14 +62,11 @@ pub(super) async fn listen(
     let name = config.get_application_name().unwrap_or("entra-sync");
     let name = format!("{name} (listening)");
     config.application_name(name);
+    let tls = prepared(target).await?;
     let attempt = async {
-        let listener = match &target.tls {
-            DatabaseTls::Disable => Listener::drive(open(&config, NoTls).await?),
-            tls => {
-                let tls =
-                    MakeRustlsConnect::new(client_config(tls, target.client_certificate.as_ref())?);
-                Listener::drive(open(&config, tls).await?)
-            }
+        let listener = match tls {
+            None => Listener::drive(open(&config, NoTls).await?),
+            Some(tls) => Listener::drive(open(&config, tls).await?),
         };
         let listening = listener.subscribe(channel).await;
         listening.map_err(|error| refused(target, error.to_string()))?;
@@ -81,11 +75,31 @@ pub(super) async fn listen(
     in_time(target, attempt).await
 }
 
-/// Whether the certificates that the target asks for can be used.
+/// Whether the certificates that the target asks for can be used. May block for
+/// the ten seconds that a disk has to answer, for each file.
 pub(super) fn prepare(target: &DatabaseTarget) -> Result<(), ConnectError> {
+    connector(target).map(drop)
+}
+
+/// What encrypts the connection; `None` if nothing does. Reading its files is no
+/// part of the time that the server has.
+async fn prepared(target: &DatabaseTarget) -> Result<Option<MakeRustlsConnect>, ConnectError> {
+    if target.tls == DatabaseTls::Disable {
+        return Ok(None);
+    }
+    let target = target.clone();
+    tokio::task::spawn_blocking(move || connector(&target))
+        .await
+        .map_err(|error| ConnectError::tls_setup(&error))?
+}
+
+fn connector(target: &DatabaseTarget) -> Result<Option<MakeRustlsConnect>, ConnectError> {
     match &target.tls {
-        DatabaseTls::Disable => Ok(()),
-        tls => client_config(tls, target.client_certificate.as_ref()).map(drop),
+        DatabaseTls::Disable => Ok(None),
+        tls => {
+            let config = client_config(tls, target.client_certificate.as_ref())?;
+            Ok(Some(MakeRustlsConnect::new(config)))
+        }
     }
 }
 
@@ -221,9 +235,8 @@ fn roots_of_file(path: &Path) -> Result<RootCertStore, ConnectError> {
         reason,
     };
     let mut roots = RootCertStore::empty();
-    let certificates =
-        CertificateDer::pem_file_iter(path).map_err(|error| unusable(error.to_string()))?;
-    for certificate in certificates {
+    let bundle = files::certificates(path).map_err(|error| unusable(error.to_string()))?;
+    for certificate in CertificateDer::pem_slice_iter(&bundle) {
         let certificate = certificate.map_err(|error| unusable(error.to_string()))?;
         roots
             .add(certificate)

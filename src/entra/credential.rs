@@ -2,7 +2,8 @@
 //!
 //! Invariant: a secret leaves this file only inside a form that is on its way
 //! to the token endpoint. Files are read again whenever a token is asked for;
-//! that of a secret, which may be half written, only when it was refused.
+//! that of a secret, which may be half written, only when it was refused. A
+//! file that does not answer is an error after ten seconds.
 
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -247,15 +248,22 @@ async fn read(files: &ClientCertificate) -> Result<Certified, Error> {
     }
 }
 
+/// The whole of a file, or why there is none, within the time that a disk has.
+async fn text(path: &Path) -> Result<SecretString, String> {
+    let path = path.to_owned();
+    let read = tokio::task::spawn_blocking(move || config::files::secret(&path)).await;
+    match read {
+        Ok(read) => read.map_err(|error| error.to_string()),
+        Err(error) => Err(error.to_string()),
+    }
+}
+
 async fn federated(path: &Path) -> Result<SecretString, Error> {
     let failed = |cause: String| {
         let path = path.to_owned();
         CredentialError::FederatedTokenFile { path, cause }.of_entra()
     };
-    let text = tokio::fs::read_to_string(path)
-        .await
-        .map(SecretString::from)
-        .map_err(|error| failed(error.to_string()))?;
+    let text = text(path).await.map_err(failed)?;
     let token = text.expose_secret().trim();
     if token.is_empty() {
         return Err(failed("the file is empty".to_owned()));
@@ -268,10 +276,7 @@ async fn secret(path: &Path) -> Result<SecretString, Error> {
         path: path.to_owned(),
         cause,
     };
-    let text = tokio::fs::read_to_string(path)
-        .await
-        .map(SecretString::from)
-        .map_err(|error| failed(error.to_string()))?;
+    let text = text(path).await.map_err(failed)?;
     let fresh = without_final_break(text.expose_secret());
     if fresh.is_empty() {
         return Err(failed("the file is empty".to_owned()));

@@ -1,9 +1,10 @@
 //! `/livez` and `/readyz`.
 //!
 //! Alive: the daemon's loop turns; an orchestrator restarts what is not. Ready:
-//! the settings are in use and the database answered the last heartbeat. A
-//! replica that stands by is ready, and says so. Neither asks anything of
-//! anybody: a database that is away must not make all replicas restart.
+//! the settings are in use and the database answered the last heartbeat, no
+//! longer than a lease ago. A replica that stands by is ready, and says so.
+//! Neither asks anything of anybody: a database that is away must not make all
+//! replicas restart.
 
 use std::time::Duration;
 

@@ -7,6 +7,7 @@ use tempfile::TempDir;
 
 use crate::cli_exit_codes::world;
 use crate::daemon_schedule::{pass_by, passes, quiet};
+use crate::early_signals::make_pipe;
 use crate::support::World;
 use crate::support::binary::{Running, entra_sync};
 use crate::support::database::connect;
@@ -64,6 +65,35 @@ async fn hup_reads_a_changed_secret_file_and_then_passes() {
     // The old secret was not even tried: a refusal would have had it read again.
     let token = world.entra.requests().of("token");
     assert_eq!((token.requests, token.refused), (1, 0));
+    daemon.signal("TERM").await;
+    daemon.ended().await.exits_with(0);
+}
+
+/// Whoever opened such a file would wait for somebody who writes, or read for
+/// ever.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_secret_that_is_no_regular_file_is_refused_and_the_next_hup_is_heard() {
+    let mut world = world().await;
+    quiet(&mut world);
+    let folder = TempDir::new().expect("a folder");
+    let path = folder.path().join("secret");
+    let secret = world.environment()["MICROSOFT_CLIENT_SECRET"].clone();
+    std::fs::write(&path, &secret).expect("written");
+    world.set("MICROSOFT_CLIENT_SECRET", "");
+    world.set("ENTRA_SYNC__ENTRA__CLIENT_SECRET_FILE", path.display());
+    let daemon = Running::start(world.environment(), &["run"]);
+    assert_eq!(pass_by(&world, "start", 1).await, "succeeded");
+    make_pipe(&path).await;
+    daemon.signal("HUP").await;
+    daemon.says("it is a pipe and no regular file", 1).await;
+    std::fs::remove_file(&path).expect("removed");
+    std::os::unix::fs::symlink("/dev/zero", &path).expect("a link");
+    daemon.signal("HUP").await;
+    daemon.says("it is a device and no regular file", 1).await;
+    std::fs::remove_file(&path).expect("removed");
+    std::fs::write(&path, &secret).expect("written");
+    daemon.signal("HUP").await;
+    assert_eq!(pass_by(&world, "reload", 1).await, "unchanged");
     daemon.signal("TERM").await;
     daemon.ended().await.exits_with(0);
 }

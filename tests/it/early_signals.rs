@@ -41,6 +41,16 @@ async fn ends_on(running: Running, signal: &str, code: i32) -> Ended {
     ended
 }
 
+/// A pipe at this path, in the place of what is there.
+pub async fn make_pipe(path: &Path) {
+    let _ = std::fs::remove_file(path);
+    let made = tokio::process::Command::new("mkfifo")
+        .arg(path)
+        .status()
+        .await;
+    assert!(made.expect("mkfifo is there").success());
+}
+
 /// A settings file that is a pipe: whoever reads it waits for a writer.
 pub struct Pipe {
     path: PathBuf,
@@ -51,11 +61,7 @@ impl Pipe {
     pub async fn new() -> Self {
         let folder = TempDir::new().expect("a folder");
         let path = folder.path().join("settings.yaml");
-        let made = tokio::process::Command::new("mkfifo")
-            .arg(&path)
-            .status()
-            .await;
-        assert!(made.expect("mkfifo is there").success());
+        make_pipe(&path).await;
         Self {
             path,
             _folder: folder,
@@ -153,6 +159,29 @@ async fn early_requests_for_a_pass_or_new_settings_kill_nobody_and_are_kept() {
     writer.write_all(b"{}\n").await.expect("it reads again");
     drop(writer);
     assert_eq!(pass_by(&world, "reload", 1).await, "unchanged");
+    ends_on(daemon, "TERM", 0).await;
+}
+
+/// What nobody writes to is given up for whoever asks once more.
+#[tokio::test(flavor = "multi_thread")]
+async fn settings_that_never_come_do_not_keep_the_next_hup_from_being_heard() {
+    let mut world = world().await;
+    quiet(&mut world);
+    let settings = Pipe::new().await;
+    let daemon = Running::start(world.environment(), &settings.arguments("run"));
+    settings.write("{}\n").await;
+    assert_eq!(pass_by(&world, "start", 1).await, "succeeded");
+    daemon.signal("HUP").await;
+    daemon.says("reading the settings takes long", 1).await;
+    daemon.signal("USR1").await;
+    assert_eq!(pass_by(&world, "signal", 1).await, "unchanged");
+    std::fs::remove_file(&settings.path).expect("removed");
+    let better = "litellm: {create_organizations: true}\n";
+    std::fs::write(&settings.path, better).expect("written");
+    daemon.signal("HUP").await;
+    daemon.says("is given up; they are read anew", 1).await;
+    assert_eq!(pass_by(&world, "reload", 1).await, "succeeded");
+    assert_eq!(world.count("LiteLLM_OrganizationTable").await, 2);
     ends_on(daemon, "TERM", 0).await;
 }
 

@@ -6,6 +6,7 @@ use tempfile::TempDir;
 use crate::check_entra::{check, of};
 use crate::cli_exit_codes::world;
 use crate::daemon_schedule::{pass_by, quiet};
+use crate::early_signals::make_pipe;
 use crate::support::World;
 use crate::support::binary::{Running, entra_sync};
 use crate::support::certificates::of_an_application;
@@ -118,4 +119,81 @@ async fn a_federated_token_is_replaced_under_a_running_daemon() {
     daemon.signal("TERM").await;
     let log = daemon.ended().await.exits_with(0).stderr;
     assert!(!log.contains("header."), "{log}");
+}
+
+/// The secret is refused, so its file is read again: a pass that waited there
+/// would keep its lease for as long.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_secret_file_that_gives_nothing_fails_the_pass_and_frees_the_lease() {
+    let mut world = world().await;
+    quiet(&mut world);
+    let folder = TempDir::new().expect("a folder");
+    let [file, other] = ["secret", "other"].map(|name| folder.path().join(name));
+    let old = world.environment()["MICROSOFT_CLIENT_SECRET"].clone();
+    std::fs::write(&file, old).expect("written");
+    std::fs::write(&other, "rotated").expect("written");
+    world.set("MICROSOFT_CLIENT_SECRET", "");
+    world.set("ENTRA_SYNC__ENTRA__CLIENT_SECRET_FILE", file.display());
+    let daemon = Running::start(world.environment(), &["run"]);
+    assert_eq!(pass_by(&world, "start", 1).await, "succeeded");
+    world
+        .entra
+        .tenant(|tenant| tenant.set_client_secret("rotated"));
+    world.entra.expire_tokens();
+    make_pipe(&file).await;
+    daemon.signal("USR1").await;
+    assert_eq!(pass_by(&world, "signal", 1).await, "failed");
+    daemon
+        .says("the client secret cannot be read from", 1)
+        .await;
+    daemon.says("it is a pipe and no regular file", 1).await;
+
+    world.set("ENTRA_SYNC__ENTRA__CLIENT_SECRET_FILE", other.display());
+    let by_hand = entra_sync(world.environment(), &["sync"]).await;
+    by_hand.exits_with(0);
+
+    std::fs::remove_file(&file).expect("removed");
+    std::fs::write(&file, "rotated\n").expect("written");
+    assert_eq!(pass_by(&world, "reload", 1).await, "unchanged");
+    daemon.signal("TERM").await;
+    daemon.ended().await.exits_with(0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn no_file_of_a_credential_is_waited_for() {
+    let world = world().await;
+    let folder = TempDir::new().expect("a folder");
+    let file = folder.path().join("pipe");
+    make_pipe(&file).await;
+    for (value, setting) in [
+        (
+            Some("MICROSOFT_CLIENT_SECRET"),
+            "ENTRA_SYNC__ENTRA__CLIENT_SECRET_FILE",
+        ),
+        (
+            Some("MICROSOFT_CLIENT_SECRET"),
+            "ENTRA_SYNC__ENTRA__CLIENT_CERTIFICATE_FILE",
+        ),
+        (
+            Some("MICROSOFT_CLIENT_SECRET"),
+            "ENTRA_SYNC__ENTRA__FEDERATED_TOKEN_FILE",
+        ),
+        (
+            Some("DATABASE_URL"),
+            "ENTRA_SYNC__LITELLM__DATABASE_URL_FILE",
+        ),
+        (None, "ENTRA_SYNC__SERVER__TOKEN_FILE"),
+    ] {
+        let mut environment = world.environment().clone();
+        if let Some(value) = value {
+            environment.remove(value);
+        }
+        environment.insert(setting.to_owned(), file.display().to_string());
+        let ended = entra_sync(&environment, &["sync"]).await.exits_with(64);
+        let message = ended.message();
+        assert!(
+            message.contains(setting) && message.contains("it is a pipe and no regular file"),
+            "{setting}: {message}"
+        );
+    }
 }

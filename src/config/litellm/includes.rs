@@ -12,6 +12,7 @@ use std::rc::Rc;
 
 use super::config_file::ConfigFileError;
 use super::yaml::{self, Entry, Node};
+use crate::config::files;
 
 /// Everything of a configuration, merged.
 pub(super) struct Merged {
@@ -94,7 +95,7 @@ fn read_one(
     file: &Path,
     declared: Option<(PathBuf, usize)>,
 ) -> Result<Option<Rc<Node>>, ConfigFileError> {
-    let text = std::fs::read_to_string(file).map_err(|source| match declared {
+    let text = files::settings(file).map_err(|source| match declared {
         Some((by, line)) => ConfigFileError::Include {
             file: file.to_owned(),
             by,

@@ -5,8 +5,9 @@
 //! else was of no use; what is chosen and not there is a problem. Must not:
 //! read a secret that is not used.
 
+use std::path::Path;
+
 use chrono::{Days, NaiveDate};
-use secrecy::SecretString;
 use serde_json::Value;
 use url::{Host, Url};
 use uuid::Uuid;
@@ -15,6 +16,7 @@ use crate::config::client_certificate::{Certified, ClientCertificate};
 use crate::config::credential::{Credential, IdentityIssuer, ManagedIdentity};
 use crate::config::endpoint;
 use crate::config::error::Wrong;
+use crate::config::files;
 use crate::config::origin::Origin;
 use crate::config::reader::{Read, Reader};
 use crate::config::values;
@@ -222,8 +224,7 @@ fn check_certificate(
 }
 
 fn workload(reader: &mut Reader<'_>, path: String, client_id: Option<&str>) -> Read<Credential> {
-    let read = std::fs::read_to_string(&path).map(SecretString::from);
-    if let Err(error) = read {
+    if let Err(error) = files::secret(Path::new(&path)) {
         let wrong = Wrong::new(
             format!("names a file that cannot be read: {path}: {error}"),
             "check the path, and that the token is mounted there",

@@ -1,8 +1,11 @@
 //! Whether probes are told the truth.
 
+use tempfile::TempDir;
+
 use super::Served;
 use crate::cli_exit_codes::world;
-use crate::daemon_schedule::quiet;
+use crate::daemon_schedule::{pass_by, quiet};
+use crate::early_signals::make_pipe;
 use crate::support::binary::Running;
 use crate::support::doorman::Doorman;
 use crate::support::wait::wait_for;
@@ -31,6 +34,44 @@ async fn it_is_ready_while_the_database_answers_and_alive_all_the_time() {
         (served.get("/readyz").await.0 == 200).then_some(())
     })
     .await;
+    served.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn it_is_not_ready_while_the_login_is_refused_and_the_urls_file_gives_nothing() {
+    let mut world = world().await;
+    let door = Doorman::before(&world.database.url()).await;
+    door.ask_for("old");
+    let folder = TempDir::new().expect("a folder");
+    let path = folder.path().join("url");
+    std::fs::write(&path, door.url_with("old")).expect("written");
+    world.set("DATABASE_URL", "");
+    world.set("ENTRA_SYNC__LITELLM__DATABASE_URL_FILE", path.display());
+    let served = Served::after_a_pass(&mut world).await;
+    make_pipe(&path).await;
+    door.ask_for("new");
+    // What is connected stays so; what comes needs the new password.
+    door.shut();
+    door.open();
+    served.daemon.signal("USR1").await;
+    served.daemon.says("pass failed", 1).await;
+    let said = served.daemon.stderr();
+    assert!(
+        said.contains("refuses the login") && said.contains("the URL cannot be read again"),
+        "{said}"
+    );
+    wait_for("a probe that fails", || async {
+        (served.get("/readyz").await.0 == 503).then_some(())
+    })
+    .await;
+    assert_eq!(served.json("/livez").await["status"], "alive");
+    std::fs::remove_file(&path).expect("removed");
+    std::fs::write(&path, door.url_with("new")).expect("written");
+    wait_for("a probe that succeeds", || async {
+        (served.get("/readyz").await.0 == 200).then_some(())
+    })
+    .await;
+    assert_eq!(pass_by(&world, "reload", 1).await, "unchanged");
     served.end().await;
 }
 

@@ -10,7 +10,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use chrono::Utc;
+use chrono::{DateTime, Utc};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
@@ -31,8 +31,13 @@ use crate::model::report::Mode;
 /// (graph-contract 9); what is left behind shall end sooner.
 const LIFE: Duration = Duration::from_secs(3 * 86_400);
 
-/// After so much of it, it is prolonged; that also shows whether it is there.
+/// After half of what Graph gave it is prolonged, and no later than this: that
+/// also shows whether it is there.
 const PROLONGED_AFTER: Duration = Duration::from_secs(86_400);
+
+/// Graph gives 45 minutes at least. What it gives less than this is as good as
+/// over, and would be made again and again.
+const SHORTEST_LIFE: Duration = Duration::from_secs(120);
 
 /// How often the ledger is looked at.
 const LOOK_EVERY: Duration = Duration::from_secs(10);
@@ -41,7 +46,8 @@ const LOOK_EVERY: Duration = Duration::from_secs(10);
 const LOOK_FOR_A_PASS_EVERY: Duration = Duration::from_secs(1);
 
 /// After a failure of Graph's it is asked again so much later, and each time
-/// after twice as long.
+/// after twice as long; or when it says, if that is later still, but not later
+/// than the longest.
 const FIRST_PAUSE: Duration = Duration::from_secs(60);
 const LONGEST_PAUSE: Duration = Duration::from_secs(3_600);
 
@@ -134,9 +140,11 @@ impl Upkeep {
             Err(error) => {
                 let last = self.resting.get(name).map(|(_, pause)| *pause);
                 let pause = last.map_or(FIRST_PAUSE, |last| (last * 2).min(LONGEST_PAUSE));
-                self.resting.insert(name.clone(), (now + pause, pause));
+                let rest = pause.max(error.asked().min(LONGEST_PAUSE));
+                let until = tokio::time::Instant::now() + rest;
+                self.resting.insert(name.clone(), (until, pause));
                 let source = settings.entra.service_principal_id;
-                let retry_seconds = pause.as_secs();
+                let retry_seconds = rest.as_secs();
                 if settings.server.notifications_url.is_none() {
                     // Nobody waits for any; old ones may have to be ended later.
                     tracing::debug!(
@@ -218,6 +226,41 @@ enum Error {
     Ledger(#[from] ledger::Error),
     #[error(transparent)]
     Database(#[from] crate::db::Error),
+    #[error(
+        "Graph keeps subscription {id} until {expires_at}, which is over or about to be: compare this machine's clock, and look at what stands between it and Graph"
+    )]
+    Over {
+        id: uuid::Uuid,
+        expires_at: DateTime<Utc>,
+    },
+    #[error(
+        "Graph gave a new subscription the id {0}, which another one has already: whatever answers in Graph's place gives ids twice"
+    )]
+    SameId(uuid::Uuid),
+}
+
+impl Error {
+    /// The pause that Graph asked for; none for most.
+    fn asked(&self) -> Duration {
+        match self {
+            Self::Entra(entra::Error::SubscriptionThrottled { asked, .. }) => *asked,
+            _ => Duration::ZERO,
+        }
+    }
+}
+
+/// When to prolong what ends then.
+fn tend_in(
+    id: SubscriptionId,
+    expires_at: DateTime<Utc>,
+    now: DateTime<Utc>,
+) -> Result<Duration, Error> {
+    let life = (expires_at - now).to_std().unwrap_or_default();
+    if life < SHORTEST_LIFE {
+        let id = id.as_uuid();
+        return Err(Error::Over { id, expires_at });
+    }
+    Ok((life / 2).min(PROLONGED_AFTER))
 }
 
 /// `None` before the first pass has made the source's row.
@@ -248,6 +291,14 @@ async fn subscribe(
     let made = reader
         .subscribe(watched, url, &state, Utc::now() + LIFE)
         .await?;
+    let tend_in = match tend_in(made.id, made.expires_at, Utc::now()) {
+        Ok(tend_in) => tend_in,
+        Err(error) => {
+            // In case it is there all the same.
+            let _ = reader.unsubscribe(made.id).await;
+            return Err(error);
+        }
+    };
     let mut transaction = database.begin(Limits::WRITE).await?;
     let source = ledger::find_source(&mut transaction, settings.described()).await?;
     let digest = state.digest();
@@ -258,7 +309,7 @@ async fn subscribe(
                 watched: watched.as_str(),
                 url: url.as_str(),
                 state_digest: digest.as_bytes(),
-                tend_in: PROLONGED_AFTER,
+                tend_in,
             };
             subscriptions::record(&mut transaction, source, new).await?
         }
@@ -276,6 +327,8 @@ async fn subscribe(
             ask(settings, database).await
         }
         Registered::OneTooMany => Ok(reader.unsubscribe(made.id).await?),
+        // It is not ended: the other one would be.
+        Registered::SameId => Err(Error::SameId(made.id.as_uuid())),
     }
 }
 
@@ -286,9 +339,10 @@ async fn prolong(
     one: &Kept,
 ) -> Result<(), Error> {
     match reader.prolong(id(one), Utc::now() + LIFE).await? {
-        Prolonged::Until(_) => {
+        Prolonged::Until(expires_at) => {
+            let after = tend_in(id(one), expires_at, Utc::now())?;
             let mut transaction = database.begin(Limits::WRITE).await?;
-            subscriptions::tend(&mut transaction, one.subscription_id, PROLONGED_AFTER).await?;
+            subscriptions::tend(&mut transaction, one.subscription_id, after).await?;
             transaction.commit().await?;
         }
         Prolonged::Gone => {
@@ -326,4 +380,39 @@ async fn ask(settings: &Settings, database: &Database) -> Result<(), Error> {
 
 fn id(one: &Kept) -> SubscriptionId {
     SubscriptionId::new(one.subscription_id)
+}
+
+#[cfg(test)]
+mod tests {
+    use chrono::TimeDelta;
+
+    use super::*;
+
+    #[test]
+    fn what_graph_gave_decides_when_it_is_prolonged() {
+        let (id, now) = (SubscriptionId::new(uuid::Uuid::from_u128(7)), Utc::now());
+        let given = |minutes| tend_in(id, now + TimeDelta::minutes(minutes), now);
+        let minutes = |minutes: u64| Duration::from_secs(minutes * 60);
+        assert_eq!(given(45).unwrap(), minutes(45) / 2);
+        assert_eq!(given(3 * 1_440).unwrap(), PROLONGED_AFTER);
+        assert_eq!(given(500_000_000).unwrap(), PROLONGED_AFTER);
+        assert_eq!(given(2).unwrap(), minutes(1));
+        for over in [1, 0, -1, -15_000_000] {
+            let error = given(over).unwrap_err().to_string();
+            assert!(error.contains(&id.as_uuid().to_string()), "{error}");
+        }
+    }
+
+    #[test]
+    fn only_a_throttle_asks_for_a_pause() {
+        let asked = Duration::from_secs(300);
+        let throttled = entra::Error::SubscriptionThrottled {
+            call: entra::Call::Subscription,
+            asked,
+            trace: String::new(),
+        };
+        assert_eq!(Error::from(throttled).asked(), asked);
+        let same = Error::SameId(uuid::Uuid::nil());
+        assert_eq!(same.asked(), Duration::ZERO);
+    }
 }

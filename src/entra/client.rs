@@ -2,14 +2,18 @@
 //!
 //! The SDK builds the URLs and sends; its paging, retries, token cache and
 //! concurrency limit are not used, because they end a collection early on an
-//! error, follow links to any host and lose headers (dependency-notes 3).
+//! error, follow links to any host and lose headers (dependency-notes 3). Its
+//! client also follows redirects, with the body, and cannot be told not to: what
+//! has a body, or does something, goes through a client of ours.
 //!
 //! Invariant: before the token goes out the address is checked, and the
-//! address that answered is checked as well. What is posted are questions
+//! address that answered is checked as well. A body goes to the endpoint and
+//! nowhere else. What is posted are questions
 //! and wishes to be told, never a change of the directory. Must not: retry, parse or decide.
 
 mod changes;
 mod payload;
+mod posting;
 
 use std::fmt::Display;
 use std::sync::Arc;
@@ -18,7 +22,7 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use graph_core::identity::ForceTokenRefresh;
 use graph_rs_sdk::error::AuthExecutionResult;
-use graph_rs_sdk::header::{CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
+use graph_rs_sdk::header::{HeaderMap, HeaderName, HeaderValue};
 use graph_rs_sdk::http::Method;
 use graph_rs_sdk::identity::ClientApplication;
 use graph_rs_sdk::{GraphClient, GraphClientConfiguration, GraphFailure, ODataQuery};
@@ -48,6 +52,9 @@ pub(super) const IDS_PER_FILTER: usize = 15;
 /// Tells Graph what to shed first.
 pub(super) const THROTTLE_PRIORITY: &str = "x-ms-throttle-priority";
 
+/// Names a request of ours to Microsoft's support.
+const REQUEST_ID: &str = "client-request-id";
+
 /// What tells a person's account from a disabled one. The name is asked for
 /// because where it is withheld, the state is as well.
 const ACCOUNT: &str = "id,userPrincipalName,accountEnabled";
@@ -56,6 +63,8 @@ const ACCOUNT: &str = "id,userPrincipalName,accountEnabled";
 #[derive(Clone)]
 pub(super) struct Client {
     graph: GraphClient,
+    /// Follows no redirect.
+    still: reqwest::Client,
     endpoint: Endpoint,
     person_properties: String,
 }
@@ -81,7 +90,8 @@ pub(super) enum NoAnswer {
 }
 
 impl Client {
-    pub(super) fn new(settings: &EntraSettings, tokens: Tokens) -> Self {
+    pub(super) fn new(settings: &EntraSettings, tokens: Tokens) -> Result<Self, Error> {
+        let still = transport::redirected_nowhere(settings, &settings.graph_endpoint)?;
         let configuration = GraphClientConfiguration::new()
             .client_application(Bearer(tokens))
             .user_agent(HeaderValue::from_static(transport::USER_AGENT))
@@ -93,11 +103,12 @@ impl Client {
         // `use_endpoint` panics on hosts it does not know; which hosts are
         // allowed was decided with the settings.
         graph.use_test_endpoint(&settings.graph_endpoint);
-        Self {
+        Ok(Self {
             graph,
+            still,
             endpoint: Endpoint::new(&settings.graph_endpoint),
             person_properties: person_properties(&settings.attributes),
-        }
+        })
     }
 
     pub(super) fn endpoint(&self) -> &Endpoint {
@@ -237,32 +248,10 @@ impl Client {
     ) -> Result<Answer, NoAnswer> {
         self.endpoint.check(url).map_err(NoAnswer::Foreign)?;
         let request_id = Uuid::new_v4().to_string();
-        let request_id_header =
-            HeaderValue::from_str(&request_id).unwrap_or(HeaderValue::from_static("unknown"));
-        let method = payload.method();
-        let mut request = match payload.into_json() {
-            None => self.graph.custom(method, None),
-            Some(json) => self
-                .graph
-                .custom(method, Some(json.into()))
-                .header(CONTENT_TYPE, HeaderValue::from_static("application/json")),
-        }
-        .header(
-            HeaderName::from_static("client-request-id"),
-            request_id_header,
-        )
-        .header(
-            HeaderName::from_static(THROTTLE_PRIORITY),
-            HeaderValue::from_static(priority.word()),
-        );
-        *request.as_mut() = url.clone();
-        let sending = SENT_WITH.scope(Arc::clone(token), request.send());
-        let response = sending.await.map_err(no_answer)?;
-        // The SDK's client follows redirects. Away from the host it drops the
-        // token; what answers there is no part of the directory.
-        self.endpoint
-            .check(response.url())
-            .map_err(NoAnswer::Foreign)?;
+        let response = match payload {
+            Payload::None => self.get(url, &request_id, priority, token).await?,
+            other => self.post(url, other, &request_id, priority, token).await?,
+        };
         let status = response.status();
         let headers = response.headers().clone();
         let trace = transport::trace(&headers, &request_id);
@@ -276,6 +265,36 @@ impl Client {
             Err(BodyFailure::Oversized) => Err(NoAnswer::Oversized { trace }),
             Err(BodyFailure::Network(failure)) => Err(NoAnswer::Network(failure)),
         }
+    }
+}
+
+impl Client {
+    async fn get(
+        &self,
+        url: &Url,
+        request_id: &str,
+        priority: Priority,
+        token: &Arc<Token>,
+    ) -> Result<reqwest::Response, NoAnswer> {
+        let request_id_header =
+            HeaderValue::from_str(request_id).unwrap_or(HeaderValue::from_static("unknown"));
+        let mut request = self
+            .graph
+            .custom(Method::GET, None)
+            .header(HeaderName::from_static(REQUEST_ID), request_id_header)
+            .header(
+                HeaderName::from_static(THROTTLE_PRIORITY),
+                HeaderValue::from_static(priority.word()),
+            );
+        *request.as_mut() = url.clone();
+        let sending = SENT_WITH.scope(Arc::clone(token), request.send());
+        let response = sending.await.map_err(no_answer)?;
+        // The SDK's client follows redirects. Away from the host it drops the
+        // token; what answers there is no part of the directory.
+        self.endpoint
+            .check(response.url())
+            .map_err(NoAnswer::Foreign)?;
+        Ok(response)
     }
 }
 

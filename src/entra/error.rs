@@ -220,6 +220,16 @@ pub enum Error {
         /// The request's ids.
         trace: String,
     },
+    /// 429 on a subscription, just now or in a pause that one has asked for.
+    #[error("Graph throttles {call} and is to be asked again after {asked:?} ({trace})")]
+    SubscriptionThrottled {
+        /// What was asked.
+        call: Call,
+        /// How much longer nothing is to be asked.
+        asked: Duration,
+        /// The request's ids.
+        trace: String,
+    },
     /// 5xx, 408 and 509 after all attempts.
     #[error("Graph failed at {call} with status {status} on every attempt: try later ({trace})")]
     Unavailable {

@@ -36,20 +36,6 @@ pub(super) enum Try<T> {
     TokenRefused(Error),
 }
 
-impl<T> Try<T> {
-    /// For what must not be done twice: tried again only if the server says
-    /// that it did nothing, and when to come back.
-    pub(super) fn at_most_once(self) -> Self {
-        match self {
-            Self::Failed(error, asked) => match (&error, asked) {
-                (Error::Unavailable { status: 503, .. }, Some(_)) => Self::Failed(error, asked),
-                _ => Self::GivenUp(error),
-            },
-            other => other,
-        }
-    }
-}
-
 impl Try<Infallible> {
     /// The same for one of those that it befell.
     pub(super) fn alike<T>(&self) -> Try<T> {

@@ -1,10 +1,13 @@
 //! The line to Graph: one question is asked until it is answered or given up.
 //!
 //! Invariant: nothing is sent without the throttle's permit; a 429 stops
-//! everybody; a refused token is replaced once per question. Must not: know
-//! what an answer means beyond that.
+//! everybody; a refused token is replaced once per question. What is said of
+//! subscriptions goes beside the throttle and stops nobody (`once`). Must not:
+//! know what an answer means beyond that.
 //!
 //! Source: graph-contract 8.2 and 10.
+
+mod once;
 
 use reqwest::StatusCode;
 use std::sync::Arc;
@@ -21,7 +24,7 @@ use super::judge::{self, Try, judge, unanswered};
 use super::meter::Meter;
 use super::pace::Pace;
 use super::queue::Priority;
-use super::throttle::{Entrance, Permit};
+use super::throttle::{Entrance, Permit, Told};
 use super::token::{Token, Tokens};
 use super::tries::Tries;
 use crate::config::EntraSettings;
@@ -43,7 +46,7 @@ impl Line {
         // First, because it reports what the SDK's constructor would panic on.
         let tokens = Tokens::new(settings, pace.clone())?;
         Ok(Self {
-            client: Client::new(settings, tokens.clone()),
+            client: Client::new(settings, tokens.clone())?,
             tokens,
             entrance: Entrance::of(settings),
             concurrency: settings.concurrency.max(1),
@@ -140,44 +143,14 @@ impl<'r> Questions<'r> {
         &self,
         call: Call,
         url: &Url,
-        tries: Tries,
-        accept: impl FnMut(&[u8]) -> Result<T, Defect> + Send,
-    ) -> Result<T, Error> {
-        self.send(call, url, &Payload::None, tries, accept).await
-    }
-
-    /// Sends what is more than a question, until it is answered. What may not be
-    /// done twice is sent again only where Graph says that it was not done.
-    ///
-    /// # Errors
-    /// The last try's.
-    pub(super) async fn order<T: Send>(
-        &self,
-        call: Call,
-        url: &Url,
-        payload: Payload,
-        accept: impl FnMut(&[u8]) -> Result<T, Defect> + Send,
-    ) -> Result<T, Error> {
-        let tries = Tries::default();
-        self.send(call, url, &payload, tries, accept).await
-    }
-
-    async fn send<T: Send>(
-        &self,
-        call: Call,
-        url: &Url,
-        payload: &Payload,
         mut tries: Tries,
         mut accept: impl FnMut(&[u8]) -> Result<T, Defect> + Send,
     ) -> Result<T, Error> {
         loop {
             let token = self.line.tokens.get().await?;
-            let mut fate = self
-                .try_once(call, url, payload, &token, &mut tries, &mut accept)
+            let fate = self
+                .try_once(call, url, &token, &mut tries, &mut accept)
                 .await;
-            if !payload.is_repeatable() {
-                fate = fate.at_most_once();
-            }
             match self.weigh(call, fate, &mut tries, &token).await {
                 Next::Done(answer) => {
                     match &answer {
@@ -249,13 +222,28 @@ impl<'r> Questions<'r> {
         &self,
         call: Call,
         url: &Url,
-        payload: &Payload,
         token: &Arc<Token>,
         tries: &mut Tries,
         accept: &mut impl FnMut(&[u8]) -> Result<T, Defect>,
     ) -> Try<T> {
         let permit = self.permit(call.resource_units()).await;
         tries.sent();
+        let (fate, told) = self
+            .exchange(call, url, &Payload::None, token, accept)
+            .await;
+        permit.settle(told);
+        fate
+    }
+
+    /// Sends it now; what came of it, and what that says of Graph.
+    async fn exchange<T>(
+        &self,
+        call: Call,
+        url: &Url,
+        payload: &Payload,
+        token: &Arc<Token>,
+        accept: &mut impl FnMut(&[u8]) -> Result<T, Defect>,
+    ) -> (Try<T>, Told) {
         self.meter.sent();
         let span = call.span(payload.verb());
         let sent = self
@@ -266,17 +254,17 @@ impl<'r> Questions<'r> {
                 span.record("http.response.status_code", answer.status.as_u16());
                 let told = judge::told(call, answer.status, &answer.headers);
                 self.meter.cost(told.units.unwrap_or(0));
-                permit.settle(told);
                 if answer.status != StatusCode::UNAUTHORIZED {
                     token.was_accepted();
                 }
                 let fate = judge(call, answer, accept);
                 self.count(&fate);
-                fate
+                (fate, told)
             }
             Err(none) => {
-                permit.settle(judge::silence(&none));
-                unanswered(call, self.client().endpoint().authority(), none)
+                let told = judge::silence(&none);
+                let at = self.client().endpoint().authority();
+                (unanswered(call, at, none), told)
             }
         }
     }

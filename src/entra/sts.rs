@@ -38,17 +38,8 @@ pub(super) struct Sts {
 
 impl Sts {
     pub(super) fn new(settings: &EntraSettings) -> Result<Self, Error> {
-        let http = reqwest::Client::builder()
-            .user_agent(transport::USER_AGENT)
-            .timeout(settings.request_timeout)
-            .connect_timeout(transport::CONNECT_TIMEOUT)
-            .https_only(settings.token_endpoint.scheme() == "https")
-            // A redirect would carry the secret somewhere else.
-            .redirect(reqwest::redirect::Policy::none())
-            .build()
-            .map_err(|error| Error::Setup {
-                cause: transport::network_failure(&error).detail,
-            })?;
+        // A redirect would carry the secret somewhere else.
+        let http = transport::redirected_nowhere(settings, &settings.token_endpoint)?;
         Ok(Self {
             http,
             endpoint: settings.token_endpoint.clone(),

@@ -40,6 +40,8 @@ struct Throttle {
 #[derive(Debug)]
 struct State {
     gate: Gate,
+    /// Of subscriptions, which another service keeps and counts.
+    subscriptions: Gate,
     budget: Budget,
     window: Window,
     queue: Queue,
@@ -168,6 +170,19 @@ impl Entrance {
     pub(super) fn shut_for(&self, pause: Duration) {
         self.throttle.lock().gate.shut_until(Instant::now() + pause);
     }
+
+    /// How much longer nothing is to be said about subscriptions.
+    pub(super) fn subscriptions_rest(&self) -> Option<Duration> {
+        let now = Instant::now();
+        let opens = self.throttle.lock().subscriptions.opens(now)?;
+        Some(opens - now)
+    }
+
+    /// Nothing is said about subscriptions for so long; all else goes on.
+    pub(super) fn rest_subscriptions(&self, pause: Duration) {
+        let mut state = self.throttle.lock();
+        state.subscriptions.shut_until(Instant::now() + pause);
+    }
 }
 
 impl Throttle {
@@ -188,6 +203,7 @@ impl State {
     fn new(ceiling: usize, units: ResourceUnits, now: Instant) -> Self {
         Self {
             gate: Gate::default(),
+            subscriptions: Gate::default(),
             budget: Budget::new(units, now),
             window: Window::new(ceiling),
             queue: Queue::default(),

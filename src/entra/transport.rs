@@ -10,8 +10,10 @@ use std::time::Duration;
 use bytes::{Bytes, BytesMut};
 use reqwest::Response;
 use reqwest::header::HeaderMap;
+use url::Url;
 
-use super::error::NetworkCause;
+use super::error::{Error, NetworkCause};
+use crate::config::EntraSettings;
 
 /// The product token every request carries.
 pub(super) const USER_AGENT: &str = concat!("litellm-entra-sync/", env!("CARGO_PKG_VERSION"));
@@ -36,6 +38,23 @@ pub(super) struct NetworkFailure {
 pub(super) enum BodyFailure {
     Network(NetworkFailure),
     Oversized,
+}
+
+/// A client for what must reach this host and no other: a secret, or a body.
+pub(super) fn redirected_nowhere(
+    settings: &EntraSettings,
+    endpoint: &Url,
+) -> Result<reqwest::Client, Error> {
+    reqwest::Client::builder()
+        .user_agent(USER_AGENT)
+        .timeout(settings.request_timeout)
+        .connect_timeout(CONNECT_TIMEOUT)
+        .https_only(endpoint.scheme() == "https")
+        .redirect(reqwest::redirect::Policy::none())
+        .build()
+        .map_err(|error| Error::Setup {
+            cause: network_failure(&error).detail,
+        })
 }
 
 /// Reads the body to its end, which the transfer coding must announce.

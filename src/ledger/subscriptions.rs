@@ -55,6 +55,8 @@ pub enum Registered {
     Only,
     /// Another process made one meanwhile: this one is to be ended.
     OneTooMany,
+    /// Another one has its id: nothing is known of it.
+    SameId,
 }
 
 /// A subscription that has just been made.
@@ -125,7 +127,7 @@ pub async fn record(
         "INSERT INTO entra_sync.subscription \
            (subscription_id, source_id, watched, url, state_digest, tend_at) \
          VALUES ($1, $2, $3, $4, $5, clock_timestamp() + make_interval(secs => $6)) \
-         ON CONFLICT (source_id, watched) DO NOTHING",
+         ON CONFLICT DO NOTHING",
     )
     .bind::<SqlUuid, _>(new.subscription_id)
     .bind::<Integer, _>(source.get())
@@ -136,9 +138,17 @@ pub async fn record(
     .execute(connection)
     .await
     .doing("keeping a subscription")?;
-    Ok(match kept {
+    if kept > 0 {
+        return Ok(Registered::Only);
+    }
+    let same = sql_query("SELECT FROM entra_sync.subscription WHERE subscription_id = $1")
+        .bind::<SqlUuid, _>(new.subscription_id)
+        .execute(connection)
+        .await
+        .doing("looking for a subscription with the id of another")?;
+    Ok(match same {
         0 => Registered::OneTooMany,
-        _ => Registered::Only,
+        _ => Registered::SameId,
     })
 }
 

@@ -27,6 +27,10 @@ const PATIENCE: Duration = Duration::from_secs(10);
 /// To a host that does not answer at all.
 const CONNECT_PATIENCE: Duration = Duration::from_secs(5);
 
+/// A receiver that names a longer pause, or a time further away, is taken to have
+/// named this one.
+const LONGEST_REST: Duration = Duration::from_secs(86_400);
+
 /// How long a message is tried, and how often.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Pace {
@@ -126,7 +130,9 @@ impl Courier {
             };
             let rest = pause.max(asked.unwrap_or_default());
             let age = (Utc::now() - message.at).to_std().unwrap_or_default();
-            if age + rest > self.pace.give_up_after || self.ending.is_cancelled() {
+            // The receiver chose a part of the sum.
+            let then = age.saturating_add(rest);
+            if then > self.pace.give_up_after || self.ending.is_cancelled() {
                 return Err(format!("{}; it is given up", refusal.reason));
             }
             tracing::debug!(
@@ -217,14 +223,21 @@ fn refused(status: StatusCode, headers: &HeaderMap) -> Refusal {
     }
 }
 
-/// In seconds, or as a time.
+/// In seconds, or as a time; a day at most.
 pub(super) fn retry_after(headers: &HeaderMap, now: DateTime<Utc>) -> Option<Duration> {
     let value = headers.get(RETRY_AFTER)?.to_str().ok()?.trim();
-    if let Ok(seconds) = value.parse() {
-        return Some(Duration::from_secs(seconds));
-    }
-    let time = DateTime::parse_from_rfc2822(value).ok()?;
-    (time.to_utc() - now).to_std().ok()
+    let asked = match value.parse() {
+        Ok(seconds) => Duration::from_secs(seconds),
+        // More than a number can say is still a number.
+        Err(_) if !value.is_empty() && value.bytes().all(|byte| byte.is_ascii_digit()) => {
+            LONGEST_REST
+        }
+        Err(_) => {
+            let time = DateTime::parse_from_rfc2822(value).ok()?;
+            (time.to_utc() - now).to_std().ok()?
+        }
+    };
+    Some(asked.min(LONGEST_REST))
 }
 
 /// In words of ours: reqwest's name the URL.

@@ -16,6 +16,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use chrono::Utc;
+use tokio::sync::mpsc::error::TrySendError;
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
@@ -87,14 +88,24 @@ impl Notifier {
     }
 
     fn post(&self, kind: Kind, message: Message) {
-        if self.queue.try_send(message).is_err() {
+        if let Err(refused) = self.queue.try_send(message) {
             self.sent.count(kind, Outcome::Dropped);
             tracing::error!(
                 target: "alert",
                 { notification.kind = kind.as_str() },
-                "a notification was dropped: {WAITING} others wait for the webhook"
+                "a notification was dropped: {}",
+                why(&refused)
             );
         }
+    }
+}
+
+fn why(refused: &TrySendError<Message>) -> String {
+    match refused {
+        TrySendError::Full(_) => format!("{WAITING} others wait for the webhook"),
+        TrySendError::Closed(_) => "the task that delivers has ended; restart the process if it \
+                                    is not ending"
+            .to_owned(),
     }
 }
 

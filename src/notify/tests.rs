@@ -179,6 +179,19 @@ async fn a_receiver_that_stays_away_is_given_up() {
 }
 
 #[tokio::test]
+async fn a_receiver_that_asks_for_ages_is_given_up_and_the_next_message_is_delivered() {
+    let ages = "18446744073709551615";
+    let (desk, url) = receiver(&[(429, ages), (503, ages)]).await;
+    let messages = ["a", "b", "c"].map(|id| Message {
+        // The overflow was of the pause and an age that is not nothing.
+        at: Utc::now() - chrono::TimeDelta::milliseconds(100),
+        ..fresh(id)
+    });
+    assert_eq!(deliver(&url, messages.to_vec()).await, [1, 2, 0]);
+    assert_eq!(desk.ids(), ["a", "b", "c"]);
+}
+
+#[tokio::test]
 async fn a_receiver_that_hangs_keeps_nobody_waiting_and_the_rest_is_dropped() {
     let (desk, url) = receiver(&[(0, "")]).await;
     let (notifier, delivery) = Notifier::at(QUICK, &settings(&url));
@@ -223,4 +236,27 @@ fn a_pause_is_asked_for_in_seconds_or_as_a_time() {
     assert_eq!(asked("Sat, 21 Nov 2026 10:00:30 GMT"), Some(30));
     assert_eq!(asked("Sat, 21 Nov 2026 09:00:00 GMT"), None);
     assert_eq!(asked("soon"), None);
+    assert_eq!(asked("-1"), None);
+    for beyond in [
+        "86401",
+        "18446744073709551615",
+        "18446744073709551616",
+        "Fri, 31 Dec 9999 23:59:59 GMT",
+    ] {
+        assert_eq!(asked(beyond), Some(86_400), "{beyond}");
+    }
+}
+
+#[test]
+fn a_queue_that_is_full_is_told_from_one_that_nobody_empties() {
+    let (queue, waiting) = mpsc::channel(1);
+    queue.try_send(sample()).unwrap();
+    let full = why(&queue.try_send(sample()).unwrap_err());
+    drop(waiting);
+    let closed = why(&queue.try_send(sample()).unwrap_err());
+    assert!(full.contains("64 others wait"), "{full}");
+    assert!(
+        closed.contains("the task that delivers has ended"),
+        "{closed}"
+    );
 }

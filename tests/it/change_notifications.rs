@@ -2,7 +2,9 @@
 
 use std::net::TcpListener;
 
-use entra_sync::simulator::{KeptSubscription, LifecycleEvent, Permission};
+use entra_sync::simulator::{
+    Effect, Fault, KeptSubscription, LifecycleEvent, Permission, RetryAfter,
+};
 use serde_json::json;
 
 use crate::cli_exit_codes::world;
@@ -12,8 +14,8 @@ use crate::support::binary::Running;
 use crate::support::database::connect;
 use crate::support::wait::wait_for;
 
-/// A daemon that can be reached before it says where.
-async fn subscribed(world: &mut World) -> (Running, String) {
+/// Where a daemon can be reached before it says so.
+fn reachable(world: &mut World) -> String {
     // More than any pass needs.
     world
         .entra
@@ -24,6 +26,11 @@ async fn subscribed(world: &mut World) -> (Running, String) {
     let url = format!("http://{address}/graph/notifications");
     quiet(world).set("ENTRA_SYNC__SERVER__LISTEN", &address);
     world.set("ENTRA_SYNC__SERVER__NOTIFICATIONS_URL", &url);
+    url
+}
+
+async fn subscribed(world: &mut World) -> (Running, String) {
+    let url = reachable(world);
     let daemon = Running::start(world.environment(), &["run"]);
     pass_by(world, "start", 1).await;
     daemon.says("Graph tells of changes from now on", 2).await;
@@ -142,16 +149,7 @@ async fn a_subscription_that_graph_drops_is_made_again_and_a_pass_finds_what_was
     pass_by(&world, "notification", 2).await;
     world.entra.notify(LifecycleEvent::Missed);
     wait_for("a pass that reads everything", || async {
-        let client = connect(&world.database.url_as("postgres")).await;
-        let found = client
-            .query(
-                "SELECT FROM entra_sync.run WHERE trigger = 'notification' AND mode = 'full' \
-                 AND status IS NOT NULL",
-                &[],
-            )
-            .await
-            .expect("runs");
-        (!found.is_empty()).then_some(())
+        (full_passes(&world).await > 0).then_some(())
     })
     .await;
     daemon.signal("TERM").await;
@@ -166,4 +164,155 @@ async fn a_subscription_that_graph_drops_is_made_again_and_a_pass_finds_what_was
     .await;
     daemon.signal("TERM").await;
     daemon.ended().await.exits_with(0);
+}
+
+async fn full_passes(world: &World) -> usize {
+    let client = connect(&world.database.url_as("postgres")).await;
+    client
+        .query(
+            "SELECT FROM entra_sync.run WHERE trigger = 'notification' AND mode = 'full' \
+             AND status IS NOT NULL",
+            &[],
+        )
+        .await
+        .expect("runs")
+        .len()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_the_database_cannot_take_is_asked_for_until_it_can() {
+    let mut world = world().await;
+    let (daemon, _) = subscribed(&mut world).await;
+    let client = connect(&world.database.url_as("postgres")).await;
+    let locked = "BEGIN; LOCK TABLE entra_sync.pass_request IN SHARE MODE";
+    client.batch_execute(locked).await.expect("the lock");
+    world.entra.tenant(|tenant| {
+        tenant.user("dora");
+        tenant.group("arts").member("dora");
+    });
+    world.entra.notify(LifecycleEvent::Missed);
+    daemon.says("could not be written down", 1).await;
+    assert_eq!(full_passes(&world).await, 0);
+    client.batch_execute("ROLLBACK").await.expect("the end");
+    wait_for("the newcomer", || async {
+        let people = world.database.rows("LiteLLM_UserTable").await;
+        (people.len() == 4).then_some(())
+    })
+    .await;
+    wait_for("a pass that reads everything", || async {
+        (full_passes(&world).await > 0).then_some(())
+    })
+    .await;
+    daemon.signal("TERM").await;
+    daemon.ended().await.exits_with(0);
+}
+
+/// The number in the metrics of what was posted with this result.
+async fn posted(url: &str, result: &str) -> u64 {
+    let metrics = url.replace("/graph/notifications", "/metrics");
+    let text = reqwest::get(metrics).await.expect("an answer");
+    let text = text.text().await.expect("a text");
+    let name = format!("entra_sync_change_notifications_total{{result=\"{result}\"}} ");
+    let line = text.lines().find_map(|line| line.strip_prefix(&name));
+    line.map_or(0, |number| number.parse().expect("a number"))
+}
+
+fn claim(id: &str, state: &str) -> serde_json::Value {
+    json!({ "value": [{ "subscriptionId": id, "clientState": state, "changeType": "updated" }] })
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn strangers_keep_out_neither_a_new_subscription_nor_a_known_one() {
+    let mut world = world().await;
+    let (daemon, url) = subscribed(&mut world).await;
+    let stranger = claim("00000000-0000-0000-0000-000000000001", "a guess");
+    let before = posted(&url, "refused").await;
+    assert_eq!(post(&url, &stranger).await, 202);
+    wait_for("the ledger to be asked for the stranger", || async {
+        (posted(&url, "refused").await > before).then_some(())
+    })
+    .await;
+    // Another replica makes one just after that.
+    let new = "00000000-0000-0000-0000-000000000002";
+    let client = connect(&world.database.url_as("postgres")).await;
+    let made = format!(
+        "UPDATE entra_sync.subscription SET subscription_id = '{new}', \
+         state_digest = sha256('a state') WHERE watched = 'groups'"
+    );
+    client.batch_execute(&made).await.expect("a subscription");
+    assert_eq!(post(&url, &claim(new, "a state")).await, 202);
+    pass_by(&world, "notification", 2).await;
+
+    // More strangers than there is room for: they are told to come again, who is
+    // known is not.
+    let known = claim(new, "another guess");
+    let mut busy = 0;
+    for _ in 0..1_000 {
+        busy += usize::from(post(&url, &stranger).await == 503);
+        if busy > 0 {
+            break;
+        }
+    }
+    assert_eq!((busy, post(&url, &known).await), (1, 202));
+    daemon.signal("TERM").await;
+    daemon.ended().await.exits_with(0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn subscriptions_that_are_throttled_keep_no_pass_waiting() {
+    let mut world = world().await;
+    reachable(&mut world);
+    let throttled = Fault::throttled(RetryAfter::Text("300".to_owned()));
+    world.entra.fault(throttled.on("/subscriptions*").always());
+    let daemon = Running::start(world.environment(), &["run"]);
+    pass_by(&world, "start", 1).await;
+    daemon.says("retry_seconds=300", 1).await;
+    world.entra.tenant(|tenant| {
+        tenant.user("dora");
+        tenant.group("arts").member("dora");
+    });
+    daemon.signal("USR1").await;
+    assert_eq!(pass_by(&world, "signal", 1).await, "succeeded");
+    assert_eq!(world.database.rows("LiteLLM_UserTable").await.len(), 4);
+    daemon.signal("TERM").await;
+    daemon.ended().await.exits_with(0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_graph_says_of_a_subscription_it_has_made_is_looked_at() {
+    let mut world = world().await;
+    reachable(&mut world);
+    let id = "00000000-0000-0000-0000-000000000007";
+    let made = |until: chrono::DateTime<chrono::Utc>| {
+        let body = json!({ "id": id, "expirationDateTime": until }).to_string();
+        let effect = Effect::Raw {
+            status: 201,
+            content_type: "application/json".to_owned(),
+            body,
+        };
+        Fault::new(effect).on("/subscriptions").always()
+    };
+    // One that is over is none.
+    world.entra.fault(made(chrono::DateTime::UNIX_EPOCH));
+    let daemon = Running::start(world.environment(), &["run"]);
+    daemon.says("which is over or about to be", 1).await;
+    daemon.signal("TERM").await;
+    let said = daemon.ended().await.exits_with(0).stderr;
+    assert!(said.contains(id) && !said.contains("ERROR"), "{said}");
+    let client = connect(&world.database.url_as("postgres")).await;
+    let kept = "SELECT tend_at < now() + interval '20 minutes' FROM entra_sync.subscription";
+    assert!(client.query(kept, &[]).await.expect("rows").is_empty());
+
+    // Two of one id are one, which is prolonged when half of its life is over.
+    world.entra.clear_faults();
+    let until = chrono::Utc::now() + chrono::TimeDelta::minutes(40);
+    world.entra.fault(made(until));
+    let daemon = Running::start(world.environment(), &["run"]);
+    daemon.says("which another one has already", 1).await;
+    daemon.signal("TERM").await;
+    let said = daemon.ended().await.exits_with(0).stderr;
+    assert!(said.contains(id) && !said.contains("ERROR"), "{said}");
+    let rows = client.query(kept, &[]).await.expect("rows");
+    let soon: Vec<bool> = rows.iter().map(|row| row.get(0)).collect();
+    assert_eq!(soon, [true]);
 }

@@ -39,11 +39,6 @@ impl Payload {
         }
     }
 
-    /// Whether the same may be sent again when nobody knows what became of it.
-    pub(in crate::entra) const fn is_repeatable(&self) -> bool {
-        !matches!(self, Self::Make(_))
-    }
-
     pub(super) fn into_json(self) -> Option<String> {
         match self {
             Self::None | Self::Remove => None,

@@ -26,6 +26,7 @@ impl Error {
             Self::NotFound { .. } => "not_found",
             Self::Unreachable { .. } => "unreachable",
             Self::ThrottledOut { .. } => "throttled_out",
+            Self::SubscriptionThrottled { .. } => "subscription_throttled",
             Self::Unavailable { .. } => "unavailable",
             Self::Refused { .. } => "refused",
             Self::Malformed { .. } => "malformed",

@@ -265,7 +265,7 @@ async fn where_batches_are_refused_each_is_asked_for_and_no_batch_is_tried_again
 }
 
 #[tokio::test]
-async fn the_token_goes_to_no_other_host_with_a_batch() {
+async fn a_batch_goes_to_no_other_host() {
     let elsewhere = Stub::start().await;
     let stub = nobody_listed().await;
     let away = Reply::text(307, "").header("location", &format!("{}{BATCH}", elsewhere.origin));
@@ -274,12 +274,7 @@ async fn the_token_goes_to_no_other_host_with_a_batch() {
     for found in evidence.people.values() {
         assert!(words(found).contains("outside the configured endpoint"));
     }
-    let there = elsewhere.seen();
-    assert!(
-        there
-            .iter()
-            .all(|seen| !seen.headers.contains_key("authorization"))
-    );
+    assert!(elsewhere.seen().is_empty());
 }
 
 #[tokio::test]

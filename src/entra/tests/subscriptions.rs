@@ -15,9 +15,10 @@ use url::Url;
 use uuid::Uuid;
 
 use super::scene::Scene;
-use super::stub::{Reply, Stub};
-use crate::entra::notifications::{ClientState, Deed, SubscriptionId, read, validation_token};
-use crate::entra::{Error, Prolonged, Watched};
+use super::stub::{Reply, Stub, quick, read, service_principal_path};
+use crate::entra::notifications::{self, ClientState, Deed, SubscriptionId, validation_token};
+use crate::entra::pace::Pace;
+use crate::entra::{Error, Prolonged, Reader, Watched};
 use crate::simulator::{Effect, Fault, LifecycleEvent, Permission};
 
 const SUBSCRIPTIONS: &str = "/v1.0/subscriptions";
@@ -123,7 +124,11 @@ async fn what_is_posted_proves_to_be_of_the_subscription() {
         .reader
         .subscribe(Watched::Groups, &receiver.url, &state, in_days(1));
     let id = groups.await.unwrap().id;
-    let proven = |body: &Bytes| read(body).unwrap().proven(id, &state.digest());
+    let proven = |body: &Bytes| {
+        notifications::read(body)
+            .unwrap()
+            .proven(id, &state.digest())
+    };
 
     // Of people nobody wants to hear.
     scene.change(|t| {
@@ -241,7 +246,7 @@ async fn a_lost_answer_is_not_asked_for_again() {
 }
 
 #[tokio::test]
-async fn only_what_graph_did_not_do_is_sent_again() {
+async fn it_is_sent_once_but_for_a_refused_token() {
     let id = Uuid::from_u128(7);
     let until = in_days(1);
     let good = Reply::json(201, &json!({ "id": id, "expirationDateTime": until }));
@@ -252,11 +257,11 @@ async fn only_what_graph_did_not_do_is_sent_again() {
         (good.clone().broken(), 1),
         (
             Reply::error(503, "serviceNotAvailable").header("retry-after", "0.01"),
-            2,
+            1,
         ),
         (
             Reply::error(429, "TooManyRequests").header("retry-after", "0.01"),
-            2,
+            1,
         ),
         (Reply::error(401, "InvalidAuthenticationToken"), 2),
     ];
@@ -286,11 +291,100 @@ async fn only_what_graph_did_not_do_is_sent_again() {
         assert_eq!(wish["changeType"], "updated,deleted");
         assert_eq!(wish["lifecycleNotificationUrl"], wish["notificationUrl"]);
     }
-    // What can be said twice is said again.
+}
+
+#[tokio::test]
+async fn a_throttle_of_subscriptions_is_theirs_alone() {
     let stub = Stub::start().await;
-    let path = format!("{SUBSCRIPTIONS}/{id}");
-    stub.set(&path, [Reply::error(500, "generalException"), good]);
-    let prolonged = stub.reader().prolong(SubscriptionId::new(id), until).await;
-    assert_eq!(prolonged.unwrap(), Prolonged::Until(until));
-    assert_eq!(stub.seen_at(&path).len(), 2);
+    let throttled = Reply::error(429, "TooManyRequests").header("retry-after", "300");
+    stub.set(SUBSCRIPTIONS, [throttled]);
+    let pace = Pace {
+        longest_pause: Duration::from_secs(300),
+        ..quick()
+    };
+    let reader = Reader::with_pace(&stub.settings(), pace).unwrap();
+    let subscribe = async || {
+        let (url, state) = (any_url(), ClientState::random());
+        let asked = reader.subscribe(Watched::Users, &url, &state, in_days(1));
+        match asked.await.unwrap_err() {
+            Error::SubscriptionThrottled { asked, .. } => asked,
+            other => panic!("{other}"),
+        }
+    };
+    let soon = Duration::from_secs(60);
+    assert_eq!(subscribe().await, Duration::from_secs(300));
+    // Nor is one sent in the pause, nor waited for.
+    let rest = tokio::time::timeout(soon, subscribe()).await.unwrap();
+    assert!(rest > Duration::from_secs(200) && rest <= Duration::from_secs(300));
+    assert_eq!(stub.seen_at(SUBSCRIPTIONS).len(), 1);
+    let reading = tokio::time::timeout(soon, read(&reader)).await;
+    reading.expect("the directory's requests wait").unwrap();
+}
+
+#[tokio::test]
+async fn a_throttle_of_the_directory_keeps_no_subscription_waiting() {
+    let stub = Stub::start().await;
+    let id = Uuid::from_u128(7);
+    let until = in_days(1);
+    let good = Reply::json(200, &json!({ "id": id, "expirationDateTime": until }));
+    stub.set(&format!("{SUBSCRIPTIONS}/{id}"), [good]);
+    let throttled = Reply::error(429, "TooManyRequests").header("retry-after", "300");
+    stub.set(&service_principal_path(), [throttled]);
+    let pace = Pace {
+        longest_pause: Duration::from_secs(300),
+        ..quick()
+    };
+    let reader = Reader::with_pace(&stub.settings(), pace).unwrap();
+    let mut reading = Box::pin(read(&reader));
+    while stub.seen_at(&service_principal_path()).is_empty() {
+        let step = tokio::time::timeout(Duration::from_millis(10), &mut reading);
+        assert!(step.await.is_err(), "the reading ended");
+    }
+    let prolonged = reader.prolong(SubscriptionId::new(id), until);
+    tokio::select! {
+        prolonged = prolonged => assert_eq!(prolonged.unwrap(), Prolonged::Until(until)),
+        _ = reading => panic!("the reading ended"),
+        () = tokio::time::sleep(Duration::from_secs(60)) => panic!("it waits"),
+    }
+}
+
+#[tokio::test]
+async fn no_redirect_takes_what_is_said_of_a_subscription_elsewhere() {
+    let id = SubscriptionId::new(Uuid::from_u128(7));
+    let until = in_days(1);
+    for status in [301, 302, 303, 307, 308] {
+        let (stub, elsewhere) = (Stub::start().await, Stub::start().await);
+        let away = |path: &str| {
+            let location = format!("{}{path}", elsewhere.origin);
+            Reply::text(status, "").header("location", &location)
+        };
+        let one = format!("{SUBSCRIPTIONS}/{}", id.as_uuid());
+        stub.set(SUBSCRIPTIONS, [away(SUBSCRIPTIONS)]);
+        stub.set(&one, [away(&one)]);
+        let reader = stub.reader();
+        let state = ClientState::random();
+        let errors = [
+            (reader.subscribe(Watched::Users, &any_url(), &state, until))
+                .await
+                .unwrap_err(),
+            reader.prolong(id, until).await.unwrap_err(),
+            reader.unsubscribe(id).await.unwrap_err(),
+        ];
+        for error in errors {
+            assert_eq!(error.kind(), "foreign_link", "{status}: {error}");
+            assert!(!error.to_string().contains(&elsewhere.origin));
+        }
+        assert!(elsewhere.seen().is_empty(), "{status}");
+        assert_eq!(stub.seen_at(&one).len(), 2);
+    }
+    // Nor is one followed that stays at the endpoint.
+    let stub = Stub::start().await;
+    let within = Reply::text(307, "").header("location", "/v1.0/elsewhere");
+    stub.set(SUBSCRIPTIONS, [within]);
+    let (url, state) = (any_url(), ClientState::random());
+    let reader = stub.reader();
+    let refused = reader.subscribe(Watched::Users, &url, &state, until);
+    let refused = refused.await.unwrap_err();
+    assert!(matches!(refused, Error::Refused { status: 307, .. }));
+    assert!(stub.seen_at("/v1.0/elsewhere").is_empty());
 }

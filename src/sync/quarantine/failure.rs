@@ -93,6 +93,7 @@ const fn entra_trouble(error: &entra::Error) -> Option<Trouble> {
         // part of a pass.
         E::NotAssigned { .. }
         | E::SubscriptionForbidden { .. }
+        | E::SubscriptionThrottled { .. }
         | E::NotificationUrl { .. }
         | E::PlaceLost { .. }
         | E::NoDeltaQueries(_)

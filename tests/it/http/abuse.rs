@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpStream;
+use tokio::net::{TcpSocket, TcpStream};
 
 use super::Served;
 use crate::cli_exit_codes::world;
@@ -146,5 +146,56 @@ async fn a_head_that_is_too_large_is_refused_and_one_that_never_comes_is_given_u
         closed.is_ok(),
         "a head that never comes keeps its connection"
     );
+    served.end().await;
+}
+
+/// A connection from this address of this machine that has been answered once
+/// and is kept.
+async fn kept_from(source: &str, address: &str) -> TcpStream {
+    let socket = TcpSocket::new_v4().expect("a socket");
+    let source = format!("{source}:0").parse().expect("an address");
+    socket.bind(source).expect("an address of this machine");
+    let to = address.parse().expect("an address");
+    let mut stream = socket.connect(to).await.expect("it listens");
+    ask(&mut stream).await.expect("an answer");
+    stream
+}
+
+async fn ask(stream: &mut TcpStream) -> std::io::Result<()> {
+    let request = b"GET /livez HTTP/1.1\r\nHost: localhost\r\n\r\n";
+    stream.write_all(request).await?;
+    let mut answer = [0; 12];
+    stream.read_exact(&mut answer).await?;
+    assert_eq!(&answer, b"HTTP/1.1 200");
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn whoever_keeps_all_connections_keeps_no_probe_out() {
+    let mut world = world().await;
+    let served = Served::after_a_pass(&mut world).await;
+    let mut kept = Vec::new();
+    for source in ["127.0.0.2", "127.0.0.3"] {
+        for _ in 0..128 {
+            kept.push(kept_from(source, &served.address).await);
+        }
+    }
+    for _ in 0..3 {
+        let answer = send(
+            &served.address,
+            b"GET /livez HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n",
+        );
+        let answer = answer.await;
+        assert!(answer.starts_with(b"HTTP/1.1 200 "), "{answer:?}");
+        // They come back at once, as often as they lose one.
+        for source in ["127.0.0.2", "127.0.0.3"] {
+            kept.push(kept_from(source, &served.address).await);
+        }
+    }
+    // Only what had been idle for longest was closed.
+    let last = kept.last_mut().expect("some");
+    last.write_all(b"GET /livez HTTP/1.1\r\nHost: localhost\r\n\r\n")
+        .await
+        .expect("it is open");
     served.end().await;
 }

@@ -62,10 +62,9 @@ impl Exit {
             || error
                 .downcast_ref::<crate::sync::Error>()
                 .is_some_and(crate::sync::Error::is_configuration)
-            || matches!(
-                error.downcast_ref::<crate::ledger::Error>(),
-                Some(crate::ledger::Error::SourceMismatch { .. })
-            );
+            || error
+                .downcast_ref::<crate::ledger::Error>()
+                .is_some_and(crate::ledger::Error::is_configuration);
         if configuration {
             Self::Usage
         } else {

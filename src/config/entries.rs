@@ -174,14 +174,16 @@ pub(super) fn logins(sources: &[Settings], merged: &Merged) -> Option<Problem> {
     })
 }
 
-/// Two entries for the same application of the same tenant would undo each
-/// other's work.
+/// Two entries for the same application would undo each other's work. Its
+/// object id is no other's, however the tenant is written.
 pub(super) fn twice(sources: &[Settings], merged: &Merged) -> Vec<Problem> {
     const KEY: &str = "entra.service_principal_id";
     let mut problems = Vec::new();
     for (at, source) in sources.iter().enumerate() {
         let mut earlier = sources.iter().take(at);
-        let Some(first) = earlier.find(|other| other.entra.is_of(&source.entra)) else {
+        let application = source.entra.service_principal_id;
+        let is_same = |other: &&Settings| other.entra.service_principal_id == application;
+        let Some(first) = earlier.find(is_same) else {
             continue;
         };
         let own = path(&source.source, KEY);
@@ -192,10 +194,7 @@ pub(super) fn twice(sources: &[Settings], merged: &Merged) -> Vec<Problem> {
         problems.push(Problem {
             origin: given.map(|given| given.origin.clone()),
             key: Some(key),
-            what: format!(
-                "has the tenant and the service principal of `{SECTION}.{}`",
-                first.source
-            ),
+            what: format!("has the service principal of `{SECTION}.{}`", first.source),
             remedy: "give each source an Enterprise Application of its own, or remove one".into(),
         });
     }

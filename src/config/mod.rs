@@ -81,6 +81,11 @@ pub fn load(sources: &Sources) -> Result<Loaded, Error> {
         }
         read.add(reader, &gathered, sources);
     }
+    let together = read.sources.iter();
+    let together: Vec<_> = together.flat_map(|one| one.together.clone()).collect();
+    for source in &mut read.sources {
+        source.together.clone_from(&together);
+    }
     let twice = entries::twice(&read.sources, &gathered.merged);
     read.problems.extend(twice);
     let logins = entries::logins(&read.sources, &gathered.merged);

@@ -28,6 +28,8 @@ use crate::model::source::Described;
 pub struct Settings {
     /// Which source this is: an entry of `sources`, or the only one.
     pub source: SourceName,
+    /// The Enterprise Applications of all sources of this configuration.
+    pub together: Vec<ServicePrincipalId>,
     /// Where and how the directory is read.
     pub entra: EntraSettings,
     /// LiteLLM's database and what is written there.
@@ -123,13 +125,6 @@ impl EntraSettings {
         }
         let host = self.cloud.login_host();
         format!("https://{host}/{}/oauth2/v2.0/token", self.tenant)
-    }
-
-    /// Whether both mean the same Enterprise Application of the same tenant.
-    #[must_use]
-    pub fn is_of(&self, other: &Self) -> bool {
-        self.service_principal_id == other.service_principal_id
-            && self.tenant.eq_ignore_ascii_case(&other.tenant)
     }
 }
 

@@ -59,8 +59,8 @@ pub enum Error {
         "this database's ledger belongs to tenant {stored_tenant}, service principal \
          {stored_service_principal}{}, but the settings name tenant {tenant}, service principal \
          {service_principal} (entra.tenant, entra.service_principal_id); set them back, or, if \
-         the same groups really moved there, update the row of entra_sync.source as \
-         docs/OPERATING.md describes; nothing was changed",
+         the same groups really moved there, or the tenant is only written another way, update \
+         the row of entra_sync.source as docs/OPERATING.md describes; nothing was changed",
         called(name)
     )]
     SourceMismatch {
@@ -74,6 +74,20 @@ pub enum Error {
         tenant: String,
         /// Service principal in the settings.
         service_principal: String,
+    },
+    /// An earlier version began a second row for the same application, as its
+    /// tenant was written another way.
+    #[error(
+        "the ledger has more than one row for service principal {service_principal}: {rows}; each \
+         spares what the other manages, so nobody would lose what Entra takes away. Stop every \
+         entra-sync, delete the newer row and give the older one the tenant of the settings, as \
+         docs/OPERATING.md describes; nothing was changed"
+    )]
+    SourceTwice {
+        /// The Enterprise Application.
+        service_principal: String,
+        /// Number, name and tenant of each row, oldest first.
+        rows: String,
     },
     /// The schema is missing or older than this program.
     #[error(
@@ -122,6 +136,13 @@ fn called(name: &str) -> String {
 }
 
 impl Error {
+    /// Whether settings and ledger do not belong together (exit code 64): no pass
+    /// mends that.
+    #[must_use]
+    pub const fn is_configuration(&self) -> bool {
+        matches!(self, Self::SourceMismatch { .. } | Self::SourceTwice { .. })
+    }
+
     /// A closed set of words, for metrics.
     #[must_use]
     pub const fn kind(&self) -> &'static str {
@@ -132,6 +153,7 @@ impl Error {
             Self::LeaseHeld { .. } | Self::LeaseBusy { .. } => "lease_held",
             Self::LeaseLocked(_) => "lease_locked",
             Self::SourceMismatch { .. } => "source_mismatch",
+            Self::SourceTwice { .. } => "source_twice",
             Self::NotMigrated(_) => "not_migrated",
             Self::NoPassYet => "no_pass_yet",
             Self::CopiesGone { .. } => "copies_gone",

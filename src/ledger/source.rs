@@ -1,10 +1,11 @@
 //! Which tenants and Enterprise Applications this ledger is about.
 //!
 //! Invariant: a ledger row is only ever read for the source it was written
-//! for. Who a source is, its tenant and application say; its name is what
-//! people call it and may change. Settings that give a name to another tenant
-//! or application are an error, never a reason to remove; a source that no
-//! settings name is left alone.
+//! for. Who a source is, its application says, whose object id no other has;
+//! its name is what people call it and may change, and a tenant can be written
+//! in several ways. Settings that give a name to another application, or an
+//! application to another tenant, are an error, never a reason to remove or to
+//! begin a second row; a source that no settings name is left alone.
 
 use diesel::sql_types::{Array, Integer, Text, Uuid as SqlUuid};
 use diesel::{QueryableByName, sql_query};
@@ -41,7 +42,8 @@ struct Row {
 ///
 /// # Errors
 /// [`Error::SourceMismatch`] when the ledger was written for another one of
-/// this name.
+/// this name, or for this application in another tenant;
+/// [`Error::SourceTwice`] when it has two rows for the application.
 pub async fn find_source(
     connection: &mut AsyncPgConnection,
     wanted: Described<'_>,
@@ -51,32 +53,50 @@ pub async fn find_source(
 }
 
 async fn find(connection: &mut AsyncPgConnection, wanted: Described<'_>) -> Result<Option<Row>> {
+    let application = wanted.service_principal.as_uuid();
     let rows: Vec<Row> = sql_query(
         "SELECT source_id, name, tenant, service_principal_id FROM entra_sync.source \
-         WHERE name = $1 OR service_principal_id = $2",
+         WHERE name = $1 OR service_principal_id = $2 ORDER BY source_id",
     )
     .bind::<Text, _>(wanted.name.as_str())
-    .bind::<SqlUuid, _>(wanted.service_principal.as_uuid())
+    .bind::<SqlUuid, _>(application)
     .load(connection)
     .await
     .doing("reading the ledger's sources")?;
-    let mut same = None;
-    for row in rows {
-        let is_same = row.tenant.eq_ignore_ascii_case(wanted.tenant)
-            && row.service_principal_id == wanted.service_principal.as_uuid();
-        if is_same {
-            same = Some(row);
-        } else if row.name == wanted.name.as_str() {
-            return Err(Error::SourceMismatch {
-                name: row.name,
-                stored_tenant: row.tenant,
-                stored_service_principal: row.service_principal_id.to_string(),
-                tenant: wanted.tenant.to_owned(),
-                service_principal: wanted.service_principal.to_string(),
-            });
-        }
+    let is_same = |row: &Row| row.service_principal_id == application;
+    let (mut same, others): (Vec<Row>, Vec<Row>) = rows.into_iter().partition(is_same);
+    if same.len() > 1 {
+        let rows = same.iter().map(Row::in_words).collect::<Vec<_>>();
+        return Err(Error::SourceTwice {
+            service_principal: wanted.service_principal.to_string(),
+            rows: rows.join(" and "),
+        });
+    }
+    let same = same.pop();
+    let elsewhere = |row: &&Row| !row.tenant.eq_ignore_ascii_case(wanted.tenant);
+    // Whatever else has the name is another application's.
+    if let Some(row) = same.as_ref().filter(elsewhere).or(others.iter().next()) {
+        return Err(Error::SourceMismatch {
+            name: row.name.clone(),
+            stored_tenant: row.tenant.clone(),
+            stored_service_principal: row.service_principal_id.to_string(),
+            tenant: wanted.tenant.to_owned(),
+            service_principal: wanted.service_principal.to_string(),
+        });
     }
     Ok(same)
+}
+
+impl Row {
+    fn in_words(&self) -> String {
+        let Self {
+            source_id,
+            name,
+            tenant,
+            ..
+        } = self;
+        format!("source_id {source_id} (`{name}`, tenant {tenant})")
+    }
 }
 
 /// The same, recording the source when the ledger has none yet, and its name
@@ -84,12 +104,14 @@ async fn find(connection: &mut AsyncPgConnection, wanted: Described<'_>) -> Resu
 ///
 /// # Errors
 /// [`Error::SourceMismatch`] when the ledger was written for another one of
-/// this name.
+/// this name, or for this application in another tenant;
+/// [`Error::SourceTwice`] when it has two rows for the application.
 pub async fn resolve_source(
     connection: &mut AsyncPgConnection,
     wanted: Described<'_>,
 ) -> Result<Resolved> {
-    // A name that another one has is refused before anything is recorded.
+    // A name that another one has, and an application that is known in another
+    // tenant, are refused before anything is recorded.
     if find(connection, wanted).await?.is_none() {
         sql_query(
             "INSERT INTO entra_sync.source (name, tenant, service_principal_id) \
@@ -135,16 +157,11 @@ pub async fn unnamed_sources(
     connection: &mut AsyncPgConnection,
     settings: &[Described<'_>],
 ) -> Result<Vec<String>> {
-    let tenants = settings.iter().map(|one| one.tenant.to_lowercase());
     let applications = settings.iter().map(|one| one.service_principal.as_uuid());
     let rows: Vec<Row> = sql_query(
-        "SELECT source_id, name, tenant, service_principal_id FROM entra_sync.source s \
-         WHERE NOT EXISTS (SELECT FROM unnest($1::text[], $2::uuid[]) AS k (tenant, application) \
-                           WHERE k.tenant = lower(s.tenant) \
-                             AND k.application = s.service_principal_id) \
-         ORDER BY name",
+        "SELECT source_id, name, tenant, service_principal_id FROM entra_sync.source \
+         WHERE service_principal_id <> ALL ($1) ORDER BY name",
     )
-    .bind::<Array<Text>, _>(tenants.collect::<Vec<_>>())
     .bind::<Array<SqlUuid>, _>(applications.collect::<Vec<_>>())
     .load(connection)
     .await

@@ -116,6 +116,14 @@ pub struct Person {
     pub attributes: Attributes,
 }
 
+impl Person {
+    /// Whether Graph showed that the person may not sign in.
+    #[must_use]
+    pub fn is_disabled(&self) -> bool {
+        matches!(&self.attributes, Attributes::Known(known) if known.account == Account::Disabled)
+    }
+}
+
 /// A person's attributes, or the fact that they were withheld.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Attributes {

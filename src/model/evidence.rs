@@ -2,8 +2,9 @@
 //!
 //! Invariant: absence in one reading is a suspicion only. Graph's replicas lag
 //! and pages shift, so a removal needs a second complete reading of its group
-//! that also lacks the person, and a look at the person's own object. Evidence
-//! that is missing keeps what is there.
+//! that also lacks the person, and a look at the person's own object. What is
+//! known from an earlier pass is no more than that either: whoever is known as
+//! disabled is looked up. Evidence that is missing keeps what is there.
 
 use std::collections::BTreeMap;
 
@@ -28,7 +29,8 @@ pub struct Evidence {
     /// The direct members of groups read again because somebody seemed to have
     /// lost a role, where `groups` are transitive members.
     pub direct: BTreeMap<GroupId, Again<Vec<PersonId>>>,
-    /// People looked up because they were in no reading at all.
+    /// People looked up because they were in no reading at all, or because one
+    /// shows them as disabled.
     pub people: BTreeMap<PersonId, Whereabouts>,
 }
 
@@ -64,7 +66,7 @@ pub struct Questions {
     /// Groups through which somebody seems to have lost a role, sorted: their
     /// direct members are in doubt.
     pub bearers: Vec<GroupId>,
-    /// People who are in no reading, sorted.
+    /// People who are in no reading, or who would lose access as disabled, sorted.
     pub people: Vec<PersonId>,
 }
 

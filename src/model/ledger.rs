@@ -49,6 +49,9 @@ pub struct Elsewhere {
     pub teams: BTreeSet<GroupId>,
     /// Rows that stand for somebody there, or did.
     pub users: HashMap<UserId, Stay>,
+    /// The same without sources that no settings name, which nobody asks what
+    /// they want; `None` when there are none.
+    pub named: Option<Box<Self>>,
 }
 
 /// What other sources want to become of a row that they manage too.

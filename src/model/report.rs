@@ -134,6 +134,10 @@ impl Skipped {
     /// [`Skipped::reason`] of groups whose team the licence does not admit.
     pub const NO_TEAM_LICENCE: &str = "no_team_licence";
 
+    /// [`Skipped::reason`] of what Entra takes away and a source of the ledger
+    /// holds that no settings name.
+    pub const UNNAMED_SOURCE: &str = "held_by_unnamed_source";
+
     /// Whether it was left out for want of room, which anybody may make: who
     /// comes next is seen only where everybody is compared.
     #[must_use]

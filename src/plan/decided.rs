@@ -223,13 +223,24 @@ impl Asked<'_> {
             Account::Disabled => Word::Take,
         };
         let directory = self.world.directory;
+        let seen = self.removals.evidence.people.get(&person);
         match directory.people.get(&person).map(|read| &read.attributes) {
+            // Disabled, and their own object does not say so.
+            Some(Attributes::Known(known))
+                if known.account == Account::Disabled
+                    && matches!(
+                        seen,
+                        Some(Whereabouts::Present(Account::Enabled) | Whereabouts::Unknown(_))
+                    ) =>
+            {
+                return Word::Unknown;
+            }
             Some(Attributes::Known(known)) => return of(known.account),
             Some(Attributes::Unknown) => return Word::Unknown,
             None if directory.unread_people.contains_key(&person) => return Word::Unknown,
             None => {}
         }
-        match self.removals.evidence.people.get(&person) {
+        match seen {
             Some(Whereabouts::Present(account)) => of(*account),
             Some(Whereabouts::SoftDeleted | Whereabouts::Purged) => Word::Take,
             Some(Whereabouts::Unknown(_)) | None => Word::Unknown,

@@ -119,6 +119,8 @@ pub fn questions(
     questions.bearers.sort_unstable();
     questions.bearers.dedup();
     questions.people.extend(gone::unseen(world));
+    let disabled = gone::seemingly_disabled(world, desired, settings);
+    questions.people.extend(disabled);
     questions.people.sort_unstable();
     questions.people.dedup();
     questions
@@ -151,7 +153,6 @@ pub(super) fn decide(
         bound,
         (&mut candidates, &mut doubts, &mut kept),
     );
-    plan.skipped.extend(kept);
     roles::decide(
         world,
         removals,
@@ -160,7 +161,8 @@ pub(super) fn decide(
         (&mut candidates, &mut doubts, &mut plan.skipped),
     );
     rivals::spare(world, removals, bound, &mut candidates, &mut forgotten);
-    let unwanted = elsewhere::spare(world, &mut candidates, &mut forgotten);
+    let unwanted = elsewhere::spare(world, &mut candidates, &mut forgotten, &mut kept);
+    plan.skipped.extend(kept);
     candidates.sort();
     // Two people of the ledger may have been the same row.
     candidates.dedup_by_key(|removal| removal.key());

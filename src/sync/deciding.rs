@@ -10,12 +10,13 @@ use super::error::Result;
 use super::following::{Compare, Learned};
 use super::progress::{Phase, Progress};
 use super::report::{Report, Size};
+use super::telling::tell_of_unnamed_sources;
 use super::{Planned, Request, Source};
-use crate::db::Limits;
+use crate::db::{Limits, Transaction};
 use crate::ledger::lease::Lease;
 use crate::ledger::{self, held, ownership};
 use crate::litellm::{Capabilities, snapshot};
-use crate::model::directory::{Directory, ReadingCost};
+use crate::model::directory::{Directory, Person, ReadingCost};
 use crate::model::evidence::Evidence;
 use crate::model::ids::SourceId;
 use crate::model::ledger::Owned;
@@ -87,11 +88,15 @@ impl Source {
                 }
             }
         };
-        // A look-up that shows somebody of whom the news said otherwise lags, or
-        // the news do.
+        // A look-up that shows somebody of whom the news, or what is known, said
+        // otherwise lags, or they do.
+        let known = &planned.directory.people;
         let present = &mut planned.contradicted.present;
-        present.retain(|person| gone.contains(person));
+        present.retain(|person| {
+            gone.contains(person) || known.get(person).is_some_and(Person::is_disabled)
+        });
         cost += planned.second_look;
+        tell_of_unnamed_sources(&planned.plan);
         report.read(mode, planned.size, cost);
         Ok(Some(planned))
     }
@@ -122,7 +127,9 @@ impl Source {
         let (owned, held) = match source {
             Some(source) => {
                 let mut transaction = self.database.begin(Limits::READ).await?;
-                let owned = ownership::load(&mut transaction, source).await?;
+                let mut owned = ownership::load(&mut transaction, source).await?;
+                self.tell_named(&mut transaction, source, &mut owned)
+                    .await?;
                 let window = self.settings.guard.window;
                 let held = held::load(&mut transaction, source, window).await?;
                 transaction.commit().await?;
@@ -155,6 +162,20 @@ impl Source {
             second_look: second.cost,
             contradicted,
         })
+    }
+
+    /// Which of the others that hold what is ours anybody's settings name.
+    pub(super) async fn tell_named(
+        &self,
+        transaction: &mut Transaction,
+        source: SourceId,
+        owned: &mut Owned,
+    ) -> Result<()> {
+        if let Some(elsewhere) = &mut owned.held_elsewhere {
+            let settings = &self.settings.together;
+            ownership::tell_named(transaction, source, settings, elsewhere).await?;
+        }
+        Ok(())
     }
 
     /// The decision, with a second look at what it doubts; `looked` is one that

@@ -40,7 +40,7 @@ impl Error {
     /// Whether the settings, not the world, are to blame (exit code 64).
     #[must_use]
     pub const fn is_configuration(&self) -> bool {
-        matches!(self, Self::Ledger(ledger::Error::SourceMismatch { .. }))
+        matches!(self, Self::Ledger(error) if error.is_configuration())
     }
 
     /// Whether another instance works on this source.

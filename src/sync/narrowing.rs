@@ -80,9 +80,15 @@ impl Source {
         let Circle {
             people,
             known,
-            owned,
+            mut owned,
             target,
         } = circle;
+        if owned.held_elsewhere.is_some() {
+            let mut transaction = self.database.begin(Limits::READ).await?;
+            self.tell_named(&mut transaction, source, &mut owned)
+                .await?;
+            transaction.commit().await?;
+        }
         let concerned = Touched {
             people,
             groups: touched.groups.clone(),

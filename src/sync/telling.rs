@@ -1,5 +1,6 @@
 //! Each change as an event of its own, with the target `change`: for whoever
-//! keeps logs as a record of what was done.
+//! keeps logs as a record of what was done. And what a pass left alone that
+//! nobody else would look at.
 //!
 //! Invariant: told is what the ledger holds, so nothing that was not committed.
 //! Costs nothing while nobody listens. Must not: say a value; ids only.
@@ -11,7 +12,8 @@ use super::error::Result;
 use crate::db::Limits;
 use crate::ledger::changes::{self, Mark, Noted};
 use crate::model::ids::RunId;
-use crate::model::report::Kind;
+use crate::model::report::{Kind, Skipped};
+use crate::plan::Plan;
 
 /// The target of these events.
 const TARGET: &str = "change";
@@ -41,6 +43,25 @@ impl Source {
             }
             noted.iter().for_each(tell);
         }
+    }
+}
+
+/// Says once in a pass that something stays for the sake of sources that nobody
+/// asks any more.
+pub(super) fn tell_of_unnamed_sources(plan: &Plan) {
+    let skipped = plan.skipped.iter();
+    let count = skipped
+        .filter(|skipped| skipped.reason == Skipped::UNNAMED_SOURCE)
+        .count();
+    if count > 0 {
+        tracing::warn!(
+            count,
+            "Entra takes these away, and they stay: the ledger holds them for a source that no \
+             settings name (`entra-sync status` says which). Name it again, or, if it is gone for \
+             good, delete its row of entra_sync.source and take out by hand what the report names \
+             under {}",
+            Skipped::UNNAMED_SOURCE
+        );
     }
 }
 

@@ -59,6 +59,7 @@ mod matching_by_email;
 mod meeting_a_login;
 mod names;
 mod notifications;
+mod one_application;
 mod organization_models;
 mod organizations;
 mod owned_for_some;

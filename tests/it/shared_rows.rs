@@ -206,3 +206,54 @@ async fn a_team_that_another_source_has_too_is_not_deleted() {
     let again = sync(&crowd, 0).await.exits_with(0).json();
     assert_eq!(again["status"], "unchanged", "{again}");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_stays_for_a_source_that_no_settings_name_is_named() {
+    let crowd = both().await;
+    sync(&crowd, 0).await.exits_with(0);
+    sync(&crowd, 1).await.exits_with(0);
+    let skipped = |report: &Value| -> Vec<String> {
+        let all = report["skipped"].as_array().expect("a list").iter();
+        let held = all.filter(|one| one["reason"] == "held_by_unnamed_source");
+        let id = |one: &Value| one["id"].as_str().expect("an id").to_owned();
+        held.map(id).collect()
+    };
+    // A source that these settings name will say itself what it wants.
+    crowd.tenants[0].tenant(|tenant| {
+        tenant.group("one").without_member("cleo");
+        tenant.user("bob").disabled();
+    });
+    let named = sync(&crowd, 0).await.exits_with(0);
+    assert_eq!(skipped(&named.json()), Vec::<String>::new());
+
+    crowd.settings(&crowd.entries(&[0]));
+    crowd.tenants[0].tenant(|tenant| {
+        tenant.group("two").without_member("cleo");
+    });
+    let unnamed = sync(&crowd, 0).await.exits_with(0);
+    let mut expected = vec![
+        format!("{}/{}", group("two"), person("cleo")),
+        person("bob"),
+    ];
+    expected.sort();
+    let mut told = skipped(&unnamed.json());
+    told.sort();
+    assert_eq!(told, expected, "{unnamed:?}");
+    assert!(
+        unnamed
+            .stderr
+            .contains("delete its row of entra_sync.source"),
+        "{unnamed:?}"
+    );
+    // Access is named for as long as it stays; then it goes.
+    let again = sync(&crowd, 0).await.exits_with(0).json();
+    assert_eq!(skipped(&again), [person("bob")]);
+    let client = connect(&crowd.database.url_as("postgres")).await;
+    client
+        .batch_execute("DELETE FROM entra_sync.source WHERE name = 'tenant-1'")
+        .await
+        .expect("the row is deleted");
+    let last = sync(&crowd, 0).await.exits_with(0).json();
+    assert_eq!(skipped(&last), Vec::<String>::new());
+    assert_eq!(last["changes"]["users"]["deactivated"], 1, "{last}");
+}

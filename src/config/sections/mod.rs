@@ -40,6 +40,9 @@ pub(super) fn settings(
     if let (Ok(guard), Ok(history)) = (&guard, &history) {
         operation::check_history_covers_the_window(reader, guard, history)?;
     }
+    if let (Ok(server), Ok(deprovision)) = (&server, &deprovision) {
+        operation::warn_of_hasty_removals(reader, server, deprovision);
+    }
     let entra = entra?;
     let mut litellm = litellm?;
     litellm.policy.groups = entra.groups.clone();
@@ -50,6 +53,7 @@ pub(super) fn settings(
     }
     Ok(Settings {
         source: reader.source(),
+        together: vec![entra.service_principal_id],
         entra,
         litellm,
         schedule: schedule?,

@@ -155,6 +155,25 @@ pub(super) fn server(reader: &mut Reader<'_>) -> Read<ServerSettings> {
     })
 }
 
+/// With notifications a pass runs seconds after a change, so that it also sees
+/// what a script or a slip undoes a moment later.
+pub(super) fn warn_of_hasty_removals(
+    reader: &mut Reader<'_>,
+    server: &ServerSettings,
+    deprovision: &DeprovisionSettings,
+) {
+    if server.notifications_url.is_some()
+        && deprovision.grace.is_zero()
+        && deprovision.membership == MembershipPolicy::Remove
+    {
+        reader.warn(format!(
+            "with `server.notifications_url` and without `{}`, whoever is taken out of a group and \
+             put back a moment later loses keys and spend of that team; set it, for example to 15m",
+            reader.named("deprovision.grace")
+        ));
+    }
+}
+
 /// Graph posts to https only; plain http is for a stand-in on this machine.
 fn reachable_by_graph(text: &str) -> Result<url::Url, Wrong> {
     let url = endpoint::plain_url(text)?;

@@ -288,7 +288,10 @@ fn a_database_is_logged_in_to_with_tokens_over_tls_only() {
     assert!(warnings.contains("the password in `litellm.database_url` is not used"));
 
     let entry = |name: &str, client: &str| {
-        format!("  {name}: {{entra: {{client_id: \"{client}\", tenant: {name}.example.com}}}}\n")
+        format!(
+            "  {name}: {{entra: {{client_id: \"{client}\", tenant: {name}.example.com, \
+             service_principal_id: \"{client}\"}}}}\n"
+        )
     };
     let sources = format!("sources:\n{}{}", entry("a", CLIENT), entry("b", OTHER));
     let text = wrong(&room(verified, "azure").file("my.yaml", &sources));

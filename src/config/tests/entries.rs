@@ -228,23 +228,27 @@ fn two_sources_of_one_application_are_refused() {
     let room = Room::complete().file("settings.yaml", "sources: {a: {}, b: {}}\n");
     assert!(
         room.wrong().contains(
-            "`sources.b` has the tenant and the service principal of `sources.a`; give each \
-             source an Enterprise Application of its own, or remove one"
+            "`sources.b` has the service principal of `sources.a`; give each source an Enterprise \
+             Application of its own, or remove one"
         ),
         "{}",
         room.wrong()
     );
-    let capitals = Room::complete()
-        .with("MICROSOFT_TENANT", "contoso.example.com")
-        .file(
-            "settings.yaml",
-            "sources: {a: {}, b: {entra: {tenant: CONTOSO.example.com}}}\n",
-        );
-    assert!(
-        capitals.wrong().contains("of `sources.a`"),
-        "{}",
-        capitals.wrong()
-    );
+    // However the tenant is written: the application is the same.
+    for tenant in [
+        "CONTOSO.example.com",
+        "contoso.onmicrosoft.com",
+        "99999999-9999-4999-8999-999999999999",
+    ] {
+        let room = Room::complete()
+            .with("MICROSOFT_TENANT", "contoso.example.com")
+            .file(
+                "settings.yaml",
+                &format!("sources: {{a: {{}}, b: {{entra: {{tenant: {tenant}}}}}}}\n"),
+            );
+        let wrong = room.wrong();
+        assert!(wrong.contains("of `sources.a`"), "{tenant}: {wrong}");
+    }
 }
 
 #[test]

@@ -261,3 +261,29 @@ fn the_graph_endpoint_needs_its_version_and_a_safe_way() {
             .ends_with("`entra.token_endpoint` names no single tenant (common, organizations or consumers); put the tenant's GUID or domain in its place")
     );
 }
+
+#[test]
+fn notifications_without_a_grace_are_warned_of() {
+    let told = |yaml: &str| {
+        let room = Room::complete().file("my.yaml", yaml);
+        let warnings = room.loaded().settings.warnings;
+        let about = |warning: &&String| warning.contains("put back a moment later");
+        warnings.iter().filter(about).cloned().collect::<Vec<_>>()
+    };
+    let url = "notifications_url: \"https://sync.example.org/graph/notifications\"";
+    assert_eq!(
+        told(&format!("server: {{{url}}}")),
+        [
+            "with `server.notifications_url` and without `deprovision.grace`, whoever is taken out \
+             of a group and put back a moment later loses keys and spend of that team; set it, for \
+             example to 15m"
+        ]
+    );
+    for quiet in [
+        "deprovision: {grace: 0s}".to_owned(),
+        format!("server: {{{url}}}\ndeprovision: {{grace: 15m}}"),
+        format!("server: {{{url}}}\ndeprovision: {{membership: keep}}"),
+    ] {
+        assert_eq!(told(&quiet), Vec::<String>::new(), "{quiet}");
+    }
+}

@@ -12,7 +12,7 @@ use uuid::Uuid;
 
 use crate::db::QueryContext;
 use crate::ledger::error::Result;
-use crate::model::ids::{GroupId, PersonId, SourceId, UserId};
+use crate::model::ids::{GroupId, PersonId, ServicePrincipalId, SourceId, UserId};
 use crate::model::ledger::{Elsewhere, Stay};
 
 const DOING: &str = "reading what other sources manage";
@@ -75,28 +75,79 @@ pub(super) async fn load(
     if found.others == 0 {
         return Ok(None);
     }
+    held(connection, source, &[]).await.map(Some)
+}
+
+/// Tells what of this is held by sources that somebody's settings name: these
+/// settings, or those of a daemon that runs.
+///
+/// # Errors
+/// When the database fails.
+pub async fn tell_named(
+    connection: &mut AsyncPgConnection,
+    source: SourceId,
+    settings: &[ServicePrincipalId],
+    elsewhere: &mut Elsewhere,
+) -> Result<()> {
+    #[derive(QueryableByName)]
+    struct Unnamed {
+        #[diesel(sql_type = Integer)]
+        source_id: i32,
+    }
+    let settings: Vec<Uuid> = settings.iter().map(ServicePrincipalId::as_uuid).collect();
+    let unnamed: Vec<Unnamed> = sql_query(
+        "SELECT source_id FROM entra_sync.source s \
+         WHERE source_id <> $1 AND service_principal_id <> ALL ($2) \
+           AND NOT EXISTS (SELECT FROM entra_sync.replica r \
+                           WHERE r.expires_at > clock_timestamp() \
+                             AND lower(s.tenant) || '/' || s.service_principal_id \
+                                 = ANY (r.sources))",
+    )
+    .bind::<Integer, _>(source.get())
+    .bind::<Array<SqlUuid>, _>(settings)
+    .load(connection)
+    .await
+    .doing(DOING)?;
+    let unnamed: Vec<i32> = unnamed.into_iter().map(|row| row.source_id).collect();
+    elsewhere.named = match unnamed.is_empty() {
+        true => None,
+        false => Some(Box::new(held(connection, source, &unnamed).await?)),
+    };
+    Ok(())
+}
+
+/// What other sources manage too, but for some of them.
+async fn held(
+    connection: &mut AsyncPgConnection,
+    source: SourceId,
+    without: &[i32],
+) -> Result<Elsewhere> {
     let teams: Vec<GroupRow> = sql_query(
         "SELECT DISTINCT o.group_id FROM entra_sync.owned_team o \
          JOIN entra_sync.owned_team m ON m.source_id = $1 AND m.group_id = o.group_id \
-         WHERE o.source_id <> $1",
+         WHERE o.source_id <> $1 AND o.source_id <> ALL ($2)",
     )
     .bind::<Integer, _>(source.get())
+    .bind::<Array<Integer>, _>(without)
     .load(connection)
     .await
     .doing(DOING)?;
     let users: Vec<UserRow> = sql_query(format!(
-        "SELECT h.user_id, bool_and(h.unwanted) AS unwanted {PEOPLE} AND h.user_id IN ( \
+        "SELECT h.user_id, bool_and(h.unwanted) AS unwanted {PEOPLE} \
+         AND s.source_id <> ALL ($2) AND h.user_id IN ( \
             SELECT user_id FROM entra_sync.owned_user WHERE source_id = $1 \
             UNION ALL SELECT user_id FROM entra_sync.earlier_user WHERE source_id = $1) \
          GROUP BY h.user_id"
     ))
     .bind::<Integer, _>(source.get())
+    .bind::<Array<Integer>, _>(without)
     .load(connection)
     .await
     .doing(DOING)?;
-    Ok(Some(Elsewhere {
-        team_members: members(connection, source, "owned_team_member").await?,
-        organization_members: members(connection, source, "owned_organization_member").await?,
+    Ok(Elsewhere {
+        team_members: members(connection, source, without, "owned_team_member").await?,
+        organization_members: members(connection, source, without, "owned_organization_member")
+            .await?,
         teams: teams
             .into_iter()
             .map(|row| GroupId::new(row.group_id))
@@ -111,21 +162,24 @@ pub(super) async fn load(
                 (UserId::new(row.user_id), stay)
             })
             .collect::<HashMap<_, _>>(),
-    }))
+        named: None,
+    })
 }
 
 async fn members(
     connection: &mut AsyncPgConnection,
     source: SourceId,
+    without: &[i32],
     table: &str,
 ) -> Result<HashSet<(GroupId, UserId)>> {
     let rows: Vec<MemberRow> = sql_query(format!(
         "SELECT DISTINCT o.group_id, o.user_id FROM entra_sync.{table} o \
          JOIN entra_sync.{table} m \
               ON m.source_id = $1 AND m.group_id = o.group_id AND m.user_id = o.user_id \
-         WHERE o.source_id <> $1"
+         WHERE o.source_id <> $1 AND o.source_id <> ALL ($2)"
     ))
     .bind::<Integer, _>(source.get())
+    .bind::<Array<Integer>, _>(without)
     .load(connection)
     .await
     .doing(DOING)?;

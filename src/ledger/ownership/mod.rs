@@ -14,7 +14,7 @@ mod record;
 pub use count::{Extent, counts, extent};
 pub use due::{await_default_teams, settle_default_teams};
 pub use elsewhere::{
-    note_unwanted, organization_members_held_elsewhere, team_members_held_elsewhere,
+    note_unwanted, organization_members_held_elsewhere, team_members_held_elsewhere, tell_named,
     users_wanted_elsewhere,
 };
 pub use load::load;

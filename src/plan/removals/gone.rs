@@ -1,11 +1,15 @@
 //! People who are disabled or deleted in Entra.
+//!
+//! Invariant: what is known of somebody may be older than this pass, or may
+//! have been written by others into the ledger: nobody loses access before
+//! their own object, asked in this pass, says so as well.
 
 use super::{Removals, doubt, is_anothers_administrator, is_named_administrator, member};
-use crate::model::directory::{Account, Attributes, Unread};
+use crate::model::directory::{Account, Unread};
 use crate::model::evidence::Whereabouts;
-use crate::model::ids::PersonId;
+use crate::model::ids::{PersonId, UserId};
 use crate::model::ledger::{Ours, OwnedUser};
-use crate::model::policy::GonePersonPolicy;
+use crate::model::policy::{DeprovisionSettings, GonePersonPolicy};
 use crate::model::report::{Kind, ObjectError, Skipped};
 use crate::model::role::Role;
 use crate::model::target::Activity;
@@ -38,6 +42,28 @@ pub(super) fn unseen(world: World<'_>) -> Vec<PersonId> {
         .collect()
 }
 
+/// People whom the reading shows as disabled and who have access still.
+pub(super) fn seemingly_disabled(
+    world: World<'_>,
+    desired: &Desired<'_>,
+    settings: &DeprovisionSettings,
+) -> Vec<PersonId> {
+    if !world.scope.judges_absence() || settings.disabled_user != GonePersonPolicy::Deactivate {
+        return Vec::new();
+    }
+    let may_lose = |person: &PersonId| {
+        let mut rows = rows(world, desired, *person).into_iter();
+        rows.any(|row| row.administrator.is_some())
+    };
+    disabled(world).filter(may_lose).collect()
+}
+
+fn disabled(world: World<'_>) -> impl Iterator<Item = PersonId> {
+    let people = world.directory.people.iter();
+    let disabled = people.filter(|(_, read)| read.is_disabled());
+    disabled.map(|(person, _)| *person)
+}
+
 /// What is decided: removals, doubts, and who is kept on purpose.
 type Lists<'l> = (
     &'l mut Vec<Removal>,
@@ -55,13 +81,27 @@ pub(super) fn decide(
     if !world.scope.judges_absence() {
         return;
     }
-    for (person, read) in &world.directory.people {
-        let disabled = matches!(
-            &read.attributes,
-            Attributes::Known(attributes) if attributes.account == Account::Disabled
-        );
-        if disabled && removals.deprovision.disabled_user == GonePersonPolicy::Deactivate {
-            deactivate(world, desired, (*person, Why::Disabled), candidates, kept);
+    if removals.deprovision.disabled_user == GonePersonPolicy::Deactivate {
+        for person in disabled(world) {
+            let rows = rows(world, desired, person);
+            if rows.is_empty() {
+                continue;
+            }
+            let why = match removals.evidence.people.get(&person) {
+                Some(Whereabouts::Present(Account::Disabled)) => Some(Why::Disabled),
+                Some(Whereabouts::SoftDeleted) => Some(Why::SoftDeleted),
+                Some(Whereabouts::Purged) => Some(Why::Purged),
+                Some(Whereabouts::Unknown(message)) => {
+                    doubts.push(doubt(Kind::User, person, message.clone()));
+                    None
+                }
+                Some(Whereabouts::Present(Account::Enabled)) | None => None,
+            };
+            let why = why.filter(|why| {
+                *why == Why::Disabled
+                    || removals.deprovision.deleted_user == GonePersonPolicy::Deactivate
+            });
+            deactivate((person, why), rows, candidates, kept);
         }
     }
     for person in unseen(world) {
@@ -88,7 +128,8 @@ pub(super) fn decide(
             Some(Whereabouts::Present(Account::Enabled)) | None => continue,
         };
         if policy == GonePersonPolicy::Deactivate {
-            deactivate(world, desired, (person, why), candidates, kept);
+            let rows = rows(world, desired, person);
+            deactivate((person, Some(why)), rows, candidates, kept);
         }
     }
 }
@@ -105,15 +146,17 @@ pub(super) fn is_deleted(removals: Removals<'_>, object: &ObjectError) -> bool {
     })
 }
 
+/// A row that a person can log in as.
+struct Open<'a> {
+    user: &'a UserId,
+    /// Whether it is an administrator of our making; `None` for another's, who
+    /// keeps access.
+    administrator: Option<Ours>,
+}
+
 /// Every row that a person can log in as: the one that stands for them, and
 /// earlier ones that are still bound to them.
-fn deactivate(
-    world: World<'_>,
-    desired: &Desired<'_>,
-    (person, why): (PersonId, Why),
-    candidates: &mut Vec<Removal>,
-    kept: &mut Vec<Skipped>,
-) {
+fn rows<'a>(world: World<'a>, desired: &Desired<'_>, person: PersonId) -> Vec<Open<'a>> {
     let row = |known: &OwnedUser| world.target.users.get(&known.user);
     let now = world.owned.people.get(&person).into_iter();
     let now = now.filter_map(|known| Some((known, row(known)?)));
@@ -121,25 +164,43 @@ fn deactivate(
     let earlier = world.owned.earlier.get(&person).into_iter().flatten();
     let earlier = earlier.filter_map(|known| Some((known, row(known)?)));
     let earlier = earlier.filter(|(known, row)| is_bound_to(world, person, known, row));
-    for (known, row) in now.chain(earlier) {
-        if row.activity != Activity::Active || is_named_administrator(world, known, row) {
-            continue;
-        }
+    let open = now.chain(earlier).filter(|(known, row)| {
+        row.activity == Activity::Active && !is_named_administrator(world, known, row)
+    });
+    open.map(|(known, row)| {
         // A login may have written it first; this pass takes it over.
         let wanted = desired.roles.get(&person) == Some(&Role::ProxyAdmin);
         let is_taken_over = known.role.is_some() && wanted;
-        if is_anothers_administrator(known, row) && !is_taken_over {
-            kept.push(skipped(Kind::User, person, "administrator_not_ours"));
-            continue;
-        }
-        candidates.push(Removal::Deactivation {
-            member: member(person, &known.user),
-            why,
+        Open {
+            user: &known.user,
             administrator: match known.role {
-                Some(Role::ProxyAdmin) => Ours::Yes,
-                _ if is_taken_over => Ours::Yes,
-                _ => Ours::No,
+                _ if is_anothers_administrator(known, row) && !is_taken_over => None,
+                Some(Role::ProxyAdmin) => Some(Ours::Yes),
+                _ if is_taken_over => Some(Ours::Yes),
+                _ => Some(Ours::No),
             },
-        });
+        }
+    })
+    .collect()
+}
+
+/// Takes these rows' access away if there is a reason; another's administrator
+/// is named either way.
+fn deactivate(
+    (person, why): (PersonId, Option<Why>),
+    rows: Vec<Open<'_>>,
+    candidates: &mut Vec<Removal>,
+    kept: &mut Vec<Skipped>,
+) {
+    for row in rows {
+        match (row.administrator, why) {
+            (None, _) => kept.push(skipped(Kind::User, person, "administrator_not_ours")),
+            (Some(administrator), Some(why)) => candidates.push(Removal::Deactivation {
+                member: member(person, row.user),
+                why,
+                administrator,
+            }),
+            (Some(_), None) => {}
+        }
     }
 }

@@ -185,6 +185,12 @@ impl Tenant {
         self.credentials.client_secret = secret.into();
     }
 
+    /// Gives the Enterprise Application another object id: two tenants never
+    /// have one in common.
+    pub fn set_service_principal_id(&mut self, id: Uuid) {
+        self.application.id = id;
+    }
+
     /// Uploads a certificate of the application, in DER: assertions that it
     /// signs are accepted.
     pub fn trust_certificate(&mut self, der: impl Into<Vec<u8>>) {

@@ -2,7 +2,7 @@
 
 use entra_sync::model::policy::Scope;
 use entra_sync::model::report::{Mode, Status};
-use entra_sync::simulator::{group_id, person_id};
+use entra_sync::simulator::{Fault, group_id, person_id};
 
 use super::{Followed, two_groups};
 use crate::support::World;
@@ -180,4 +180,42 @@ async fn sync_goes_on_from_what_is_known_and_full_reads_everything() {
         modes.iter().filter(|mode| *mode == "incremental").count(),
         1
     );
+}
+
+/// Who may write the ledger's tables, or a copy of the directory that lagged
+/// when it was kept.
+#[tokio::test(flavor = "multi_thread")]
+async fn who_is_only_known_as_disabled_keeps_access_unless_entra_says_so_now() {
+    let followed = Followed::new(two_groups).await;
+    let world = &followed.world;
+    let ada = person_id("ada");
+    let ledger = world.database.daemon().await;
+    ledger
+        .batch_execute(&format!(
+            "UPDATE entra_sync.directory_person SET disabled = true WHERE person_id = '{ada}'"
+        ))
+        .await
+        .expect("the daemon's own role may");
+
+    let report = followed.pass(Mode::Drift).await;
+    assert_eq!(report.changes.users.deactivated, 0, "{}", report.json());
+    assert_eq!(report.status, Status::Unchanged, "{}", report.json());
+    // Whom the two contradict each other about is looked at again.
+    world.entra.fault(Fault::status(403).on("/users").always());
+    let unanswered = followed.pass(Mode::Incremental).await;
+    assert_eq!(unanswered.status, Status::Partial, "{}", unanswered.json());
+    assert_eq!(unanswered.errors[0].id, ada.to_string());
+    assert_eq!(unanswered.changes.users.deactivated, 0);
+    world.entra.clear_faults();
+
+    // A whole reading sets right what is known.
+    let whole = followed.pass(Mode::Full).await;
+    assert_eq!(whole.status, Status::Unchanged, "{}", whole.json());
+    followed.settled().await;
+    let disabled = followed
+        .after(|tenant| {
+            tenant.user("ada").disabled();
+        })
+        .await;
+    assert_eq!(disabled.changes.users.deactivated, 1, "{}", disabled.json());
 }

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use entra_sync::config::Environment;
 use entra_sync::simulator::{Simulator, Tenant};
 use tempfile::TempDir;
+use uuid::Uuid;
 
 use super::TestDatabase;
 
@@ -27,7 +28,11 @@ impl Crowd {
         let database = TestDatabase::create().await;
         let mut tenants = Vec::new();
         for number in 0..many {
-            let tenant = Tenant::build(|tenant| furnish(number, tenant));
+            let tenant = Tenant::build(|tenant| {
+                let own = tenant.service_principal_id().as_u128() ^ number as u128;
+                tenant.set_service_principal_id(Uuid::from_u128(own));
+                furnish(number, tenant);
+            });
             tenants.push(Simulator::start(tenant).await.expect("a loopback port"));
         }
         let environment = [

@@ -75,7 +75,11 @@ async fn find(connection: &mut AsyncPgConnection, wanted: Described<'_>) -> Resu
     let same = same.pop();
     let elsewhere = |row: &&Row| !row.tenant.eq_ignore_ascii_case(wanted.tenant);
     // Whatever else has the name is another application's.
-    if let Some(row) = same.as_ref().filter(elsewhere).or(others.iter().next()) {
+    if let Some(row) = same
+        .as_ref()
+        .filter(elsewhere)
+        .or(others.as_slice().first())
+    {
         return Err(Error::SourceMismatch {
             name: row.name.clone(),
             stored_tenant: row.tenant.clone(),

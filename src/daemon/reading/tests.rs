@@ -99,8 +99,7 @@ async fn readings_that_hang_do_not_become_ever_more() {
     }
     assert_eq!(disk.begun(), 1 + GIVEN_UP_AT_MOST);
     drop(disk);
-    // The one that is still waited for, and whoever has asked since.
+    // Either the one that is still waited for, or the one that takes its place
+    // as soon as there are fewer.
     read(&mut reading).await;
-    read(&mut reading).await;
-    assert!(!reading.is_under_way());
 }

@@ -2,7 +2,7 @@
 //! is needed while passes run may keep anybody waiting for good.
 //!
 //! Invariant: whoever asks for a secret or a certificate has an answer within
-//! [`PATIENCE`]. A disk that does not answer holds a thread for as long as it
+//! `PATIENCE`. A disk that does not answer holds a thread for as long as it
 //! does not; the same file is then asked seldom and by few more, in case that
 //! it was mounted anew. Must not: print what it reads.
 

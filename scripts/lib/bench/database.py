@@ -23,8 +23,9 @@ def server():
     command = str(ROOT / "scripts" / "database")
     subprocess.run([command, "start", "--durable"], env=environment, check=True, stdout=subprocess.DEVNULL)
     try:
-        line = subprocess.run([command, "url"], env=environment, check=True, capture_output=True, text=True).stdout
-        yield line.strip().split("=", 1)[1]
+        said = subprocess.run([command, "url"], env=environment, check=True, capture_output=True, text=True).stdout
+        # Lines for a shell; the first one names the server.
+        yield said.splitlines()[0].split("=", 1)[1]
     finally:
         subprocess.run([command, "stop"], env=environment, check=True)
 

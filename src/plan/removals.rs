@@ -160,6 +160,7 @@ pub(super) fn decide(
         bound,
         (&mut candidates, &mut doubts, &mut plan.skipped),
     );
+    gone::keep_the_unknown(world, removals, &mut candidates, &mut doubts);
     rivals::spare(world, removals, bound, &mut candidates, &mut forgotten);
     let unwanted = elsewhere::spare(world, &mut candidates, &mut forgotten, &mut kept);
     plan.skipped.extend(kept);

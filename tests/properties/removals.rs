@@ -233,6 +233,25 @@ proptest! {
         }
     }
 
+    /// Access goes before anything else: whether it has to must be known first.
+    #[test]
+    fn whoever_cannot_be_looked_up_keeps_everything(departure in departures()) {
+        let (world, with) = departure.build();
+        let unknown = |person: &PersonId| {
+            matches!(with.evidence.people.get(person), Some(Whereabouts::Unknown(_)))
+        };
+        for removal in all(&plan_of(&world, &with)) {
+            if let Some(person) = removal.person() {
+                prop_assert!(!unknown(&person), "{:?}", removal);
+            }
+            if let Removal::DeleteTeam { group, .. } = &removal {
+                let members = world.owned.team_members.get(group).into_iter().flatten();
+                let stays = members.map(|member| member.person).find(unknown);
+                prop_assert_eq!(stays, None, "{:?}", removal);
+            }
+        }
+    }
+
     /// A role that a group gave is as much in doubt as the membership.
     #[test]
     fn a_role_that_either_reading_gives_stays(departure in departures()) {

@@ -2,7 +2,10 @@
 //!
 //! Invariant: what is known of somebody may be older than this pass, or may
 //! have been written by others into the ledger: nobody loses access before
-//! their own object, asked in this pass, says so as well.
+//! their own object, asked in this pass, says so as well. Access goes before
+//! anything else of theirs: whoever's object does not answer keeps everything.
+
+use std::collections::BTreeSet;
 
 use super::{Removals, doubt, is_anothers_administrator, is_named_administrator, member};
 use crate::model::directory::{Account, Unread};
@@ -144,6 +147,58 @@ pub(super) fn is_deleted(removals: Removals<'_>, object: &ObjectError) -> bool {
     person.is_some_and(|person: PersonId| {
         removals.evidence.people.get(&person) == Some(&Whereabouts::SoftDeleted)
     })
+}
+
+/// Drops what would go of whom the look-up does not tell. It may have to be their
+/// access that goes first, and keys that go with a team are copied as they are
+/// by then. A team that is to be deleted stays whole with its group's
+/// organization: its members' keys go with it. Groups are named as well, so that
+/// the next pass looks at them again.
+pub(super) fn keep_the_unknown(
+    world: World<'_>,
+    removals: Removals<'_>,
+    candidates: &mut Vec<Removal>,
+    doubts: &mut Vec<ObjectError>,
+) {
+    let unknown = |person: PersonId| match removals.evidence.people.get(&person) {
+        Some(Whereabouts::Unknown(message)) => Some(message),
+        _ => None,
+    };
+    let mut whole = BTreeSet::new();
+    for removal in candidates.iter() {
+        if let Removal::DeleteTeam { group, .. } = removal {
+            let members = world.owned.team_members.get(group).into_iter().flatten();
+            let mut people = members.map(|member| member.person);
+            if people.any(|person| unknown(person).is_some()) {
+                whole.insert(*group);
+            }
+        }
+    }
+    let mut in_part = BTreeSet::new();
+    candidates.retain(|removal| {
+        let group = removal.group();
+        let stays = removal.person().and_then(|person| {
+            let message = unknown(person)?;
+            Some(doubt(Kind::User, person, message.clone()))
+        });
+        let goes = stays.is_none() && !group.is_some_and(|group| whole.contains(&group));
+        if stays.is_some() {
+            in_part.extend(group);
+        }
+        doubts.extend(stays);
+        goes
+    });
+    for group in in_part.union(&whole) {
+        let stays = match whole.contains(group) {
+            true => "its team was not deleted",
+            false => "some of its members stay",
+        };
+        let message = format!(
+            "is no longer assigned, but {stays}: who could not be looked up may have to lose \
+             access before anything else; the next pass looks again"
+        );
+        doubts.push(doubt(Kind::Group, group, message));
+    }
 }
 
 /// A row that a person can log in as.

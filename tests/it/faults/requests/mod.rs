@@ -81,9 +81,8 @@ fn change(tenant: &mut Tenant) {
     let fresh = tenant.group("fresh").members(["ada", "new-2"]);
     fresh.assigned_by_default();
     tenant.user("ada").display_name("Ada King");
-    // In no group that changes: a membership may go before access does when the
-    // look-up fails, and then the key's tombstone is not blocked.
-    tenant.user("gil").disabled();
+    // In a group that goes: access ends before a membership does.
+    tenant.user("dan").disabled();
     tenant.user("eve").soft_deleted();
     tenant.user("fay").purged();
     tenant.user("jon").unassigned("proxy_admin_viewer");

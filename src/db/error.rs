@@ -182,6 +182,12 @@ impl Error {
         }
     }
 
+    /// Whether a connection that was there broke off: another may be had at once.
+    #[must_use]
+    pub fn is_broken_off(&self) -> bool {
+        matches!(self, Self::Query { .. }) && self.is_disconnect()
+    }
+
     fn says(&self, phrases: &[&str]) -> bool {
         matches!(
             self,

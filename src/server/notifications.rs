@@ -33,7 +33,7 @@ pub(super) const BODY: usize = 256 * 1024;
 const WAITING: usize = 64;
 
 /// Bodies that name a subscription that is not known here: one that was made a
-/// moment ago, or none of ours.
+/// moment ago, or none of ours. They have room of their own wherever they wait.
 const UNKNOWN: usize = 64;
 
 /// What became of a body.
@@ -79,7 +79,7 @@ pub(super) struct Outlet {
 
 impl Inbox {
     pub(super) fn new() -> (Self, Outlet) {
-        let (sender, posted) = mpsc::channel(WAITING);
+        let (sender, posted) = mpsc::channel(WAITING + UNKNOWN);
         let known = Known::default();
         let inbox = Self {
             posted: sender,

@@ -10,7 +10,7 @@ use super::report::Report;
 use crate::db::Limits;
 use crate::ledger::directory::{self, Open};
 use crate::ledger::lease::{self, Lease};
-use crate::ledger::{held, ownership, runs};
+use crate::ledger::{self, held, ownership, runs};
 use crate::model::ids::{PersonId, RunId};
 use crate::model::known::Touched;
 use crate::model::policy::Scope;
@@ -192,7 +192,11 @@ impl Source {
         if let Err(error) = ended {
             report.fail(self.clock.now(), &self.name(), error);
         }
-        if let Err(error) = self.record_end(run, ended, report).await {
+        let mut recorded = self.record_end(run, ended, report).await;
+        if matches!(&recorded, Err(error) if error.is_broken_off()) {
+            recorded = self.record_end(run, ended, report).await;
+        }
+        if let Err(error) = recorded {
             tracing::warn!(error.message = %error, "the end of the run was not recorded");
         }
         if let Err(error) = self.prune(lease, run).await {
@@ -205,9 +209,14 @@ impl Source {
         self.tell_changes(run).await;
     }
 
-    /// Lets whoever comes next begin at once.
+    /// Lets whoever comes next begin at once: this process too would have to wait
+    /// for its own lease.
     pub(super) async fn give_back(&self, lease: Lease) {
-        if let Err(error) = lease::release(&self.database, lease).await {
+        let mut given_back = lease::release(&self.database, lease).await;
+        if matches!(&given_back, Err(ledger::Error::Database(error)) if error.is_broken_off()) {
+            given_back = lease::release(&self.database, lease).await;
+        }
+        if let Err(error) = given_back {
             tracing::warn!(error.message = %error, "the lease was not given back; it runs out");
         }
     }

@@ -123,6 +123,16 @@ impl Error {
         }
     }
 
+    /// Whether a connection broke off, and another may be had at once.
+    #[must_use]
+    pub(super) fn is_broken_off(&self) -> bool {
+        matches!(
+            self,
+            Self::Ledger(ledger::Error::Database(error)) | Self::Database(error)
+                if error.is_broken_off()
+        )
+    }
+
     /// Whether the whole table refuses us: each of its objects would be refused
     /// with the same words.
     #[must_use]

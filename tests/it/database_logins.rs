@@ -120,6 +120,8 @@ async fn an_access_token_logs_in_and_a_refused_one_is_asked_for_anew() {
     assert_eq!((code, failures(&found)), (0, vec![]), "{found:#?}");
     let daemon = Running::start(world.environment(), &["run"]);
     assert_eq!(pass_by(&world, "start", 1).await, "succeeded");
+    // The pass has given its lease back.
+    daemon.says("pass ended", 1).await;
     // The kept token is refused from now on, and connections begin anew.
     issue("second-token").await;
     let url = world.database.url_as("postgres");

@@ -86,6 +86,8 @@ async fn a_signed_token_logs_in_and_its_keys_rotate_under_a_running_daemon() {
     passes(&world).await;
     let daemon = Running::start(world.environment(), &["run"]);
     assert_eq!(pass_by(&world, "start", 1).await, "succeeded");
+    // The pass has given its lease back.
+    daemon.says("pass ended", 1).await;
     // The kept token is refused from now on, and connections begin anew.
     aws.rotates();
     let admin = crate::support::database::connect(&world.database.url_as("postgres")).await;

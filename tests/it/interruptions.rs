@@ -109,6 +109,37 @@ async fn one_lost_connection_is_made_good_within_the_pass() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_connection_lost_at_the_end_keeps_neither_the_end_nor_the_next_pass_waiting() {
+    let world = arts_and_science().await;
+    world.pass().await;
+    world
+        .sql("CREATE SEQUENCE blows; GRANT USAGE ON SEQUENCE blows TO PUBLIC")
+        .await;
+    let once = "IF TG_OP = 'UPDATE' AND nextval('blows') = 1 THEN \
+                PERFORM pg_terminate_backend(pg_backend_pid()); END IF;";
+    for (table, at) in [
+        ("entra_sync.run", "NEW.finished_at IS NOT NULL"),
+        ("entra_sync.lease", "NEW.expires_at <= clock_timestamp()"),
+    ] {
+        world.sql("ALTER SEQUENCE blows RESTART").await;
+        world.on_write(table, at, once).await;
+        // Whoever finds the lease taken fails at once here.
+        world.pass().await;
+        let sequences = world.database.rows("pg_catalog.pg_sequences").await;
+        let blows = sequences.iter().find(|one| one["sequencename"] == "blows");
+        let struck = blows.and_then(|one| one["last_value"].as_i64());
+        assert!(struck > Some(1), "{table}: {blows:?}");
+        world.relent().await;
+        world.pass().await;
+    }
+    let runs = world.database.rows("entra_sync.run").await;
+    assert!(
+        runs.iter().all(|run| run["finished_at"].is_string()),
+        "{runs:#?}"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_group_read_only_in_part_is_left_alone_while_the_others_go_on() {
     let keys: Vec<String> = (0..1_200).map(|number| format!("user-{number}")).collect();
     let world = World::new(|tenant| {

@@ -174,6 +174,7 @@ impl World {
     /// inserted or changed for which `condition` holds.
     pub async fn on_write(&self, table: &str, condition: &str, action: &str) {
         let superuser = connect(&self.database.url_as("postgres")).await;
+        let table = table.replace('.', "\".\"");
         let statements = format!(
             "CREATE OR REPLACE FUNCTION meddle() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER AS $$
              BEGIN

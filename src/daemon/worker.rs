@@ -45,6 +45,9 @@ pub(super) struct Worker {
     /// A pass that was this replica's wish and is another's to make. One that
     /// has died leaves it to us, and its row outlives it for a while.
     left: Option<Wanted>,
+    /// Who asked for the pass that a taken lease put off: the next attempt is
+    /// still theirs.
+    put_off: Option<Trigger>,
     /// Whether a pass has shown that the settings fit the ledger.
     proven: bool,
 }
@@ -90,6 +93,7 @@ impl Worker {
             desk,
             waiting,
             left: None,
+            put_off: None,
             proven: false,
         };
         worker.share = worker.look();
@@ -210,6 +214,7 @@ impl Worker {
         let before = std::mem::replace(&mut self.share, share);
         if share == Share::Theirs {
             self.answered = Answered::default();
+            self.put_off = None;
             self.schedule.let_by(now);
             return;
         }
@@ -236,10 +241,8 @@ impl Worker {
             self.schedule.is_made(now, due);
             return;
         }
-        self.waiting.get_or_insert(Wanted {
-            trigger: Trigger::Schedule,
-            due,
-        });
+        let trigger = self.put_off.unwrap_or(Trigger::Schedule);
+        self.waiting.get_or_insert(Wanted { trigger, due });
     }
 
     /// Makes a pass for whoever asks through the ledger. A person is not kept
@@ -371,8 +374,12 @@ impl Worker {
         let mode = wanted.due.mode;
         log(report, error);
         tell_of_held(report);
+        self.put_off = None;
         let Some(error) = error else {
             self.proven = true;
+            // What still waits was put off by what is over now, or was served by
+            // less than it asks for.
+            self.answered = Answered::default();
             // It may have done more than it was asked for.
             let done = match report.mode {
                 Mode::Full => Mode::Full,
@@ -394,7 +401,10 @@ impl Worker {
                 say_when(report.run_id, &failing);
             }
             // The lease is with another instance; its life is short.
-            _ => self.schedule.retry_at(now + pause(error), wanted.due),
+            _ => {
+                self.put_off = Some(wanted.trigger);
+                self.schedule.retry_at(now + pause(error), wanted.due);
+            }
         }
     }
 }

@@ -210,6 +210,27 @@ async fn what_the_database_cannot_take_is_asked_for_until_it_can() {
     daemon.ended().await.exits_with(0);
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn a_full_reading_that_is_asked_for_in_quarantine_comes_after_it() {
+    let mut world = world().await;
+    world.set("ENTRA_SYNC__ENTRA__ATTEMPTS", "1");
+    world.set("ENTRA_SYNC__TELEMETRY__LOG_LEVEL", "debug");
+    let (daemon, _) = subscribed(&mut world).await;
+    let broken = Fault::status(503).on("*/appRoleAssignedTo*").always();
+    world.entra.fault(broken);
+    daemon.signal("USR1").await;
+    assert_eq!(pass_by(&world, "signal", 1).await, "failed");
+    world.entra.notify(LifecycleEvent::Missed);
+    daemon.says("the schedule waits", 1).await;
+    world.entra.clear_faults();
+    wait_for("a pass that reads everything", || async {
+        (full_passes(&world).await > 0).then_some(())
+    })
+    .await;
+    daemon.signal("TERM").await;
+    daemon.ended().await.exits_with(0);
+}
+
 /// The number in the metrics of what was posted with this result.
 async fn posted(url: &str, result: &str) -> u64 {
     let metrics = url.replace("/graph/notifications", "/metrics");
@@ -243,8 +264,12 @@ async fn strangers_keep_out_neither_a_new_subscription_nor_a_known_one() {
          state_digest = sha256('a state') WHERE watched = 'groups'"
     );
     client.batch_execute(&made).await.expect("a subscription");
+    let before = posted(&url, "accepted").await;
     assert_eq!(post(&url, &claim(new, "a state")).await, 202);
-    pass_by(&world, "notification", 2).await;
+    wait_for("the ledger to prove the new one", || async {
+        (posted(&url, "accepted").await > before).then_some(())
+    })
+    .await;
 
     // More strangers than there is room for, while the ledger can tell nothing of
     // them: they are told to come again, who is known is not.

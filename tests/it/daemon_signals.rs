@@ -18,6 +18,27 @@ use crate::support::tables;
 use crate::support::wait::wait_for;
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_pass_that_waits_for_anothers_lease_is_still_of_who_asked() {
+    let mut world = world().await;
+    quiet(&mut world);
+    let daemon = Running::start(world.environment(), &["run"]);
+    pass_by(&world, "start", 1).await;
+    daemon.says("pass ended", 1).await;
+    let client = connect(&world.database.url_as("postgres")).await;
+    let taken = "UPDATE entra_sync.lease SET epoch = epoch + 1, holder = 'another', \
+                 expires_at = clock_timestamp() + interval '1 hour'";
+    client.batch_execute(taken).await.expect("the lease");
+    daemon.signal("USR1").await;
+    daemon.says("another instance works", 1).await;
+    let free = "UPDATE entra_sync.lease SET expires_at = clock_timestamp()";
+    client.batch_execute(free).await.expect("its end");
+    assert_eq!(pass_by(&world, "signal", 1).await, "unchanged");
+    assert_eq!(passes(&world).await.len(), 2);
+    daemon.signal("TERM").await;
+    daemon.ended().await.exits_with(0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn usr1_asks_for_a_pass_now_and_many_for_one_more() {
     let mut world = world().await;
     quiet(&mut world);

@@ -3,20 +3,27 @@
 //!
 //! Invariant: a time that was missed while a pass ran, the machine slept or
 //! another replica had the source is made up for once, not once for every miss.
-//! A full reading that is due is not had by a pass that read less.
+//! A full reading that is due is not had by a pass that read less. A clock that
+//! is set back takes what is due back with it.
 
 use std::time::Duration;
 
 use anyhow::Context;
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 use uuid::Uuid;
 
 use crate::config::{Line, ScheduleSettings, Timetable};
 use crate::model::report::Mode;
 
+/// A clock that goes back by less is being adjusted: what is due comes as much
+/// later.
+const ADJUSTED: TimeDelta = TimeDelta::seconds(2);
+
 /// When which pass is due.
 #[derive(Debug)]
 pub(super) struct Schedule {
+    /// What the clock said when it was last looked at.
+    seen: DateTime<Utc>,
     times: Timetable,
     /// How long after its time a pass is due: a part of the jitter, the same for
     /// both lines, so that where they meet one pass serves both.
@@ -61,6 +68,7 @@ impl Schedule {
             .map_err(anyhow::Error::msg)
             .context("reading the schedule")?;
         let mut schedule = Self {
+            seen: now,
             changes: times.next_of(Line::Changes, now),
             everything: times.next_of(Line::Everything, now),
             times,
@@ -79,6 +87,33 @@ impl Schedule {
         self.drift = now.checked_add_signed(
             chrono::TimeDelta::from_std(self.drift_every).unwrap_or(chrono::TimeDelta::MAX),
         );
+    }
+
+    /// Looks at the clock. Times that were reckoned by one that was ahead would
+    /// not come for as long as it was.
+    pub(super) fn look_at(&mut self, now: DateTime<Utc>) {
+        let back = self.seen - now;
+        self.seen = now;
+        if back < ADJUSTED {
+            return;
+        }
+        tracing::info!(
+            seconds = back.num_seconds(),
+            "this machine's clock was set back, and the schedule's times with it"
+        );
+        for line in [Line::Changes, Line::Everything] {
+            *self.slot(line) = self.times.next_of(line, now);
+        }
+        for time in [&mut self.drift, &mut self.retry].into_iter().flatten() {
+            *time -= back;
+        }
+    }
+
+    fn slot(&mut self, line: Line) -> &mut Option<DateTime<Utc>> {
+        match line {
+            Line::Changes => &mut self.changes,
+            Line::Everything => &mut self.everything,
+        }
     }
 
     /// The pass that is due now; of several the one that does most. What it does
@@ -167,15 +202,11 @@ impl Schedule {
         (self.retry, self.owed) = (None, None);
         self.compared(now);
         for line in [Line::Changes, Line::Everything] {
-            let slot = match line {
-                Line::Changes => &mut self.changes,
-                Line::Everything => &mut self.everything,
-            };
-            while let Some(time) = *slot
+            while let Some(time) = *self.slot(line)
                 && let Some(next) = self.times.next_of(line, time)
                 && next + self.delay <= now
             {
-                *slot = Some(next);
+                *self.slot(line) = Some(next);
             }
         }
     }

@@ -198,6 +198,7 @@ impl Worker {
 
     async fn tick(&mut self) {
         let now = Utc::now();
+        self.schedule.look_at(now);
         let share = self.look();
         if (share == Share::Theirs) != (self.share == Share::Theirs) {
             let id = self.source.settings().entra.service_principal_id;

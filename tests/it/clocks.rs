@@ -6,10 +6,12 @@ use entra_sync::simulator::Tenant;
 use serde_json::Value;
 
 use crate::cli_exit_codes::world;
+use crate::daemon_schedule::{passes, quiet};
 use crate::guard::{EACH, crowd, leave};
 use crate::support::World;
-use crate::support::binary::{Ended, entra_sync};
+use crate::support::binary::{Ended, Running, entra_sync};
 use crate::support::look::people;
+use crate::support::wait::wait_for;
 
 /// Debian's libfaketime, wherever this architecture has it.
 fn another_clock() -> String {
@@ -77,4 +79,42 @@ async fn a_machine_that_is_months_behind_keeps_the_copies_of_what_it_took() {
         .await
         .exits_with(0);
     assert_eq!(world.members("science").await, people(["ada", "bob"]));
+}
+
+async fn by_schedule(world: &World) -> usize {
+    let passes = passes(world).await;
+    let ended = passes.iter().filter(|(_, status)| status != "unfinished");
+    ended.filter(|(by, _)| by == "schedule").count()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_clock_that_is_set_back_under_a_running_daemon_stops_no_schedule() {
+    let mut world = world().await;
+    quiet(&mut world).set("ENTRA_SYNC__SCHEDULE__CRON", "* * * * * *");
+    let folder = tempfile::TempDir::new().expect("a folder");
+    let clock = folder.path().join("clock");
+    std::fs::write(&clock, "+3d\n").expect("written");
+    let clock_path = clock.to_str().expect("text").to_owned();
+    for (name, value) in [
+        ("LD_PRELOAD", another_clock().as_str()),
+        ("FAKETIME_TIMESTAMP_FILE", &clock_path),
+        ("FAKETIME_NO_CACHE", "1"),
+        ("FAKETIME_DONT_FAKE_MONOTONIC", "1"),
+    ] {
+        world.set(name, value);
+    }
+    let daemon = Running::start(world.environment(), &["run"]);
+    wait_for("a pass by the clock that is ahead", || async {
+        (by_schedule(&world).await > 0).then_some(())
+    })
+    .await;
+    std::fs::write(&clock, "+0d\n").expect("written");
+    daemon.says("clock was set back", 1).await;
+    let before = by_schedule(&world).await;
+    wait_for("two more by the right one", || async {
+        (by_schedule(&world).await > before + 1).then_some(())
+    })
+    .await;
+    daemon.signal("TERM").await;
+    daemon.ended().await.exits_with(0);
 }

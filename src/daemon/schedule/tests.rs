@@ -228,3 +228,31 @@ fn both_lines_ask_for_passes() {
         schedule.is_past(utc(due), Mode::Full);
     }
 }
+
+#[test]
+fn a_clock_that_is_set_back_takes_its_times_along() {
+    let mut schedule = two_lines();
+    let ahead = utc("2026-12-24T05:07:00Z");
+    schedule.look_at(ahead);
+    schedule.is_past(ahead, Mode::Full);
+    let due = Due {
+        since: ahead,
+        mode: Mode::Full,
+    };
+    schedule.retry_at(utc("2026-12-24T05:09:00Z"), due);
+    let right = utc("2026-11-21T05:07:00Z");
+    schedule.look_at(right);
+    assert_eq!(mode(&schedule, "2026-11-21T05:08:59Z"), None);
+    assert_eq!(mode(&schedule, "2026-11-21T05:09:00Z"), Some(Mode::Full));
+    schedule.is_past(utc("2026-11-21T05:09:01Z"), Mode::Full);
+    assert_eq!(
+        mode(&schedule, "2026-11-21T05:15:00Z"),
+        Some(Mode::Incremental)
+    );
+    assert_eq!(mode(&schedule, "2026-11-22T03:00:00Z"), Some(Mode::Full));
+    // One that goes on, or is adjusted a little, changes nothing.
+    let before = schedule.due(utc("2026-11-21T05:15:00Z"));
+    schedule.look_at(utc("2026-11-21T05:15:01Z"));
+    schedule.look_at(utc("2026-11-21T05:15:00Z"));
+    assert_eq!(schedule.due(utc("2026-11-21T05:15:00Z")), before);
+}

@@ -118,7 +118,7 @@ pub async fn watch(database: &TestDatabase, stop: CancellationToken) -> Waits {
 }
 
 /// What the calibration waits for, and what the watcher must then have seen.
-const A_WHILE: Duration = Duration::from_millis(150);
+const A_WHILE: Duration = Duration::from_millis(500);
 
 /// Waits until so many of LiteLLM's sessions have waited for a while.
 async fn have_waited(client: &Client, sessions: i64) {

@@ -62,8 +62,23 @@ as_postgres() {
     (cd / && exec setpriv --reuid="$user" --regid="$(id -g "$user")" --clear-groups "$@")
 }
 
+# Below the ports that the kernel hands out: one of those could be somebody
+# else's by the time that it is listened on.
 free_port() {
-    python3 -c 'import socket; s = socket.socket(); s.bind(("127.0.0.1", 0)); print(s.getsockname()[1])'
+    python3 - <<'PYTHON'
+import pathlib, random, socket
+
+kernels = pathlib.Path("/proc/sys/net/ipv4/ip_local_port_range").read_text().split()[0]
+while True:
+    port = random.randrange(10_000, int(kernels))
+    with socket.socket() as attempt:
+        try:
+            attempt.bind(("127.0.0.1", port))
+        except OSError:
+            continue
+    print(port)
+    break
+PYTHON
 }
 
 # Removes what a killed run left: its folder names the process that owned it.

@@ -318,13 +318,14 @@ async fn subscribe(
     transaction.commit().await?;
     match recorded {
         Registered::Only => {
+            // What changed before it did is a pass's to find.
+            let asked = ask(settings, database).await;
             tracing::info!(
                 subscription.id = %made.id.as_uuid(),
                 watched = watched.as_str(),
                 "Graph tells of changes from now on"
             );
-            // What changed before it did is a pass's to find.
-            ask(settings, database).await
+            asked
         }
         Registered::OneTooMany => Ok(reader.unsubscribe(made.id).await?),
         // It is not ended: the other one would be.

@@ -169,12 +169,12 @@ async fn set_up(client: Client) -> Result<AsyncPgConnection, String> {
     Ok(connection)
 }
 
-/// `None` when `connect_timeout` is 0, which both dialects take for "no limit".
+/// `None` when `connect_timeout` was 0, which both dialects take for "no limit".
 fn time_limit(target: &DatabaseTarget) -> Option<Duration> {
     let config = &target.connection;
     let each = *config.get_connect_timeout()?;
     let hosts = config.get_hosts().len().max(config.get_hostaddrs().len());
-    Some(each * u32::try_from(hosts.max(1)).unwrap_or(u32::MAX)).filter(|limit| !limit.is_zero())
+    Some(each * u32::try_from(hosts.max(1)).unwrap_or(u32::MAX))
 }
 
 /// Reads all files anew: they may have been replaced since the last connection.

@@ -193,6 +193,12 @@ impl Simulator {
         self
     }
 
+    /// Gives the answers that are late now, whatever made them so.
+    pub fn answer_now(&self) -> &Self {
+        self.shared.calls.call();
+        self
+    }
+
     /// Stops the clock by which quotas refill and delta links grow old.
     pub fn hold_clock(&self) -> &Self {
         self.shared.clock.hold();

@@ -32,6 +32,7 @@ mod handle;
 mod journal;
 mod outbound;
 mod page;
+mod patience;
 mod permission;
 mod properties;
 mod query;

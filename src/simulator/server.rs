@@ -26,6 +26,7 @@ use super::fault::{Effect, Faults};
 use super::journal::{LoggedRequest, RequestIds, Requests};
 use super::outbound::Outbound;
 use super::page::Mark;
+use super::patience::Calls;
 use super::permission::Rights;
 use super::quota::{Bucket, Charge, Quota};
 use super::refusal::Refusal;
@@ -54,6 +55,7 @@ pub(super) struct Shared {
     no_shares: AtomicBool,
     /// Milliseconds.
     latency: AtomicU64,
+    pub(super) calls: Calls,
     pub(super) clock: Clock,
     /// What that clock's zero is.
     started: DateTime<Utc>,
@@ -79,6 +81,7 @@ impl Shared {
             quota: Mutex::default(),
             no_shares: AtomicBool::new(false),
             latency: AtomicU64::new(0),
+            calls: Calls::default(),
             clock: Clock::default(),
             started: Utc::now(),
             subscriptions: Mutex::default(),
@@ -270,6 +273,8 @@ async fn serve(
     ConnectInfo(line): ConnectInfo<Line>,
     request: Request,
 ) -> Response {
+    // Whoever sees it in flight can call for its answer.
+    let mut patience = shared.calls.begin();
     let _in_flight = InFlight::enter(&shared);
     let (parts, body) = request.into_parts();
     let Ok(body) = axum::body::to_bytes(body, BODY_LIMIT).await else {
@@ -295,9 +300,10 @@ async fn serve(
         ids,
     };
     let effects = shared.faults().take(&incoming.path, incoming.page);
-    delay(shared.latency.load(Ordering::Relaxed) + late(&effects)).await;
+    let latency = shared.latency.load(Ordering::Relaxed);
+    patience.wait(latency + late(&effects)).await;
     let (endpoint, mut reply) = reply(&shared, &incoming, &effects).await;
-    delay(reply.late).await;
+    patience.wait(reply.late).await;
     if effects.contains(&Effect::CutBeforeAnswer) {
         line.cut();
         let logged = incoming.log(endpoint, 0, 0, effects);
@@ -323,12 +329,6 @@ fn late(effects: &[Effect]) -> u64 {
         _ => 0,
     });
     late.sum()
-}
-
-async fn delay(milliseconds: u64) {
-    if milliseconds > 0 {
-        tokio::time::sleep(Duration::from_millis(milliseconds)).await;
-    }
 }
 
 /// The endpoint's name and the answer.

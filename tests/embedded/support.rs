@@ -5,5 +5,6 @@
 pub mod binary;
 #[path = "../it/support/nook.rs"]
 pub mod nook;
+#[expect(dead_code, reason = "the integration tests use all of it")]
 #[path = "../it/support/wait.rs"]
 pub mod wait;

@@ -40,7 +40,7 @@ async fn a_second_sync_waits_says_for_whom_and_gives_up() {
         .await
         .exits_with(1);
     let waited = begun.elapsed().as_secs();
-    assert!((10..30).contains(&waited), "waited {waited} s");
+    assert!((10..60).contains(&waited), "waited {waited} s");
     assert_eq!(second.json()["status"], "failed");
     assert_eq!(
         second.stderr.matches("; waiting up to 10 s").count(),
@@ -80,7 +80,7 @@ async fn a_second_sync_goes_on_as_soon_as_the_first_has_ended() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_lease_whose_holder_was_killed_is_waited_out() {
-    let world = world().await.with("ENTRA_SYNC__SCHEDULE__LEASE", "5s");
+    let world = world().await.with("ENTRA_SYNC__SCHEDULE__LEASE", "15s");
     stall(&world);
     let first = Running::start(world.environment(), &["sync"]);
     reading(&world).await;

@@ -45,19 +45,18 @@ async fn a_database_that_breaks_off_in_a_pass_leaves_nothing_half_done() {
     let mut world = world().await;
     let door = Doorman::before(&world.database.url()).await;
     quiet(&mut world).set("DATABASE_URL", door.url());
-    let slow = entra_sync::simulator::Effect::Latency {
-        milliseconds: 1_500,
+    let late = entra_sync::simulator::Effect::Latency {
+        milliseconds: 600_000,
     };
-    world
-        .entra
-        .fault(Fault::new(slow).on("/groups/*/members*").times(2));
+    let late = Fault::new(late).on("/groups/*/members*");
+    world.entra.fault(late);
     let daemon = Running::start(world.environment(), &["run"]);
     wait_for("a pass that reads", || async {
-        let requests = world.entra.requests();
-        (requests.of("groups").requests > 0 && requests.in_flight > 0).then_some(())
+        (world.entra.waiting_faults() == 0).then_some(())
     })
     .await;
     door.shut();
+    world.entra.answer_now();
     daemon.says("pass failed", 1).await;
     assert!(world.database.rows("LiteLLM_TeamTable").await.is_empty());
     door.open();

@@ -9,6 +9,7 @@ use crate::daemon_schedule::{pass_by, passes, quiet};
 use crate::support::World;
 use crate::support::binary::{Running, entra_sync};
 use crate::support::doorman::Doorman;
+use crate::support::file::put;
 
 const OPENED: &str = "alert opened";
 const CLOSED: &str = "alert closed";
@@ -200,10 +201,10 @@ async fn a_secret_that_changes_in_its_file_ends_the_wait() {
     let daemon = Running::start(world.environment(), &["run"]);
     daemon.says(OPENED, 1).await;
     // Each change is tried once.
-    std::fs::write(&path, "wrong too\n").expect("the file is written");
+    put(&path, "wrong too\n");
     assert_eq!(pass_by(&world, "reload", 1).await, "failed");
     daemon.says("has failed 2 times", 1).await;
-    std::fs::write(&path, &right).expect("the file is written");
+    put(&path, &right);
     assert_eq!(pass_by(&world, "reload", 2).await, "succeeded");
     daemon.says(CLOSED, 1).await;
     ends(daemon).await;
@@ -325,7 +326,7 @@ async fn a_login_that_the_database_refuses_alerts_at_once_and_a_new_url_file_end
             1,
         )
         .await;
-    std::fs::write(&path, door.url_with("right")).expect("written");
+    put(&path, door.url_with("right"));
     assert_eq!(pass_by(&world, "reload", 1).await, "succeeded");
     daemon.says(CLOSED, 1).await;
     ends(daemon).await;

@@ -7,7 +7,7 @@ use crate::cli_exit_codes::world;
 use crate::support::World;
 use crate::support::binary::Running;
 use crate::support::database::connect;
-use crate::support::wait::wait_for;
+use crate::support::wait::{far_off, wait_for};
 
 /// The triggers of the finished passes, oldest first.
 pub async fn passes(world: &World) -> Vec<(String, String)> {
@@ -38,8 +38,8 @@ pub async fn pass_by(world: &World, trigger: &str, number: usize) -> String {
 
 /// A daemon that passes on start and then only when it is asked to.
 pub fn quiet(world: &mut World) -> &mut World {
-    world.set("ENTRA_SYNC__SCHEDULE__CRON", "0 0 1 1 *");
-    world.set("ENTRA_SYNC__SCHEDULE__FULL_CRON", "0 0 1 1 *");
+    world.set("ENTRA_SYNC__SCHEDULE__CRON", far_off());
+    world.set("ENTRA_SYNC__SCHEDULE__FULL_CRON", far_off());
     world.set("ENTRA_SYNC__SCHEDULE__JITTER", "0s")
 }
 

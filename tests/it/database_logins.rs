@@ -8,6 +8,7 @@ use crate::daemon_schedule::{pass_by, quiet};
 use crate::support::World;
 use crate::support::binary::{Running, entra_sync};
 use crate::support::certificates::{Authority, Pair};
+use crate::support::file::put;
 use crate::support::server::Server;
 use crate::support::wait::wait_for;
 
@@ -42,9 +43,8 @@ pub async fn beside(admission: &str) -> (Server, World, Authority, TempDir) {
 }
 
 fn write(folder: &TempDir, pair: &Pair) {
-    let put = |name, text: &str| std::fs::write(folder.path().join(name), text).expect("written");
-    put("client.crt", &pair.certificate);
-    put("client.key", &pair.key);
+    put(folder.path().join("client.crt"), &pair.certificate);
+    put(folder.path().join("client.key"), &pair.key);
 }
 
 #[tokio::test(flavor = "multi_thread")]

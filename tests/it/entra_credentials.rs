@@ -10,6 +10,7 @@ use crate::early_signals::make_pipe;
 use crate::support::World;
 use crate::support::binary::{Running, entra_sync};
 use crate::support::certificates::of_an_application;
+use crate::support::file::put;
 
 /// The tenant forgets what it trusted, and every token that was issued.
 fn revoke(world: &World) {
@@ -26,7 +27,7 @@ async fn a_certificate_is_replaced_under_a_running_daemon() {
     let file = folder.path().join("both.pem");
     let (first, trusted) = of_an_application("first");
     let write = |pair: &crate::support::certificates::Pair| {
-        std::fs::write(&file, format!("{}{}", pair.certificate, pair.key)).expect("written");
+        put(&file, format!("{}{}", pair.certificate, pair.key));
     };
     write(&first);
     world
@@ -152,8 +153,7 @@ async fn a_secret_file_that_gives_nothing_fails_the_pass_and_frees_the_lease() {
     let by_hand = entra_sync(world.environment(), &["sync"]).await;
     by_hand.exits_with(0);
 
-    std::fs::remove_file(&file).expect("removed");
-    std::fs::write(&file, "rotated\n").expect("written");
+    put(&file, "rotated\n");
     assert_eq!(pass_by(&world, "reload", 1).await, "unchanged");
     daemon.signal("TERM").await;
     daemon.ended().await.exits_with(0);

@@ -6,6 +6,7 @@ use entra_sync::simulator::{Effect, Fault};
 use serde_json::Value;
 
 use crate::support::look::{group, people, person, skipped};
+use crate::support::wait::wait_for;
 use crate::support::{World, seed};
 
 async fn science() -> World {
@@ -54,10 +55,20 @@ async fn no_more_requests_are_in_flight_than_the_settings_allow() {
         })
         .await
         .with("ENTRA_SYNC__ENTRA__CONCURRENCY", allowed);
-        let slow = Effect::Latency { milliseconds: 20 };
-        world.entra.fault(Fault::new(slow).always());
+        // Nobody gets an answer before as many wait as may.
+        let late = Effect::Latency {
+            milliseconds: 600_000,
+        };
+        let late = Fault::new(late).on("/groups/*/members*");
+        world.entra.fault(late.times(allowed));
+        let all_wait = wait_for("all that are allowed", || async {
+            let in_flight = world.entra.requests().in_flight;
+            let all = world.entra.waiting_faults() == 0 && in_flight == allowed;
+            all.then(|| world.entra.answer_now())
+        });
 
-        let directory = world.plan().await.directory;
+        let (planned, _) = tokio::join!(world.plan(), all_wait);
+        let directory = planned.directory;
 
         assert_eq!(directory.people.len(), 80);
         // Exactly: with fewer it would not be concurrency.

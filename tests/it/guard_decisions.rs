@@ -169,11 +169,11 @@ async fn an_approval_covers_only_what_is_still_planned_and_what_is_new_is_guarde
 #[tokio::test(flavor = "multi_thread")]
 async fn an_approval_that_comes_while_a_pass_runs_is_left_to_the_next() {
     let (world, digest) = held_world().await;
-    let slow = Effect::Latency {
-        milliseconds: 3_000,
+    let late = Effect::Latency {
+        milliseconds: 600_000,
     };
     // The second look begins when the decisions have been read.
-    world.entra.fault(Fault::new(slow).on("/users"));
+    world.entra.fault(Fault::new(late).on("/users"));
     let running = Running::start(world.environment(), &["sync"]);
     wait_for("the second look", || async {
         (world.entra.waiting_faults() == 0).then_some(())
@@ -182,6 +182,7 @@ async fn an_approval_that_comes_while_a_pass_runs_is_left_to_the_next() {
     entra_sync(world.environment(), &["approve", &digest])
         .await
         .exits_with(0);
+    world.entra.answer_now();
     running.ended().await.exits_with(3);
     assert_eq!(plan_of(&world, &digest).await["status"], "approved");
     assert_eq!(world.members("science").await.len(), EACH);

@@ -12,7 +12,6 @@ use crate::support::gate::{Gate, Side};
 use crate::support::look::{group, person};
 use crate::support::seed;
 use crate::support::session::Session;
-use crate::support::wait::wait_for;
 
 /// More than one transaction takes.
 const MEMBERS: usize = 6_000;
@@ -143,12 +142,7 @@ async fn a_first_pass_that_is_killed_goes_on_where_it_was() {
     pass.signal("KILL").await;
     assert_eq!(pass.ended().await.code, -1);
     gate.cut();
-    let busy = "SELECT count(*) FROM pg_stat_activity WHERE usename = 'entra_sync' \
-                AND datname = current_database()";
-    wait_for("the program's connections to end", || async {
-        (number(&world, busy).await == 0).then_some(())
-    })
-    .await;
+    world.database.is_left().await;
     let there = number(&world, memberships).await;
     let all = 2 * MEMBERS as i64;
     assert!((1..all).contains(&there), "{there} of {all}");

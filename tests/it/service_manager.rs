@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use tempfile::TempDir;
 use tokio::net::UnixDatagram;
+use tokio::sync::mpsc;
 
 use crate::cli_exit_codes::world;
 use crate::daemon_schedule::{pass_by, quiet};
@@ -13,7 +14,7 @@ use crate::support::binary::Running;
 
 /// The end of the socket where a service manager listens.
 struct Manager {
-    socket: UnixDatagram,
+    said: mpsc::UnboundedReceiver<String>,
     heard: Vec<String>,
     _folder: TempDir,
 }
@@ -25,8 +26,22 @@ impl Manager {
         world.set("NOTIFY_SOCKET", path.display());
         // Fed each second.
         world.set("WATCHDOG_USEC", 2_000_000);
+        let socket = UnixDatagram::bind(path).expect("a socket");
+        let (sender, said) = mpsc::unbounded_channel();
+        // The kernel keeps only a few that nobody has read.
+        tokio::spawn(async move {
+            loop {
+                let mut message = vec![0; 4096];
+                let length = socket.recv(&mut message).await.expect("a message");
+                message.truncate(length);
+                let message = String::from_utf8(message).expect("UTF-8");
+                if sender.send(message).is_err() {
+                    return;
+                }
+            }
+        });
         Self {
-            socket: UnixDatagram::bind(path).expect("a socket"),
+            said,
             heard: Vec::new(),
             _folder: folder,
         }
@@ -35,14 +50,10 @@ impl Manager {
     /// Waits for a message with this in it; gives the message.
     async fn hears(&mut self, words: &str) -> String {
         loop {
-            let mut message = vec![0; 4096];
-            let waiting = self.socket.recv(&mut message);
-            let length = tokio::time::timeout(Duration::from_secs(60), waiting)
+            let message = tokio::time::timeout(Duration::from_secs(90), self.said.recv())
                 .await
                 .unwrap_or_else(|_| panic!("{words:?} was not said: {:#?}", self.heard))
                 .expect("a message");
-            message.truncate(length);
-            let message = String::from_utf8(message).expect("UTF-8");
             self.heard.push(message.clone());
             if message.contains(words) {
                 return message;

@@ -55,6 +55,8 @@ async fn tokens_and_graph_are_asked_through_the_proxy_and_by_a_private_authority
     }
 
     world.set("NO_PROXY", "example.test");
+    // A resolver that cannot be reached says so in time.
+    world.set("RES_OPTIONS", "timeout:1 attempts:1");
     let (code, found) = check(&world).await;
     assert_eq!((code, failures(&found)), (1, vec!["token"]), "{found:#?}");
     let (_, remedy) = of(&found, "FAIL", "token");

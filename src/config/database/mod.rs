@@ -129,8 +129,14 @@ impl DatabaseTarget {
 pub(super) fn parse(secret: Secret) -> Result<(DatabaseTarget, Vec<String>), Wrong> {
     let parts = url::split(secret.value().expose_secret())?;
     let mut connection = tokio_postgres::Config::new();
+    if parts
+        .parameters
+        .iter()
+        .all(|(name, _)| name != "connect_timeout")
+    {
+        connection.connect_timeout(CONNECT_TIMEOUT);
+    }
     connection
-        .connect_timeout(CONNECT_TIMEOUT)
         .application_name("entra-sync")
         // Without them a server that vanished is noticed after two hours.
         .keepalives_idle(Duration::from_secs(15))

@@ -190,8 +190,12 @@ fn one(target: &mut DatabaseTarget, name: &str, value: &str) -> Result<(), Wrong
                 &[("true", Pooler::Transaction), ("false", Pooler::None)],
             )?;
         }
-        // tokio-postgres takes zero for "no limit" as well.
-        "connect_timeout" => drop(connection.connect_timeout(seconds()?)),
+        // tokio-postgres would take zero for "at once".
+        "connect_timeout" => {
+            if let Some(limit) = limit()? {
+                connection.connect_timeout(limit);
+            }
+        }
         // libpq counts it in milliseconds, tokio-postgres's own URLs do not.
         "tcp_user_timeout" => {
             connection.tcp_user_timeout(Duration::from_millis(number(name, value)?));

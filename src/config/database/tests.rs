@@ -62,6 +62,9 @@ fn prismas_parameters_are_honoured() {
     assert_eq!(target.pooler, Pooler::Transaction);
     let (waits, _) = read("postgresql://u:p@db/litellm?pool_timeout=0");
     assert_eq!(waits.pool_timeout, None);
+    // Zero seconds would be over before the server's machine has answered.
+    let (patient, _) = read("postgresql://u:p@db/litellm?connect_timeout=0");
+    assert_eq!(patient.connection.get_connect_timeout(), None);
 }
 
 #[test]

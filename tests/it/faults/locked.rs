@@ -105,19 +105,18 @@ impl Held {
             session.run(&self.statement()).await;
             return tokio::join!(Box::pin(world.try_pass()), then(session));
         }
-        let slow = Effect::Latency {
-            milliseconds: 1_500,
+        let late = Effect::Latency {
+            milliseconds: 600_000,
         };
-        world.entra.reset_requests();
-        world.entra.fault(Fault::new(slow).on("/groups/*").times(1));
+        world.entra.fault(Fault::new(late).on("/groups/*"));
         tokio::join!(Box::pin(world.try_pass()), async {
             wait_for("a pass that reads", || async {
-                let requests = world.entra.requests();
-                (requests.of("groups").requests > 0 && requests.in_flight > 0).then_some(())
+                (world.entra.waiting_faults() == 0).then_some(())
             })
             .await;
             let session = Session::begin_as(&world.database, "postgres").await;
             session.run(&self.statement()).await;
+            world.entra.answer_now();
             then(session).await
         })
     }

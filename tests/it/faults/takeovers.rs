@@ -58,10 +58,11 @@ async fn stop_and_take_over(seasons: &mut Seasons, gate: &Gate, stop: Stop) {
         gate.let_through();
         gate.stopped().await;
     }
+    // PostgreSQL may count from now on: the last that it was told, it has done.
+    let begun = Instant::now();
     first.signal("STOP").await;
     is_there(seasons, stop).await;
     gate.go_on();
-    let begun = Instant::now();
     if stop == Stop::InATransaction {
         assert!(Moment::of(&seasons.world).await.in_transaction);
         // PostgreSQL ends it, and with it the removal.

@@ -8,6 +8,8 @@ use crate::daemon_schedule::{pass_by, quiet};
 use crate::early_signals::make_pipe;
 use crate::support::binary::Running;
 use crate::support::doorman::Doorman;
+use crate::support::file::put;
+use crate::support::port;
 use crate::support::wait::wait_for;
 
 #[tokio::test(flavor = "multi_thread")]
@@ -65,8 +67,7 @@ async fn it_is_not_ready_while_the_login_is_refused_and_the_urls_file_gives_noth
     })
     .await;
     assert_eq!(served.json("/livez").await["status"], "alive");
-    std::fs::remove_file(&path).expect("removed");
-    std::fs::write(&path, door.url_with("new")).expect("written");
+    put(&path, door.url_with("new"));
     wait_for("a probe that succeeds", || async {
         (served.get("/readyz").await.0 == 200).then_some(())
     })
@@ -114,7 +115,7 @@ async fn a_replica_that_stands_by_is_ready_and_says_so() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_port_that_is_taken_keeps_no_pass_waiting() {
     let mut world = world().await;
-    let taken = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
+    let taken = std::net::TcpListener::bind(("127.0.0.1", port::own())).expect("a port");
     let address = taken.local_addr().expect("an address");
     quiet(&mut world).set("ENTRA_SYNC__SERVER__LISTEN", address);
     let daemon = Running::start(world.environment(), &["run"]);

@@ -6,7 +6,7 @@ use entra_sync::simulator::{Effect, Fault};
 
 use super::Served;
 use crate::cli_exit_codes::world;
-use crate::daemon_schedule::pass_by;
+use crate::daemon_schedule::{pass_by, passes};
 use crate::support::wait::wait_for;
 
 fn of(name: &str) -> String {
@@ -91,13 +91,13 @@ async fn a_pass_that_fails_or_is_throttled_is_counted_while_it_runs_and_after() 
     let served = Served::after_a_pass(&mut world).await;
     let before = served.metrics().await;
     world.entra.reset_requests();
-    let slow = Fault::new(Effect::Latency {
-        milliseconds: 3_000,
+    // The second attempt waits until somebody has looked, whatever it asks.
+    let late = Fault::new(Effect::Latency {
+        milliseconds: 600_000,
     });
-    world.entra.fault(slow.on("*/appRoleAssignedTo*").times(1));
-    world
-        .entra
-        .fault(Fault::status(503).on("/servicePrincipals/*").always());
+    let refused = "/servicePrincipals/*";
+    world.entra.fault(late.on(refused).after(1).always());
+    world.entra.fault(Fault::status(503).on(refused).always());
     served.daemon.signal("USR1").await;
     wait_for("a pass that is seen to run", || async {
         let now = served.metrics().await;
@@ -107,7 +107,13 @@ async fn a_pass_that_fails_or_is_throttled_is_counted_while_it_runs_and_after() 
         (runs && counts).then_some(())
     })
     .await;
-    assert_eq!(pass_by(&world, "signal", 1).await, "failed");
+    wait_for("the pass to fail", || async {
+        world.entra.answer_now();
+        let passes = passes(&world).await;
+        let failed = |(by, status): &(String, String)| by == "signal" && status == "failed";
+        passes.iter().any(failed).then_some(())
+    })
+    .await;
     let after = wait_for("the source to be in quarantine", || async {
         let now = served.metrics().await;
         (now.value(&of("quarantined")) == 1.0).then_some(now)

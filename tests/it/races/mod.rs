@@ -298,9 +298,12 @@ async fn a_proxy_at_work_loses_nothing_and_waits_for_nobody() {
     done.shows_every_kind_of_change(deleted.deleted_teams);
     assert!(waits.looks > 20 * done.passes, "{waits:?}");
     let (second, longest) = (Duration::from_secs(1), waits.longest());
-    assert!(longest < second, "{waits:?}");
-    // Nor can one have been missed after which LiteLLM would have given up.
-    assert!(longest + waits.blind < 2 * second, "{waits:?}");
+    // While the machine stands still everybody waits, and nobody looks.
+    assert!(longest < second + waits.blind, "{waits:?}");
+    if waits.blind < second / 2 {
+        // Nor can one have been missed after which LiteLLM would have given up.
+        assert!(longest + waits.blind < 2 * second, "{waits:?}");
+    }
 
     // Whatever the race has left is healed at once, and then there is nothing.
     world.settle().await;

@@ -22,6 +22,11 @@ const PATIENCE: Duration = Duration::from_secs(90);
 /// A little less than what [`wait_for`] waits, which cannot show what was said.
 const SOONER: Duration = Duration::from_secs(80);
 
+/// Within this a program that is asked to end has ended: the ten seconds that are
+/// promised, and as many for a machine that is busy with other tests. What keeps
+/// one from ending keeps it for ten minutes.
+pub const PROMISED: Duration = Duration::from_secs(20);
+
 /// A program that has ended.
 #[derive(Debug)]
 pub struct Ended {

@@ -8,6 +8,7 @@ use tempfile::TempDir;
 use uuid::Uuid;
 
 use super::TestDatabase;
+use super::wait::far_off;
 
 /// Ten tenants, say, and what the daemons are told of them.
 pub struct Crowd {
@@ -39,8 +40,8 @@ impl Crowd {
             ("DATABASE_URL", database.url()),
             ("ENTRA_SYNC__LITELLM__SEATS", "unlimited".to_owned()),
             ("ENTRA_SYNC__SCHEDULE__JITTER", "0s".to_owned()),
-            ("ENTRA_SYNC__SCHEDULE__CRON", "0 0 1 1 *".to_owned()),
-            ("ENTRA_SYNC__SCHEDULE__FULL_CRON", "0 0 1 1 *".to_owned()),
+            ("ENTRA_SYNC__SCHEDULE__CRON", far_off()),
+            ("ENTRA_SYNC__SCHEDULE__FULL_CRON", far_off()),
         ];
         let mut crowd = Self {
             tenants,

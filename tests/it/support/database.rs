@@ -114,6 +114,19 @@ impl TestDatabase {
         connect(&self.url()).await
     }
 
+    /// Waits until the daemon's role has no session here. A process that was
+    /// killed leaves one behind until the server has done what it was sent.
+    pub async fn is_left(&self) {
+        let client = connect(&self.url_as("postgres")).await;
+        let sessions = "SELECT count(*) FROM pg_stat_activity \
+             WHERE usename = 'entra_sync' AND datname = current_database()";
+        wait_for("the program's sessions to end", || async {
+            let row = client.query_one(sessions, &[]).await.expect("a look");
+            (row.get::<_, i64>(0) == 0).then_some(())
+        })
+        .await;
+    }
+
     /// Every column of every row, sorted by primary key. The table is named
     /// without a schema for LiteLLM's, or as `entra_sync.name`.
     pub async fn rows(&self, table: &str) -> Vec<Value> {
@@ -224,9 +237,15 @@ async fn drop_leftovers(cluster: &Client) {
 }
 
 async fn drop_database(cluster: &Client, name: &str) {
-    let statement = format!("DROP DATABASE IF EXISTS {name} WITH (FORCE)");
-    cluster
-        .batch_execute(&statement)
-        .await
-        .unwrap_or_else(|error| panic!("{statement}: {error:?}"));
+    let statement = &format!("DROP DATABASE IF EXISTS {name} WITH (FORCE)");
+    // It tells the sessions to end, and gives up after five seconds: on a busy
+    // machine one of them may not have got to it.
+    wait_for("nobody to use the database any more", || async {
+        match cluster.batch_execute(statement).await {
+            Ok(()) => Some(()),
+            Err(error) if error.code() == Some(&SqlState::OBJECT_IN_USE) => None,
+            Err(error) => panic!("{statement}: {error:?}"),
+        }
+    })
+    .await;
 }

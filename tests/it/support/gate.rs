@@ -7,6 +7,7 @@
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
@@ -28,6 +29,9 @@ pub enum Side {
 
 /// Never reached.
 const NEVER: u64 = u64::MAX;
+
+/// For the program to come to where the traffic is to stop.
+const PATIENCE: Duration = Duration::from_secs(90);
 
 #[derive(Debug, Clone, Copy, Default)]
 struct Flow {
@@ -129,7 +133,9 @@ impl Gate {
     /// Waits until the traffic stops.
     pub async fn stopped(&self) {
         let mut flow = self.traffic.flow.subscribe();
-        let stopped = flow.wait_for(|flow| flow.held).await;
+        let stopped = flow.wait_for(|flow| flow.held);
+        let stopped = tokio::time::timeout(PATIENCE, stopped).await;
+        let stopped = stopped.expect("the traffic comes to the place to stop at");
         stopped.expect("the gate is there");
     }
 
@@ -180,10 +186,12 @@ async fn relay(mut guest: TcpStream, server: &str, traffic: &Traffic) -> std::io
     let (from_server, to_server) = server.into_split();
     let mut flow = traffic.flow.subscribe();
     tokio::select! {
-        ended = asks(from_guest, to_server, traffic) => ended,
-        ended = answers(from_server, to_guest, traffic) => ended,
+        // A cut also lets through: what is held must not get past it first.
+        biased;
         // Everything is dropped, so both ends see it break.
         _ = flow.wait_for(|flow| flow.generation > generation) => Ok(()),
+        ended = asks(from_guest, to_server, traffic) => ended,
+        ended = answers(from_server, to_guest, traffic) => ended,
     }
 }
 

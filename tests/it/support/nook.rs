@@ -7,6 +7,8 @@ use std::path::Path;
 use entra_sync::config::Environment;
 use tempfile::TempDir;
 
+use super::wait::wait_for;
+
 /// A folder for temporary files, seen by nobody else.
 pub struct Nook(TempDir);
 
@@ -52,5 +54,14 @@ impl Nook {
             .map(|line| String::from_utf8_lossy(&line).replace('\0', " "))
             .filter(|line| line.contains(path))
             .collect()
+    }
+
+    /// Waits until one runs: what a server has just forked looks like the server
+    /// until it has given itself a title.
+    pub async fn has_one_program(&self) {
+        wait_for("one program", || async {
+            (self.programs().len() == 1).then_some(())
+        })
+        .await;
     }
 }

@@ -4,10 +4,11 @@
 use std::process::Stdio;
 
 use tempfile::TempDir;
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::TcpStream;
 use tokio::process::{Child, Command};
 use url::Url;
 
+use super::port;
 use super::wait::wait_for;
 
 /// A pooler that is ended, by its own process id, with this value.
@@ -21,10 +22,7 @@ impl Pooler {
     /// Starts one before the server of this URL, with two server connections.
     pub async fn before(url: &str) -> Self {
         let url: Url = url.parse().expect("a URL");
-        let port = {
-            let free = TcpListener::bind("127.0.0.1:0").await.expect("a port");
-            free.local_addr().expect("an address").port()
-        };
+        let port = port::own();
         let folder = TempDir::new().expect("a folder");
         let users = folder.path().join("users.txt");
         std::fs::write(&users, "\"entra_sync\" \"\"\n").expect("written");

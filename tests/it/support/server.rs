@@ -9,11 +9,11 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
 use tempfile::TempDir;
-use tokio::net::TcpListener;
 use tokio_postgres::NoTls;
 
 use super::TestDatabase;
 use super::certificates::Pair;
+use super::port;
 use super::wait::wait_for;
 
 /// How a server is told to end.
@@ -62,10 +62,7 @@ impl Server {
             .output()
             .expect("initdb is there");
         assert!(made.status.success(), "{made:?}");
-        let port = {
-            let free = TcpListener::bind("127.0.0.1:0").await.expect("a port");
-            free.local_addr().expect("an address").port()
-        };
+        let port = port::own();
         let process = serve(&programs, user, &data, port);
         let server = Self {
             programs,

@@ -297,7 +297,7 @@ async fn shared(held: Shared) {
     // it would be 80 s at the least.
     let waited = begun.elapsed();
     println!("{held:?}: {waited:?} {:?}", report.errors);
-    assert!(waited < Duration::from_secs(50), "{held:?}: {waited:?}");
+    assert!(waited < Duration::from_secs(78), "{held:?}: {waited:?}");
     assert_eq!(report.errors.len(), 1, "{held:?}: {:?}", report.errors);
     let error = &report.errors[0];
     let said_of_all = format!("the same for {} more", MANY - 1);

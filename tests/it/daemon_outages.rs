@@ -93,9 +93,7 @@ async fn a_rotated_database_password_is_read_from_its_file_again() {
     door.ask_for("old");
     let folder = TempDir::new().expect("a folder");
     let path = folder.path().join("url");
-    std::fs::write(&path, door.url_with("old")).expect("written");
-    quiet(&mut world).set("DATABASE_URL", "");
-    world.set("ENTRA_SYNC__LITELLM__DATABASE_URL_FILE", path.display());
+    quiet(&mut world).database_url_from(&path, &door.url_with("old"));
     let daemon = Running::start(world.environment(), &["run"]);
     pass_by(&world, "start", 1).await;
     daemon.says("pass ended", 1).await;

@@ -195,9 +195,7 @@ async fn a_secret_that_changes_in_its_file_ends_the_wait() {
     let right = world.environment()["MICROSOFT_CLIENT_SECRET"].clone();
     let folder = TempDir::new().expect("a folder");
     let path = folder.path().join("secret");
-    std::fs::write(&path, "wrong\n").expect("the file is written");
-    quiet(&mut world).set("MICROSOFT_CLIENT_SECRET", "");
-    world.set("ENTRA_SYNC__ENTRA__CLIENT_SECRET_FILE", path.display());
+    quiet(&mut world).secret_from(&path, "wrong\n");
     let daemon = Running::start(world.environment(), &["run"]);
     daemon.says(OPENED, 1).await;
     // Each change is tried once.
@@ -315,9 +313,7 @@ async fn a_login_that_the_database_refuses_alerts_at_once_and_a_new_url_file_end
     door.ask_for("right");
     let folder = TempDir::new().expect("a folder");
     let path = folder.path().join("url");
-    std::fs::write(&path, door.url_with("wrong")).expect("written");
-    quiet(&mut world).set("DATABASE_URL", "");
-    world.set("ENTRA_SYNC__LITELLM__DATABASE_URL_FILE", path.display());
+    quiet(&mut world).database_url_from(&path, &door.url_with("wrong"));
     let daemon = Running::start(world.environment(), &["run"]);
     daemon.says(OPENED, 1).await;
     daemon

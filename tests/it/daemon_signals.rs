@@ -83,9 +83,7 @@ async fn hup_reads_a_changed_secret_file_and_then_passes() {
     let folder = TempDir::new().expect("a folder");
     let path = folder.path().join("secret");
     let old = world.environment()["MICROSOFT_CLIENT_SECRET"].clone();
-    std::fs::write(&path, &old).expect("the file is written");
-    world.set("MICROSOFT_CLIENT_SECRET", "");
-    world.set("ENTRA_SYNC__ENTRA__CLIENT_SECRET_FILE", path.display());
+    world.secret_from(&path, &old);
     let daemon = Running::start(world.environment(), &["run"]);
     assert_eq!(pass_by(&world, "start", 1).await, "succeeded");
     world
@@ -112,9 +110,7 @@ async fn a_secret_that_is_no_regular_file_is_refused_and_the_next_hup_is_heard()
     let folder = TempDir::new().expect("a folder");
     let path = folder.path().join("secret");
     let secret = world.environment()["MICROSOFT_CLIENT_SECRET"].clone();
-    std::fs::write(&path, &secret).expect("written");
-    world.set("MICROSOFT_CLIENT_SECRET", "");
-    world.set("ENTRA_SYNC__ENTRA__CLIENT_SECRET_FILE", path.display());
+    world.secret_from(&path, &secret);
     let daemon = Running::start(world.environment(), &["run"]);
     assert_eq!(pass_by(&world, "start", 1).await, "succeeded");
     make_pipe(&path).await;

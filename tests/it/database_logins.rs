@@ -135,6 +135,11 @@ async fn an_access_token_logs_in_and_a_refused_one_is_asked_for_anew() {
     let log = daemon.ended().await.exits_with(0).stderr;
     assert!(!log.contains("-token"), "{log}");
 
+    refuses_to_show_a_token_unencrypted(&mut world).await;
+}
+
+/// A URL without TLS is not connected to by token.
+pub async fn refuses_to_show_a_token_unencrypted(world: &mut World) {
     let plain = world.database.url();
     world.set("DATABASE_URL", plain);
     let ended = entra_sync(world.environment(), &["check"]).await;

@@ -5,7 +5,7 @@ use url::Url;
 
 use crate::check_entra::{check, failures, of};
 use crate::daemon_schedule::pass_by;
-use crate::database_logins::beside;
+use crate::database_logins::{beside, refuses_to_show_a_token_unencrypted};
 use crate::support::World;
 use crate::support::aws::{Aws, POD, REGION, ROLE, WEB_IDENTITY};
 use crate::support::binary::{Running, entra_sync};
@@ -102,14 +102,7 @@ async fn a_signed_token_logs_in_and_its_keys_rotate_under_a_running_daemon() {
     let last = aws.tokens().pop().expect("a token");
     assert!(last.contains("ASIAEXAMPLE3"), "{last}");
 
-    let plain = world.database.url();
-    world.set("DATABASE_URL", plain);
-    let ended = entra_sync(world.environment(), &["check"]).await;
-    let message = ended.exits_with(64).stderr;
-    assert!(
-        message.contains("lets the token go unencrypted"),
-        "{message}"
-    );
+    refuses_to_show_a_token_unencrypted(&mut world).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -131,10 +131,8 @@ async fn a_secret_file_that_gives_nothing_fails_the_pass_and_frees_the_lease() {
     let folder = TempDir::new().expect("a folder");
     let [file, other] = ["secret", "other"].map(|name| folder.path().join(name));
     let old = world.environment()["MICROSOFT_CLIENT_SECRET"].clone();
-    std::fs::write(&file, old).expect("written");
     std::fs::write(&other, "rotated").expect("written");
-    world.set("MICROSOFT_CLIENT_SECRET", "");
-    world.set("ENTRA_SYNC__ENTRA__CLIENT_SECRET_FILE", file.display());
+    world.secret_from(&file, &old);
     let daemon = Running::start(world.environment(), &["run"]);
     assert_eq!(pass_by(&world, "start", 1).await, "succeeded");
     world

@@ -46,9 +46,7 @@ async fn it_is_not_ready_while_the_login_is_refused_and_the_urls_file_gives_noth
     door.ask_for("old");
     let folder = TempDir::new().expect("a folder");
     let path = folder.path().join("url");
-    std::fs::write(&path, door.url_with("old")).expect("written");
-    world.set("DATABASE_URL", "");
-    world.set("ENTRA_SYNC__LITELLM__DATABASE_URL_FILE", path.display());
+    world.database_url_from(&path, &door.url_with("old"));
     let served = Served::after_a_pass(&mut world).await;
     make_pipe(&path).await;
     door.ask_for("new");

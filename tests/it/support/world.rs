@@ -1,5 +1,6 @@
 //! An Entra tenant, a LiteLLM database, and the daemon's passes between them.
 
+use std::path::Path;
 use std::sync::Arc;
 
 use entra_sync::config::{self, Environment, Overrides, Settings, Sources};
@@ -56,6 +57,20 @@ impl World {
                 .map(|(name, value)| (name.to_owned(), value))
                 .collect(),
         }
+    }
+
+    /// Has the client secret come from this file, which holds this one now.
+    pub fn secret_from(&mut self, path: &Path, secret: &str) -> &mut Self {
+        std::fs::write(path, secret).expect("the file is written");
+        self.set("MICROSOFT_CLIENT_SECRET", "");
+        self.set("ENTRA_SYNC__ENTRA__CLIENT_SECRET_FILE", path.display())
+    }
+
+    /// Has the database's URL come from this file, which holds this one now.
+    pub fn database_url_from(&mut self, path: &Path, url: &str) -> &mut Self {
+        std::fs::write(path, url).expect("the file is written");
+        self.set("DATABASE_URL", "");
+        self.set("ENTRA_SYNC__LITELLM__DATABASE_URL_FILE", path.display())
     }
 
     /// Sets one environment variable, for example `ENTRA_SYNC__LITELLM__SEATS`.

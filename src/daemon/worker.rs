@@ -239,6 +239,7 @@ impl Worker {
             return;
         }
         if others && self.source.made_since(due.since, due.mode).await == Made::Already {
+            self.put_off = None;
             self.schedule.is_made(now, due);
             return;
         }
